@@ -1,0 +1,40 @@
+# make train   sets everything up, then trains a small agent (ARGS="..." for another run)
+# make test    sets everything up, then runs the tests (ARGS="..." for pytest)
+# Another interpreter: make PYTHON=python3.12 setup
+
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+RENDERING := $(VENV)/.rendering
+
+.PHONY: train test lint bench setup clean
+
+train: ARGS ?= --configs dmc_proprio cpu --task dmc_cartpole_balance --steps 60000
+train: setup
+	$(BIN)/dreamer-train $(ARGS)
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: ARGS ?= --configs dmc_tf2
+bench: setup
+	$(BIN)/dreamer-benchmark $(ARGS)
+
+setup: $(INSTALLED) $(RENDERING)
+
+$(INSTALLED): requirements.txt requirements-dev.txt setup.py scripts/setup_venv.sh
+	sh scripts/setup_venv.sh $(VENV) $(PYTHON)
+	@touch $@
+
+# Without rendering, training from state works: warn, go on, and try again next time.
+$(RENDERING): $(INSTALLED) scripts/setup_rendering.sh
+	@sh scripts/setup_rendering.sh $(BIN)/python && touch $@ || true
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

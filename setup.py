@@ -1,0 +1,79 @@
+"""Packaging: dependencies, extras, console commands, and ``configs/`` as package data."""
+
+import pathlib
+import re
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).resolve().parent
+
+
+def version():
+    """The version, read as text: importing the package would need its dependencies."""
+    source = (ROOT / "dreamer_tf" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE).group(1)
+
+
+INSTALL_REQUIRES = [
+    # 2.21 is what the reference numbers are checked against; a new minor version needs the
+    # tf-keras of the same number.
+    "tensorflow>=2.21,<2.22",
+    "tf-keras>=2.21,<2.22",  # TensorFlow Probability imports it; it must match TensorFlow
+    "tensorflow-probability>=0.25,<0.26",
+    "keras>=3.12",
+    "tensorboard>=2.19",  # tf.summary needs it; TensorFlow no longer brings it
+    "dm_control>=1.0.50",
+    "mujoco>=3.17,<4",  # dm_control 1.0.50 does not run with 4.0, but lets pip choose it
+    "gymnasium>=1.0",
+    "gym>=0.26.2,<0.27",  # last release; only its current API is supported
+    "numpy>=2.0",
+    "ruamel.yaml>=0.18",
+    "imageio>=2.34",
+    "imageio-ffmpeg>=0.5",  # MP4 without a system ffmpeg
+    "pillow>=10.0",  # resizes images
+    "cloudpickle>=3.0",  # environment constructors travel to worker processes
+    "rich>=13.0",
+    "psutil>=5.9",
+]
+
+EXTRAS_REQUIRE = {
+    "atari": ["ale-py>=0.11"],  # brings the games as well
+    "crafter": ["crafter>=1.8"],
+    "figures": [
+        "matplotlib>=3.8",
+        "rliable>=1.2",
+        # rliable 1.2 asks for arch below 8, with reason: arch 8.0 refuses the keyword random_state
+        # that it passes. arch 7.2 fails on import with pandas 3, where deprecate_kwarg() has other
+        # arguments, but lets pip choose it.
+        "pandas>=2.2.2,<3",  # 2.2.2: the first for NumPy 2
+    ],
+    "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12"],
+}
+
+setup(
+    name="dreamer-tf",
+    version=version(),
+    description="PlaNet, Dreamer, DreamerV2 and DreamerV3 in TensorFlow 2 and Keras 3",
+    author="The dreamer-tf authors",
+    license="MIT",
+    python_requires=">=3.11,<3.14",  # what TensorFlow 2.21 and current NumPy and Keras share
+    packages=[*find_packages(include=["dreamer_tf", "dreamer_tf.*"]), "dreamer_tf.presets"],
+    package_dir={"dreamer_tf.presets": "configs"},
+    package_data={"dreamer_tf.presets": ["*.yaml"]},
+    install_requires=INSTALL_REQUIRES,
+    extras_require=EXTRAS_REQUIRE,
+    entry_points={
+        "console_scripts": [
+            "dreamer-train = dreamer_tf.training.commands:train",
+            "dreamer-evaluate = dreamer_tf.training.commands:evaluate",
+            "dreamer-benchmark = dreamer_tf.training.benchmark:main",
+            "dreamer-plot = dreamer_tf.figures.commands:plot",
+            "dreamer-sweep = dreamer_tf.sweep.commands:sweep",
+        ]
+    },
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
