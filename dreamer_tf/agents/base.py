@@ -1,0 +1,188 @@
+"""What every agent can do."""
+
+import abc
+
+import numpy as np
+import tensorflow as tf
+
+MODES = ("train", "eval")
+
+
+class Agent(tf.Module, abc.ABC):
+    """Acts on observations and learns from batches.
+
+    All variables exist after construction, optimiser slots and the random generator included, and
+    ``tf.train.Checkpoint(agent=agent)`` saves and restores all of them.
+
+    Attributes:
+      obs_space: Dict of observation key to `Space`.
+      act_space: Dict of action key to `Space`.
+    """
+
+    def __init__(self, obs_space, act_space, name):
+        super().__init__(name=name)
+        # Held in one untracked place: tf.Module would wrap the dicts for checkpoints.
+        self._spaces = (tuple(obs_space.items()), tuple(act_space.items()))
+
+    @property
+    def obs_space(self):
+        """Dict of observation key to `Space`."""
+        return dict(self._spaces[0])
+
+    @property
+    def act_space(self):
+        """Dict of action key to `Space`."""
+        return dict(self._spaces[1])
+
+    @abc.abstractmethod
+    def initial_state(self, batch_size):
+        """Policy state before any step, a nested structure of tensors ``[batch_size, ...]``."""
+
+    def policy(self, obs, state=None, mode="train"):
+        """Chooses actions.
+
+        Args:
+          obs: Dict of arrays ``[N, *shape]``, or of single observations without N. ``is_first``
+            marks where an episode starts, and the state there is reset; without that key episodes
+            start where ``state`` is None. Keys that are no observations are left out.
+          state: What the last call returned, or None at the start.
+          mode: ``train`` samples actions and explores; ``eval`` takes the mode action.
+
+        Returns:
+          Dict of action key to array ``[N, *shape]`` (no N for a single observation), continuous
+          actions in [-1, 1] and discrete ones as int32 classes, and the next state.
+
+        Raises:
+          KeyError: If an observation is missing.
+          ValueError: If one has the wrong shape, or the mode is unknown.
+        """
+        if mode not in MODES:
+            raise ValueError(f"mode is one of {', '.join(MODES)}; got {mode!r}")
+        single, arrays = self._arrange(obs)
+        size = len(next(iter(arrays.values())))
+        default_first = np.full(size, state is None)
+        is_first = np.asarray(obs.get("is_first", default_first), bool).reshape(size)
+        state = self.initial_state(size) if state is None else state
+        tensors = {key: tf.convert_to_tensor(array) for key, array in arrays.items()}
+        actions, state = self._act(tensors, state, tf.convert_to_tensor(is_first), mode)
+        actions = {key: action.numpy() for key, action in actions.items()}
+        if single:
+            actions = {key: action[0] for key, action in actions.items()}
+        return actions, state
+
+    def _arrange(self, obs):
+        """Checks observations and gives them a batch axis; says whether it was missing."""
+        arrays, singles = {}, set()
+        for key, space in self.obs_space.items():
+            if key not in obs:
+                raise KeyError(f"observation {key!r} is missing; got {', '.join(obs)}")
+            array = np.asarray(obs[key], space.dtype)
+            ndims = len(space.shape)
+            if array.shape[array.ndim - ndims :] != space.shape or array.ndim - ndims > 1:
+                expected = f"[N, *{space.shape}] or {space.shape}"
+                raise ValueError(f"observation {key!r}: expected {expected}, got {array.shape}")
+            singles.add(array.ndim == ndims)
+            arrays[key] = array if array.ndim > ndims else array[None]
+        if len(singles) > 1:
+            raise ValueError("some observations have a batch axis and others have none")
+        return singles.pop(), arrays
+
+    @abc.abstractmethod
+    def _act(self, obs, state, is_first, mode):
+        """`policy` on tensors ``[N, ...]``: dict of actions and the next state."""
+
+    @property
+    def context_space(self):
+        """What the replay should keep of the agent's memory with each row: dict of key to `Space`.
+
+        Sequences then start from what the agent knew before their first row, not from nothing. The
+        keys and shapes are those of `initial_carry`, without B. Empty (the default): nothing.
+        """
+        return {}
+
+    def context(self, state):
+        """The part of policy states that the replay keeps, in the form of `context_space`.
+
+        Args:
+          state: Policy state ``[N, ...]``, as `policy` returned it.
+
+        Returns:
+          Dict of arrays ``[N, ...]``; empty (the default): nothing is kept.
+        """
+        return {}
+
+    @abc.abstractmethod
+    def initial_carry(self, batch_size):
+        """The memory before any row, as `train_step` takes it: a dict of tensors ``[B, ...]``.
+
+        An empty tuple if the agent has no use for it and starts every sequence from nothing.
+        """
+
+    @abc.abstractmethod
+    def train_step(self, batch, carry):
+        """One update.
+
+        Args:
+          batch: Dict of tensors ``[B, T, ...]``, see `dreamer_tf.specs`.
+          carry: Memory before the first row of each sequence, ``[B, ...]`` as `initial_carry`
+            returns it. It is that at first; where a sequence goes on from the last batch, what was
+            returned for its last row; otherwise what the replay kept (`context_space`). Rows that
+            are ``is_first`` forget it.
+
+        Returns:
+          Dict of scalar metric tensors, with ``nonfinite`` (1 if anything of the update was
+          skipped), and the memory after each row: the structure of ``carry``, ``[B, T, ...]``. An
+          empty tuple if the carry is one.
+        """
+
+    @abc.abstractmethod
+    def report(self, batch):
+        """Looks into the model without training it.
+
+        Args:
+          batch: As for `train_step`.
+
+        Returns:
+          Dict of scalars, and of uint8 videos ``[B, T, height, width, channels]`` under keys that
+          start with ``openloop/``.
+        """
+
+    @abc.abstractmethod
+    def parameter_counts(self):
+        """Dict of component name to its number of weights."""
+
+
+def filter_step(world_model, obs, state, is_first, noise):
+    """One step of an agent's memory: encode the observation, update the latent state.
+
+    Args:
+      world_model: `WorldModel`.
+      obs: Dict of observations ``[N, *shape]``.
+      state: Pair of the posterior `State` and the action ``[N, A]`` taken in it.
+      is_first: ``[N]`` bool, resets both.
+      noise: ``[N, S]`` draws of the posterior.
+
+    Returns:
+      Posterior `State` ``[N, ...]``.
+    """
+    latent, action = state
+    embed = world_model.encoder(world_model.encoder.prepare(obs))
+    return world_model.rssm.obs_step(latent, action, embed, is_first, noise)
+
+
+def merge_metrics(*parts):
+    """Joins dicts of metrics.
+
+    Raises:
+      ValueError: If two share a name, as when an observation is called like a network.
+    """
+    merged = {}
+    for part in parts:
+        taken = merged.keys() & part.keys()
+        if taken:
+            raise ValueError(
+                f"two metrics are called {', '.join(sorted(taken))}: an observation must not have "
+                "the name of a loss or a network"
+            )
+        merged |= part
+    return merged

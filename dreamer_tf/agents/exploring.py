@@ -1,0 +1,203 @@
+"""What plays the training episodes of DreamerV2, next to the behaviour that learns the task.
+
+A way of exploring has ``behavior``, which chooses the actions (see `acting`), ``networks``, and
+what it learns itself: ``noise(rng, latent, starts)``, the random draws of an update, and
+``update``. The task's behaviour learns in any case, from whatever was experienced: evaluation,
+which it plays, shows how well it would do without an episode of its own (zero-shot), and from
+`Switched`'s update on it plays the training episodes, too (few-shot).
+"""
+
+import tensorflow as tf
+
+from dreamer_tf.agents.acting import ActorBehavior
+from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, make_step
+from dreamer_tf.behaviors import Disagreement
+from dreamer_tf.nn import Ensemble
+from dreamer_tf.world_model import get_feat
+
+
+class Uniform:
+    """A behaviour that takes every action with the same probability, whatever the state."""
+
+    def __init__(self, action):
+        """Describes the actions.
+
+        Args:
+          action: `ActionPart`.
+        """
+        self._action = action
+
+    def noise(self, rng, batch_size):
+        """Uniform draws in [0, 1): ``[N, A]``, or ``[N]`` for one category."""
+        shape = [batch_size] if self._action.is_discrete else [batch_size, self._action.size]
+        return rng.uniform(shape)
+
+    def sample(self, state, noise):
+        """A random action ``[N, A]``; the `State` is not looked at."""
+        del state
+        if not self._action.is_discrete:
+            return 2.0 * noise - 1.0
+        return tf.one_hot(tf.cast(noise * self._action.size, tf.int32), self._action.size)
+
+
+class Switched:
+    """One behaviour until so many updates were made, another one from then on."""
+
+    def __init__(self, first, then, until, grad_steps):
+        """Joins two behaviours.
+
+        Args:
+          first: Behaviour such as `Uniform`.
+          then: Likewise.
+          until: Number of updates.
+          grad_steps: Variable that counts them.
+        """
+        self._first = first
+        self._then = then
+        self._until = until
+        self._grad_steps = grad_steps
+
+    def noise(self, rng, batch_size):
+        """The draws of both, so that the switch does not change how many are drawn."""
+        return self._first.noise(rng, batch_size), self._then.noise(rng, batch_size)
+
+    def sample(self, state, noise):
+        """An action ``[N, A]`` in each `State` ``[N, ...]``."""
+        return tf.cond(
+            self._grad_steps < self._until,
+            lambda: self._first.sample(state, noise[0]),
+            lambda: self._then.sample(state, noise[1]),
+        )
+
+
+class Exploration(tf.Module):
+    """Exploration that learns nothing: by the task's own behaviour, or at random."""
+
+    def __init__(self, behavior):
+        """Wraps the behaviour.
+
+        Args:
+          behavior: Chooses the actions.
+        """
+        super().__init__(name="exploration")
+        self.behavior = behavior
+
+    @property
+    def networks(self):
+        """Dict of name to Keras model."""
+        return {}
+
+    def noise(self, rng, latent, starts):
+        """There is nothing to draw."""
+        del rng, latent, starts
+        return {}
+
+    def update(self, rssm, post, batch, reward, discount, noise, grad_steps):
+        """There is nothing to learn, see `Plan2Explore.update`."""
+        del rssm, post, batch, reward, discount, noise, grad_steps
+        return {}
+
+
+class Plan2Explore(tf.Module):
+    """An actor and critic of its own, trained in imagination to find what the model cannot predict.
+
+    Differences from the author's code: an imagined state is rewarded for the disagreement about the
+    action that led to it, as in the paper, not about what follows it given the action before; and
+    predictions over an episode's beginning are not learned.
+
+    Reference: arXiv:2005.05960.
+    """
+
+    def __init__(self, config, rssm, action, *, dtype):
+        """Builds networks and optimisers.
+
+        Args:
+          config: `DreamerV2Config`; reads also its ``explore``.
+          rssm: Built `RSSM`.
+          action: `ActionPart`.
+          dtype: Keras dtype policy.
+        """
+        super().__init__(name="plan2explore")
+        self.config = config.explore
+        self.actor_critic = ActorCritic(config, rssm.feat_size, action, dtype=dtype, name="explore")
+        self.behavior = ActorBehavior(self.actor_critic.actor)
+        sizes = {"stoch": rssm.latent.size, "deter": rssm.cell.deter, "feat": rssm.feat_size}
+        explore = self.config
+        self.ensemble = Ensemble(
+            explore.models,
+            explore.layers,
+            explore.units,
+            sizes[explore.target],
+            activation=config.activation,
+            dtype=dtype,
+            name="explore_ensemble",
+        )
+        self.ensemble.build(rssm.feat_size + action.size)
+        self.disagreement = Disagreement(self.ensemble)
+        self.ensemble_step = make_step(config, "explore_ensemble", self.ensemble, self.config.lr)
+
+    @property
+    def networks(self):
+        """Dict of name to Keras model."""
+        return self.actor_critic.networks | {"explore_ensemble": self.ensemble}
+
+    def noise(self, rng, latent, starts):
+        """The random draws of an update, ``explore_imagine`` and ``explore_action``."""
+        draws = self.actor_critic.noise(rng, latent, starts)
+        return {f"explore_{name}": draw for name, draw in draws.items()}
+
+    def update(self, rssm, post, batch, reward, discount, noise, grad_steps):
+        """Moves the ensemble towards what happened, then actor and critic towards disagreement.
+
+        Args:
+          rssm: `RSSM`.
+          post: Posterior `State` ``[B, T, ...]`` of the batch.
+          batch: Dict of ``[B, T, ...]``, ``action`` as vectors.
+          reward: Predicts the task's reward, see `ActorCritic.update`.
+          discount: Likewise.
+          noise: Dict with the draws of `noise`.
+          grad_steps: Updates so far.
+
+        Returns:
+          Dict of scalar metrics.
+        """
+        post = tf.nest.map_structure(tf.stop_gradient, post)
+        feat = get_feat(post)
+        targets = {"stoch": post.stoch, "deter": post.deter, "feat": feat}
+        with tf.GradientTape() as tape:
+            loss = self.disagreement.loss(
+                feat, batch["action"], targets[self.config.target], batch["is_first"]
+            )
+        metrics = self.ensemble_step.apply(loss, self.ensemble_step.gradients(tape, loss))
+
+        def curiosity(feat, action):
+            total = self.config.intrinsic_scale * self.disagreement.reward(feat, action)
+            if self.config.extrinsic_scale:
+                total += self.config.extrinsic_scale * reward(feat, action)
+            return total
+
+        start = tf.nest.map_structure(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), post)
+        draws = {name: noise[f"explore_{name}"] for name in ("imagine", "action")}
+        metrics |= self.actor_critic.update(rssm, start, curiosity, discount, draws, grad_steps)
+        return metrics
+
+
+def make_exploration(config, task, rssm, action, grad_steps, *, dtype):
+    """The exploration that the config names.
+
+    Args:
+      config: `DreamerV2Config`.
+      task: `ActorCritic` that learns the task.
+      rssm: Built `RSSM`.
+      action: `ActionPart`.
+      grad_steps: Variable that counts the updates.
+      dtype: Keras dtype policy.
+    """
+    explore, task = config.explore, ActorBehavior(task.actor)
+    if explore.behavior == "plan2explore":
+        exploration = Plan2Explore(config, rssm, action, dtype=dtype)
+    else:
+        exploration = Exploration({"task": task, "random": Uniform(action)}[explore.behavior])
+    if explore.until:
+        exploration.behavior = Switched(exploration.behavior, task, explore.until, grad_steps)
+    return exploration

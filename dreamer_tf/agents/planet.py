@@ -1,0 +1,330 @@
+"""PlaNet: planning in a latent model that is learned from pixels (arXiv:1811.04551).
+
+Components:
+  encoder, rssm, decoder, reward   the world model, learned from replayed sequences
+  planner                          a search for actions in the model, at every step
+
+An update learns the world model; nothing else is learned. To act, the agent infers the present
+latent state, searches for the action sequence along which the model predicts the most reward, takes
+the first action, and searches again at the next step.
+
+Differences from the paper (more in docs/differences.md):
+  * The reward's loss weighs 10 and its model has three layers of 300, as in the authors' code; the
+    paper has no weight and says two layers of 200 for all dense networks.
+  * The belief's deviation is the root of the elites' variance, as in the authors' code; the paper
+    writes the mean of their absolute deviations.
+  * The GRU is the one of Dreamer, whose reset gate acts after the recurrent product.
+"""
+
+import dataclasses
+
+import keras
+import tensorflow as tf
+
+from dreamer_tf.agents.acting import PlannerBehavior
+from dreamer_tf.agents.base import Agent, filter_step, merge_metrics
+from dreamer_tf.agents.open_loop import OpenLoop
+from dreamer_tf.behaviors import ActionEncoder, CrossEntropyPlanner, GaussianNoise
+from dreamer_tf.nn import DenseGRU, MultiDecoder, MultiEncoder, NormalHead
+from dreamer_tf.ops import quantize_image
+from dreamer_tf.optim import GlobalNormClip, GradientStep
+from dreamer_tf.world_model import (
+    RSSM,
+    SSM,
+    DeterministicLatent,
+    GaussianLatent,
+    Reconstruction,
+    WorldModel,
+    get_feat,
+    overshooting_kl,
+)
+
+MIDDLE = 0.5
+"""What stands for the dequantisation noise where images are only shown."""
+
+
+class PlaNet(Agent):
+    """World model and planner for continuous actions."""
+
+    def __init__(self, config, obs_space, act_space):
+        """Builds the networks, the optimiser and the random generator.
+
+        Args:
+          config: `Config`; reads ``planet``, ``precision``, ``jit`` and ``seed``.
+          obs_space: Dict of observation key to `Space`: images and vectors.
+          act_space: Dict of action key to `Space`, all continuous.
+
+        Raises:
+          ValueError: If a space does not fit.
+        """
+        super().__init__(obs_space, act_space, "planet")
+        self.config = config.planet
+        self.actions = _continuous_actions(act_space)
+        self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
+        self.world_model = self._build_world_model(obs_space, config.precision)
+        self.images = self.world_model.encoder.images
+        planner = CrossEntropyPlanner(
+            self.predicted_return, **dataclasses.asdict(self.config.planner)
+        )
+        self.behavior = PlannerBehavior(planner, self.world_model.rssm.latent, self.actions.size)
+        self.explorer = GaussianNoise(self.config.exploration_noise)
+        self.model_step = GradientStep(
+            "model",
+            self.world_model.trainable_variables,
+            keras.optimizers.Adam(
+                self.config.learning_rate, epsilon=self.config.adam_epsilon, name="model_adam"
+            ),
+            GlobalNormClip(self.config.grad_clip),
+        )
+        self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
+        self._explore = tf.function(self._act_exploring, autograph=False)
+        self._exploit = tf.function(self._act_greedily, autograph=False)
+        self._open_loop = OpenLoop(self.world_model, self.world_model.objective.decoder, self.rng)
+
+    def _build_world_model(self, obs_space, dtype):
+        config = self.config
+        dense = {"activation": config.activation, "dtype": dtype}
+        keyed = {"vector_activation": config.activation, "dtype": dtype}
+        encoder = MultiEncoder(
+            obs_space, **dataclasses.asdict(config.encoder), **keyed, name="encoder"
+        )
+        rssm = _transition_model(config, **dense)
+        rssm.build(encoder.output_size, self.actions.size)
+        decoder = MultiDecoder(
+            obs_space,
+            rssm.feat_size,
+            **dataclasses.asdict(config.decoder),
+            **keyed,
+            name="decoder",
+        )
+        reward = NormalHead(**dataclasses.asdict(config.reward), **dense, name="reward")
+        reward.build(rssm.feat_size)
+        return WorldModel(encoder, rssm, Reconstruction(decoder), {"reward": reward})
+
+    # ---------------------------------------------------------------- learning
+
+    def initial_carry(self, batch_size):
+        """Nothing is carried from batch to batch: sequences start from the zero state."""
+        return ()
+
+    def train_step(self, batch, carry):
+        """One update of the world model, see `Agent.train_step`."""
+        return self._train(batch), carry
+
+    def _draw_and_update(self, batch):
+        return self.update(batch, self.draw_noise(*batch["reward"].shape))
+
+    def draw_noise(self, batch_size, length):
+        """Every random draw of an update.
+
+        Args:
+          batch_size: Sequences (B).
+          length: Rows of each (T).
+
+        Returns:
+          Dict of ``image``, uniform draws for each image key, ``post`` ``[T, B, S]``, and with
+          latent overshooting ``overshooting`` ``[D, T, B, S]`` for D distances.
+        """
+        latent = self.world_model.rssm.latent
+        noise = {
+            "image": self._image_noise([batch_size, length]),
+            "post": latent.noise(self.rng, [length, batch_size]),
+        }
+        if self.config.overshooting_scale:
+            distance = min(self.config.overshooting_distance, length - 1)
+            noise["overshooting"] = latent.noise(self.rng, [distance, length, batch_size])
+        return noise
+
+    def _image_noise(self, leading):
+        shapes = {key: self.obs_space[key].shape for key in self.images}
+        return {key: self.rng.uniform([*leading, *shape]) for key, shape in shapes.items()}
+
+    def quantize(self, obs, noise):
+        """Observations with images of few bits.
+
+        Args:
+          obs: Dict of ``[..., *shape]``, images as bytes; other keys stay as they are.
+          noise: Dict of image key to uniform draws in [0, 1) of the image's shape, or to a number.
+        """
+        bits = self.config.image_bits
+        return obs | {key: quantize_image(obs[key], bits, noise[key]) for key in self.images}
+
+    def update(self, batch, noise):
+        """The update, as a function of the random draws.
+
+        Args:
+          batch: Dict of ``[B, T, ...]``.
+          noise: As `draw_noise` returns it.
+
+        Returns:
+          Dict of scalar metrics.
+        """
+        with tf.GradientTape() as tape:
+            loss, metrics = self.model_loss(batch, noise)
+        gradients = self.model_step.gradients(tape, loss)
+        metrics = merge_metrics(metrics, self.model_step.apply(loss, gradients))
+        return metrics | {"nonfinite": metrics.pop("model_nonfinite")}
+
+    def model_loss(self, batch, noise):
+        """World model loss: −Σ scale · mean log-likelihood + β · mean max(KL, free nats).
+
+        The free nats bound the KL of each step. With latent overshooting the same is added for
+        predictions of two and more steps, averaged over all pairs of start and target.
+
+        Args:
+          batch: Dict of ``[B, T, ...]``.
+          noise: As `draw_noise` returns it.
+
+        Returns:
+          Scalar loss and dict of scalar metrics.
+
+        Reference: arXiv:1811.04551, equations 3 and 7.
+        """
+        config = self.config
+        batch = self.quantize(batch, noise["image"]) | {"action": self.actions.encode(batch)}
+        targets = {"reward": batch["reward"]}
+        losses, post, metrics = self.world_model.losses(batch, targets, noise["post"])
+        metrics["kl"] = tf.reduce_mean(losses["kl"])
+        losses["kl"] = tf.maximum(losses["kl"], config.free_nats)
+        scales = dict.fromkeys(self.obs_space, 1.0)
+        scales |= {"reward": config.reward_scale, "kl": config.kl_scale}
+        if losses.keys() != scales.keys():
+            raise ValueError(f"losses {sorted(losses)} do not match scales {sorted(scales)}")
+        for name, loss in losses.items():
+            metrics[f"{name}_loss"] = tf.reduce_mean(loss)
+        total = sum(scale * metrics[f"{name}_loss"] for name, scale in scales.items())
+        if config.overshooting_scale:
+            overshooting = self._overshooting_loss(batch, post, noise["overshooting"])
+            metrics = merge_metrics(metrics, {"overshooting_loss": overshooting})
+            total += config.overshooting_scale * overshooting
+        return total, metrics
+
+    def _overshooting_loss(self, batch, post, noise):
+        """Mean over all pairs of start and target of max(KL, free nats)."""
+        divergence, exists = overshooting_kl(
+            self.world_model.rssm, post, batch["action"], batch["is_first"], noise
+        )
+        bounded = tf.where(exists, tf.maximum(divergence, self.config.free_nats), 0.0)
+        pairs = tf.reduce_sum(tf.cast(exists, tf.float32))
+        return tf.reduce_sum(bounded) / tf.maximum(pairs, 1.0)
+
+    # ------------------------------------------------------------------ acting
+
+    def predicted_return(self, state, actions, noise):
+        """Return of action sequences in the model: the sum of predicted mean rewards.
+
+        ::
+
+            start   s_0 ──a_0──► s_1 ──a_1──► s_2  …  ──a_{H-1}──► s_H
+            reward               r_1          r_2                  r_H
+
+        Args:
+          state: `State` ``[N, ...]``.
+          actions: ``[H, N, A]``.
+          noise: ``[H, N, S]`` draws of the transition model.
+
+        Returns:
+          ``[N]``.
+
+        Reference: arXiv:1811.04551, algorithm 2, line 6.
+        """
+        feat = get_feat(self.world_model.rssm.predict(actions, state, noise))
+        return tf.reduce_sum(self.world_model.heads["reward"](feat), axis=0)
+
+    def initial_state(self, batch_size):
+        """Zero latent state and zero action."""
+        latent = self.world_model.rssm.initial_state(batch_size)
+        return latent, tf.zeros([batch_size, self.actions.size])
+
+    def _act(self, obs, state, is_first, mode):
+        act = {"train": self._explore, "eval": self._exploit}[mode]
+        return act(obs, state, is_first)
+
+    def draw_policy_noise(self, batch_size):
+        """Every random draw of a decision.
+
+        Args:
+          batch_size: Environments (N).
+
+        Returns:
+          Dict of ``image``, uniform draws for each image key, ``post`` ``[N, S]``, standard normal,
+          and ``action`` and ``explore``, what the search and the exploration take.
+        """
+        return {
+            "image": self._image_noise([batch_size]),
+            "post": self.world_model.rssm.latent.noise(self.rng, [batch_size]),
+            "action": self.behavior.noise(self.rng, batch_size),
+            "explore": self.explorer.noise(self.rng, [batch_size, self.actions.size]),
+        }
+
+    def _act_exploring(self, obs, state, is_first):
+        noise = self.draw_policy_noise(is_first.shape[0])
+        action, state = self.explore(obs, state, is_first, noise)
+        return self.actions.decode(action), state
+
+    def explore(self, obs, state, is_first, noise):
+        """The planned action with exploration noise.
+
+        Args:
+          obs: Dict of ``[N, *shape]``.
+          state: Policy state.
+          is_first: ``[N]`` bool.
+          noise: As `draw_policy_noise` returns it.
+
+        Returns:
+          Action ``[N, A]`` and the next policy state, which remembers the noisy action.
+        """
+        action, (latent, _) = self.exploit(obs, state, is_first, noise)
+        action = self.explorer(action, noise["explore"], self.model_step.optimizer.iterations)
+        return action, (latent, action)
+
+    def _act_greedily(self, obs, state, is_first):
+        noise = self.draw_policy_noise(is_first.shape[0])
+        action, state = self.exploit(obs, state, is_first, noise)
+        return self.actions.decode(action), state
+
+    def exploit(self, obs, state, is_first, noise):
+        """The planned action; arguments and results as for `explore`."""
+        obs = self.quantize(obs, noise["image"])
+        latent = filter_step(self.world_model, obs, state, is_first, noise["post"])
+        action = self.behavior.sample(latent, noise["action"])
+        return action, (latent, action)
+
+    # --------------------------------------------------------------- reporting
+
+    def report(self, batch):
+        """Open-loop prediction, see `OpenLoop`."""
+        middle = dict.fromkeys(self.images, MIDDLE)
+        return self._open_loop(
+            self.quantize(batch, middle) | {"action": self.actions.encode(batch)}
+        )
+
+    def parameter_counts(self):
+        """Weights of each network."""
+        networks = self.world_model.networks
+        return {name: network.count_params() for name, network in networks.items()}
+
+
+def _transition_model(config, **dense):
+    """The transition model that ``config.transition`` names, not built yet."""
+    sizes = config.rssm
+
+    def recurrent(latent):
+        cell = DenseGRU(sizes.deter, sizes.hidden, **dense, name="cell")
+        return RSSM(cell, latent, sizes.hidden, **dense, name="rssm")
+
+    make = {
+        "rssm": lambda: recurrent(GaussianLatent(sizes.stoch, sizes.min_std)),
+        "rnn": lambda: recurrent(DeterministicLatent(sizes.stoch, sizes.min_std)),
+        "ssm": lambda: SSM(
+            GaussianLatent(sizes.stoch, sizes.min_std), sizes.hidden, **dense, name="rssm"
+        ),
+    }
+    return make[config.transition]()
+
+
+def _continuous_actions(act_space):
+    described = ", ".join(f"{key}: {space}" for key, space in act_space.items())
+    if any(space.is_discrete for space in act_space.values()):
+        raise ValueError(f"PlaNet's planner searches continuous actions; got {described}")
+    return ActionEncoder(act_space)

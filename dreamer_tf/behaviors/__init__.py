@@ -1,0 +1,38 @@
+"""How actions are chosen: actors, critics, planners, exploration."""
+
+from dreamer_tf.behaviors.actions import ActionEncoder, ActionPart
+from dreamer_tf.behaviors.actor import OneHotActor, TanhNormalActor, TruncatedNormalActor
+from dreamer_tf.behaviors.actor_gradients import (
+    DynamicsGradient,
+    MixedGradient,
+    ReinforceGradient,
+)
+from dreamer_tf.behaviors.disagreement import Disagreement
+from dreamer_tf.behaviors.exploration import EpsilonGreedy, GaussianNoise
+from dreamer_tf.behaviors.joint_actor import JointActions, JointActor
+from dreamer_tf.behaviors.planner import CrossEntropyPlanner
+from dreamer_tf.behaviors.return_scale import DeviationScale, PercentileScale, UnitScale
+from dreamer_tf.behaviors.reward_scale import RewardScale
+from dreamer_tf.behaviors.slow_copy import SlowCopy
+
+__all__ = [
+    "DeviationScale",
+    "PercentileScale",
+    "UnitScale",
+    "JointActions",
+    "JointActor",
+    "ActionEncoder",
+    "ActionPart",
+    "CrossEntropyPlanner",
+    "Disagreement",
+    "DynamicsGradient",
+    "EpsilonGreedy",
+    "GaussianNoise",
+    "MixedGradient",
+    "OneHotActor",
+    "ReinforceGradient",
+    "RewardScale",
+    "SlowCopy",
+    "TanhNormalActor",
+    "TruncatedNormalActor",
+]

@@ -1,0 +1,66 @@
+"""Typed options, YAML presets, strict overrides, and the saved config of a run.
+
+>>> from dreamer_tf import config
+>>> resolved = config.load(["dmc"], {"env.count": 4})
+>>> resolved.config.env.count, resolved.origins["env.count"]
+(4, 'argument')
+"""
+
+from dreamer_tf.config.commandline import command, help_text, parse_args
+from dreamer_tf.config.dreamerv2 import DreamerV2Config
+from dreamer_tf.config.dreamerv3 import DreamerV3Config
+from dreamer_tf.config.files import (
+    differences,
+    preset_names,
+    read,
+    read_preset,
+    save,
+)
+from dreamer_tf.config.options import ConfigError, Option, flatten, options
+from dreamer_tf.config.resolve import Resolved, load, print_config
+from dreamer_tf.config.schema import (
+    ActorConfig,
+    Config,
+    DecoderConfig,
+    DreamerConfig,
+    EncoderConfig,
+    EnvConfig,
+    HeadConfig,
+    PlaNetConfig,
+    PlannerConfig,
+    ReplayConfig,
+    RSSMConfig,
+    RunConfig,
+)
+
+__all__ = [
+    "ActorConfig",
+    "Config",
+    "ConfigError",
+    "DecoderConfig",
+    "DreamerConfig",
+    "DreamerV2Config",
+    "DreamerV3Config",
+    "EncoderConfig",
+    "EnvConfig",
+    "HeadConfig",
+    "Option",
+    "PlaNetConfig",
+    "PlannerConfig",
+    "RSSMConfig",
+    "ReplayConfig",
+    "Resolved",
+    "RunConfig",
+    "command",
+    "differences",
+    "flatten",
+    "help_text",
+    "load",
+    "options",
+    "parse_args",
+    "preset_names",
+    "print_config",
+    "read",
+    "read_preset",
+    "save",
+]

@@ -1,0 +1,132 @@
+"""The command line that all commands with a config share: ``--configs``, ``--key value``, help."""
+
+import contextlib
+import functools
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import textwrap
+import typing
+
+from dreamer_tf.config.files import preset_names, preset_title
+from dreamer_tf.config.options import ConfigError, options, sections, text
+from dreamer_tf.config.resolve import Resolved, load, print_config, split_words
+
+
+def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") -> Resolved:
+    """Reads ``--configs NAME ... --key value ...``.
+
+    ``--help`` and ``--print_config`` print and end the program with code 0.
+
+    Args:
+        argv: Words after the program's name; None: those of this process.
+        description: What the command does, shown by ``--help``.
+
+    Returns:
+        The config and where its values came from.
+
+    Raises:
+        ConfigError: A preset or key does not exist, or a value does not fit.
+        SystemExit: The command line asked for ``--help`` or ``--print_config``.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if "-h" in argv or "--help" in argv:
+        print(help_text(description))
+        raise SystemExit(0)
+    presets, overrides, show = [], [], False
+    for name, values in split_words(argv):
+        if name == "configs":
+            if not values:
+                raise ConfigError(f"--configs needs names among {', '.join(preset_names())}.")
+            presets += values
+        elif name == "print_config":
+            if values:
+                raise ConfigError(f"--print_config takes no value, got {' '.join(values)!r}.")
+            show = True
+        else:
+            overrides += [f"--{name}", *values]
+    resolved = load(presets, overrides)
+    if show:
+        print_config(resolved)
+        raise SystemExit(0)
+    return resolved
+
+
+def command(function: typing.Callable) -> typing.Callable:
+    """Makes a function a command: a :class:`ConfigError` is one line on stderr and exit code 2."""
+
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except ConfigError as error:
+            print(f"{program_name()}: {error}", file=sys.stderr)
+            raise SystemExit(2) from error
+
+    return run
+
+
+@contextlib.contextmanager
+def unread_output() -> typing.Iterator[None]:
+    """Ends a command without a traceback when nobody reads its output any more (``| head``).
+
+    Raises:
+        SystemExit: With code 141, as if SIGPIPE had ended the program.
+    """
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        # What is still buffered would raise again when Python flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from error
+
+
+def program_name() -> str:
+    """The name of the running command, as its messages show it."""
+    path = pathlib.Path(sys.argv[0])
+    if path.name == "__main__.py":  # python -m dreamer_tf.<room>
+        return f"python -m {path.parent.parent.name}.{path.parent.name}"
+    return path.name
+
+
+def help_text(description: str = "") -> str:
+    """What ``--help`` prints: every preset and every option with its default and meaning."""
+    width = min(shutil.get_terminal_size().columns, 100)
+    known = options()
+    lines = [f"usage: {program_name()} [--configs NAME ...] [--key value ...]", ""]
+    if description:
+        lines += [*textwrap.wrap(description, width), ""]
+    lines += _entry(
+        "--configs NAME ...", "presets, applied from left to right; or YAML files", width
+    )
+    lines += _entry("--print_config", "show the result and where each value came from", width)
+    lines += _entry("--help", "show this", width)
+    lines += ["", "presets"]
+    for name in preset_names():
+        lines += _entry(name, preset_title(name), width)
+    for section, heading in {"": "", **sections()}.items():
+        inside = [key for key in known if key.rpartition(".")[0] == section]
+        lines += ["", f"{section}: {heading}" if section else "general"] if inside else []
+        for key in inside:
+            lines += _entry(*_describe(known[key]), width)
+    return "\n".join(lines)
+
+
+def _describe(option):
+    kind = "|".join(option.choices) if option.choices else option.type_name
+    default = text(option.default) or "empty"
+    return f"--{option.key} {kind}", f"{option.text} (default: {default})"
+
+
+def _entry(name, meaning, width):
+    column = 36
+    wrapped = textwrap.wrap(meaning, max(width - column, 30), break_on_hyphens=False)
+    if len(name) + 4 > column:
+        return [f"  {name}", *(" " * column + line for line in wrapped)]
+    first = f"  {name}".ljust(column) + wrapped[0]
+    return [first, *(" " * column + line for line in wrapped[1:])]

@@ -1,0 +1,178 @@
+"""Options of DreamerV3, see `dreamer_tf.config.schema`.
+
+Defaults are the authors' current settings (arXiv:2301.04104 and its code) at their default size,
+200 million parameters; the presets ``size1m`` to ``size400m`` change the size.
+"""
+
+import dataclasses
+
+from dreamer_tf.config.fields import option, section
+
+
+@dataclasses.dataclass(frozen=True)
+class BlockRSSMConfig:
+    deter: int = option(
+        8192, "width of the deterministic state (D), a multiple of the blocks", minimum=1
+    )
+    hidden: int = option(1024, "width of the hidden layers", minimum=1)
+    stoch: int = option(32, "number of categorical variables (V)", minimum=1)
+    classes: int = option(64, "classes of each categorical variable (K)", minimum=2, maximum=254)
+    blocks: int = option(8, "blocks of the recurrent layers", minimum=1)
+    layers: int = option(1, "hidden layers of the recurrent cell", minimum=1)
+    prior_layers: int = option(2, "hidden layers of the prior", minimum=1)
+    post_layers: int = option(1, "hidden layers of the posterior", minimum=1)
+    unimix: float = option(
+        0.01, "share of a uniform distribution in each categorical", minimum=0, maximum=1
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PyramidConfig:
+    depth: int = option(64, "channels of the image networks are multiples of it", minimum=1)
+    multiples: tuple[int, ...] = option(
+        (2, 3, 4, 4), "channels of each level over depth; as many levels as numbers", minimum=1
+    )
+    kernel: int = option(5, "height and width of the convolutions' kernels", minimum=1)
+    resampling: str = option(
+        "pool",
+        "how sizes change: pool: the largest of 2x2 pixels, and repeated pixels; "
+        "stride: convolutions of stride 2, plain and transposed",
+        ("pool", "stride"),
+    )
+    outer: bool = option(False, "the first level has the size of the image, not half of it")
+
+
+@dataclasses.dataclass(frozen=True)
+class SymlogEncoderConfig:
+    keys: str = option(
+        ".*", "regular expression that an observation's whole key must match to be encoded"
+    )
+    layers: int = option(3, "dense layers for observations other than images", minimum=1)
+    units: int = option(1024, "width of those layers", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SymlogDecoderConfig:
+    keys: str = option(
+        ".*", "regular expression that an observation's whole key must match to be predicted"
+    )
+    layers: int = option(3, "dense layers for observations other than images", minimum=1)
+    units: int = option(
+        1024, "width of those layers, and half of the one from the state to images", minimum=1
+    )
+    blocks: int = option(8, "blocks of the layer from the deterministic state to images", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ThinHeadConfig:
+    layers: int = option(1, "dense layers", minimum=1)
+    units: int = option(1024, "width of those layers", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class DeepHeadConfig:
+    layers: int = option(3, "dense layers", minimum=1)
+    units: int = option(1024, "width of those layers", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class JointActorConfig:
+    layers: int = option(3, "dense layers", minimum=1)
+    units: int = option(1024, "width of those layers", minimum=1)
+    min_std: float = option(0.1, "continuous actions: smallest standard deviation", above=0)
+    max_std: float = option(1.0, "continuous actions: largest standard deviation", above=0)
+    unimix: float = option(
+        0.0,
+        "discrete actions: share of a uniform distribution; the paper's 0.01 has no effect in its "
+        "code",
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ReturnNormConfig:
+    kind: str = option(
+        "percentiles",
+        "what advantages are divided by: percentiles: the range between two of the returns'; "
+        "deviation: their standard deviation; none: nothing",
+        ("percentiles", "deviation", "none"),
+    )
+    rate: float = option(
+        0.01, "share of the newest returns in the running average", above=0, maximum=1
+    )
+    limit: float = option(1.0, "smallest divisor", above=0)
+    low: float = option(5.0, "lower percentile", minimum=0, maximum=100)
+    high: float = option(95.0, "upper percentile", minimum=0, maximum=100)
+    debias: bool = option(False, "bring the first averages, which begin at zero, to full size")
+
+
+@dataclasses.dataclass(frozen=True)
+class LossScalesConfig:
+    reconstruction: float = option(1.0, "weight of each observation's loss", minimum=0)
+    reward: float = option(1.0, "weight of the reward model's loss", minimum=0)
+    cont: float = option(1.0, "weight of the continue model's loss", minimum=0)
+    dyn: float = option(1.0, "weight of the KL term that moves the prior", minimum=0)
+    rep: float = option(0.1, "weight of the KL term that moves the posterior", minimum=0)
+    policy: float = option(1.0, "weight of the actor's loss", minimum=0)
+    value: float = option(1.0, "weight of the critic's loss on imagined states", minimum=0)
+    replay_value: float = option(0.3, "weight of the critic's loss on replayed states", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class LaPropConfig:
+    learning_rate: float = option(4e-5, "learning rate after the warm-up", above=0)
+    warmup: int = option(1000, "grad_steps in which the learning rate rises from zero", minimum=0)
+    grad_clip: float = option(
+        0.3, "largest norm of a tensor's gradient, relative to the tensor's own (AGC)", above=0
+    )
+    beta1: float = option(0.9, "decay of the average of updates", minimum=0, maximum=1)
+    beta2: float = option(0.999, "decay of the mean square of gradients", minimum=0, maximum=1)
+    epsilon: float = option(1e-20, "added to the root of that mean square", above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DreamerV3Config:
+    rssm: BlockRSSMConfig = section(BlockRSSMConfig, "recurrent state-space model")
+    pyramid: PyramidConfig = section(PyramidConfig, "convolutions of encoder and decoder")
+    encoder: SymlogEncoderConfig = section(SymlogEncoderConfig, "observations to embeddings")
+    decoder: SymlogDecoderConfig = section(SymlogDecoderConfig, "features to observations")
+    reward: ThinHeadConfig = section(ThinHeadConfig, "reward model")
+    cont: ThinHeadConfig = section(ThinHeadConfig, "continue model")
+    actor: JointActorConfig = section(JointActorConfig, "action model")
+    critic: DeepHeadConfig = section(DeepHeadConfig, "value model, and its slow copy")
+    return_norm: ReturnNormConfig = section(ReturnNormConfig, "size of returns")
+    loss_scales: LossScalesConfig = section(LossScalesConfig, "weights of the losses")
+    optimizer: LaPropConfig = section(LaPropConfig, "the one optimiser, LaProp")
+    bins: int = option(255, "points of the distributions over rewards and values", minimum=2)
+    free_nats: float = option(1.0, "KL of a state below this many nats is not penalised", minimum=0)
+    reward_gradient: bool = option(True, "the reward model shapes the representation")
+    replay_value_gradient: bool = option(
+        True, "the critic's loss on replayed states shapes the representation"
+    )
+    imag_horizon: int = option(15, "imagined steps (H)", minimum=1)
+    imag_last: int = option(
+        0,
+        "imagine from so many last states of each sequence only; 0: from all",
+        minimum=0,
+    )
+    horizon: float = option(
+        333.0, "agent_steps after which rewards count 1/e less: gamma = 1 - 1/horizon", above=1
+    )
+    cont_discount: bool = option(
+        True, "the continue model predicts gamma too, and imagined returns take it from there"
+    )
+    return_lambda: float = option(
+        0.95, "mixture of the k-step returns (lambda)", minimum=0, maximum=1
+    )
+    entropy_scale: float = option(3e-4, "weight of the policy's entropy (eta)", minimum=0)
+    slow_rate: float = option(
+        0.02, "how far the slow critic moves to the critic, 1: all the way", above=0, maximum=1
+    )
+    slow_every: int = option(1, "grad_steps between its moves", minimum=1)
+    slow_scale: float = option(
+        1.0, "weight of the slow critic's predictions as targets of the critic", minimum=0
+    )
+    slow_target: bool = option(
+        False, "returns and advantages take values from the slow critic instead of the critic"
+    )

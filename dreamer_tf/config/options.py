@@ -1,0 +1,247 @@
+"""The options of the schema as a flat table, and the conversion of values to their types.
+
+Keys are dotted: ``dreamer.rssm.deter`` is ``config.dreamer.rssm.deter``.
+"""
+
+import dataclasses
+import difflib
+import math
+import numbers
+import typing
+
+from dreamer_tf.config.schema import Config
+
+
+class ConfigError(ValueError):
+    """A preset, key or value that the schema does not allow; the message names what would be."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """One line of the schema.
+
+    Attributes:
+        key: Dotted name.
+        kind: ``bool``, ``int``, ``float``, ``str`` or a tuple of one of these, such as
+            ``(int, int)``, or ``(int, ...)`` for at least one.
+        default: Value when nothing else is given.
+        text: What it means.
+        choices: The only values a string may take, or None.
+        minimum: Smallest number allowed, or None.
+        above: Number that the value must exceed, or None.
+        maximum: Largest number allowed, or None.
+    """
+
+    key: str
+    kind: type | tuple[type, ...]
+    default: typing.Any
+    text: str
+    choices: tuple[str, ...] | None
+    minimum: float | None
+    above: float | None
+    maximum: float | None
+
+    @property
+    def type_name(self) -> str:
+        """The type as messages and ``--help`` show it."""
+        if isinstance(self.kind, tuple):
+            return ",".join("..." if kind is ... else kind.__name__ for kind in self.kind)
+        return self.kind.__name__
+
+    def kinds(self, count) -> tuple[type, ...] | None:
+        """The type of each of ``count`` values of a tuple; None if it cannot have so many."""
+        if self.kind[-1] is ...:
+            return self.kind[:1] * count or None
+        return self.kind if len(self.kind) == count else None
+
+
+def options() -> dict[str, Option]:
+    """Every option of the schema by its dotted key, in the order of the schema."""
+    return {option.key: option for option in _walk(Config, "")}
+
+
+def sections() -> dict[str, str]:
+    """The meaning of every group of options by its dotted key, in the order of the schema."""
+    return dict(_walk_sections(Config, ""))
+
+
+def flatten(config: Config) -> dict[str, typing.Any]:
+    """The values of a config by dotted key, in the order of the schema."""
+    return {key: _lookup(config, key) for key in options()}
+
+
+def build(values: dict[str, typing.Any]) -> Config:
+    """The config with the given values; ``values`` holds every dotted key.
+
+    Raises:
+        KeyError: A key of the schema has no value.
+    """
+    return _build(Config, "", values)
+
+
+def text(value) -> str:
+    """A value as it is written on the command line."""
+    if isinstance(value, tuple):
+        return ",".join(map(text, value))
+    return str(value)
+
+
+def unknown_key(key: str) -> ConfigError:
+    """The error for a key that the schema lacks, with the names that come nearest."""
+    known = list(options())
+    if key in sections():
+        inside = [name for name in known if name.startswith(key + ".")]
+        return ConfigError(f"{key!r} is a group of options, not one; it holds {', '.join(inside)}.")
+    last = key.rpartition(".")[2]
+    by_last = {}
+    for name in known:
+        by_last.setdefault(name.rpartition(".")[2], []).append(name)
+    near = difflib.get_close_matches(key, known, n=3, cutoff=0.7)
+    for match in difflib.get_close_matches(last, by_last, n=2, cutoff=0.75):
+        near += [name for name in by_last[match] if name not in near]
+    return ConfigError(f"Unknown option {key!r}. {nearest(near)}")
+
+
+def nearest(names: list[str]) -> str:
+    """The sentence that ends an error about an unknown name."""
+    if not names:
+        return "No name comes near; --help lists all."
+    return f"Did you mean {' or '.join(map(repr, names[:4]))}?"
+
+
+def convert(option: Option, value, origin: str):
+    """Checks a value from YAML or Python and gives it the option's type.
+
+    Args:
+        option: What is set.
+        value: Plain value; a number for a ``float`` may be an int, a number for an ``int`` may be
+            a float without fraction (``1e6``), and a list or tuple serves for a tuple.
+        origin: Where the value comes from, for the message.
+
+    Returns:
+        The value as ``bool``, ``int``, ``float``, ``str`` or tuple.
+
+    Raises:
+        ConfigError: The type is wrong, or the value is not among those allowed.
+    """
+    if isinstance(option.kind, tuple):
+        kinds = option.kinds(len(value)) if isinstance(value, list | tuple) else None
+        if kinds is None:
+            raise _wrong_type(option, value, origin)
+        parts = zip(kinds, value, strict=True)
+        return tuple(_scalar(option, kind, part, origin) for kind, part in parts)
+    return _scalar(option, option.kind, value, origin)
+
+
+def parse(option: Option, words: list[str], origin: str):
+    """Like :func:`convert`, for the words after ``--key`` on the command line."""
+    if isinstance(option.kind, tuple):
+        words = [word for group in words for word in group.split(",") if word]
+        kinds = option.kinds(len(words))
+        if kinds is None:
+            raise _wrong_type(option, " ".join(words), origin)
+        pairs = zip(kinds, words, strict=True)
+        return convert(option, [_from_word(kind, word) for kind, word in pairs], origin)
+    if len(words) != 1:
+        got = " ".join(words) if words else "nothing"
+        raise ConfigError(f"--{option.key} ({origin}) takes one {option.type_name}, got {got}.")
+    return convert(option, _from_word(option.kind, words[0]), origin)
+
+
+def _from_word(kind, word):
+    """The value that a word stands for; the word itself when it is none of that type."""
+    if kind is bool:
+        return {"true": True, "false": False}.get(word.lower(), word)
+    if kind in (int, float):
+        for number in (int, float):
+            try:
+                return number(word)
+            except ValueError:
+                continue
+    return word
+
+
+def _scalar(option, kind, value, origin):
+    if kind in (bool, str):
+        if not isinstance(value, kind):
+            raise _wrong_type(option, value, origin)
+        value = kind(value)
+    else:
+        value = _number(option, kind, value, origin)
+    if option.choices and value not in option.choices:
+        near = difflib.get_close_matches(str(value), option.choices, n=1)
+        hint = f" {nearest(near)}" if near else ""
+        raise _not_allowed(option, value, f"one of {', '.join(option.choices)}", origin, hint)
+    return value
+
+
+def _number(option, kind, value, origin):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise _wrong_type(option, value, origin)
+    if not math.isfinite(value):
+        raise _not_allowed(option, value, "a finite number", origin)
+    if kind is int and value != int(value):
+        raise _wrong_type(option, value, origin)
+    value = kind(value)
+    if option.minimum is not None and value < option.minimum:
+        raise _not_allowed(option, value, f"at least {option.minimum}", origin)
+    if option.above is not None and value <= option.above:
+        raise _not_allowed(option, value, f"more than {option.above}", origin)
+    if option.maximum is not None and value > option.maximum:
+        raise _not_allowed(option, value, f"at most {option.maximum}", origin)
+    return value
+
+
+def _wrong_type(option, value, origin):
+    return ConfigError(
+        f"{option.key} ({origin}): expected {option.type_name}, such as {text(option.default)!r}, "
+        f"got {type(value).__name__} {value!r}."
+    )
+
+
+def _not_allowed(option, value, expected, origin, hint=""):
+    return ConfigError(f"{option.key} ({origin}): expected {expected}, got {value!r}.{hint}")
+
+
+def _walk(kind, prefix):
+    types = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        key = prefix + field.name
+        if dataclasses.is_dataclass(types[field.name]):
+            yield from _walk(types[field.name], key + ".")
+            continue
+        metadata = dict(field.metadata)
+        yield Option(
+            key=key,
+            kind=typing.get_args(types[field.name]) or types[field.name],
+            default=field.default,
+            text=metadata.pop("help"),
+            **metadata,
+        )
+
+
+def _walk_sections(kind, prefix):
+    types = typing.get_type_hints(kind)
+    for field in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(types[field.name]):
+            key = prefix + field.name
+            yield key, field.metadata["help"]
+            yield from _walk_sections(types[field.name], key + ".")
+
+
+def _lookup(config, key):
+    for name in key.split("."):
+        config = getattr(config, name)
+    return config
+
+
+def _build(kind, prefix, values):
+    types = typing.get_type_hints(kind)
+    arguments = {}
+    for field in dataclasses.fields(kind):
+        key = prefix + field.name
+        if dataclasses.is_dataclass(types[field.name]):
+            arguments[field.name] = _build(types[field.name], key + ".", values)
+        else:
+            arguments[field.name] = values[key]
+    return kind(**arguments)

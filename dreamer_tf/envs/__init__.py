@@ -1,0 +1,26 @@
+"""Environments: one interface over simulators, and worker processes that run them.
+
+Needs NumPy only; a simulator's package is imported when one of its tasks is made. Nothing here
+imports TensorFlow, so workers start fast and can render.
+"""
+
+from dreamer_tf.envs.base import Env, FrameEnv, make_row
+from dreamer_tf.envs.checks import CheckedEnv
+from dreamer_tf.envs.errors import EnvDied, EnvError
+from dreamer_tf.envs.gym_api import from_user
+from dreamer_tf.envs.preview import check_env
+from dreamer_tf.envs.registry import make
+from dreamer_tf.envs.vector import VectorEnv
+
+__all__ = [
+    "CheckedEnv",
+    "Env",
+    "EnvDied",
+    "EnvError",
+    "FrameEnv",
+    "VectorEnv",
+    "check_env",
+    "from_user",
+    "make",
+    "make_row",
+]

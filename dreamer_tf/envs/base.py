@@ -1,0 +1,151 @@
+"""The interface of an environment, and what every simulator behind it shares."""
+
+import abc
+
+import numpy as np
+
+from dreamer_tf.envs.errors import EnvError
+from dreamer_tf.specs import LOG_PREFIX
+
+
+class Env(abc.ABC):
+    """One environment that returns rows of experience.
+
+    A row is a dict of the observation keys and ``reward`` (float32), ``is_first``, ``is_last``
+    and ``is_terminal`` (bool). The last of an episode may have numbers for the log, under keys that
+    begin with ``log_``. The reward is the one received on arriving at this observation;
+    ``dreamer_tf.specs`` draws the alignment. ``is_terminal`` says that the task ended here, so
+    nothing more could have been earned; ``is_last`` alone that the episode was only cut off.
+    """
+
+    @property
+    @abc.abstractmethod
+    def obs_space(self):
+        """Dict of observation key to ``Space``."""
+
+    @property
+    @abc.abstractmethod
+    def act_space(self):
+        """Dict of action key to ``Space``; continuous actions lie between -1 and 1."""
+
+    @property
+    def frames_per_step(self):
+        """Simulator frames (``env_frames``) that one step usually takes: the action repeat."""
+        return 1
+
+    @abc.abstractmethod
+    def reset(self, seed):
+        """Begins an episode.
+
+        Args:
+          seed: Integer from 0 to 2**32 - 1. The same seed and the same actions give the same
+            episode, whatever was played before.
+
+        Returns:
+          The first row: reward 0, ``is_first`` true.
+        """
+
+    @abc.abstractmethod
+    def step(self, action):
+        """Takes one action; after a row with ``is_last`` the caller resets.
+
+        Args:
+          action: Dict of action key to array.
+
+        Returns:
+          The next row.
+        """
+
+    def render(self):
+        """A picture of the present state, uint8 of ``[height, width, channels]``."""
+        raise NotImplementedError(f"{type(self).__name__} draws no pictures")
+
+    def close(self):  # noqa: B027 (most environments hold nothing to free)
+        """Frees what the environment holds."""
+
+
+class FrameEnv(Env):
+    """An environment over a simulator that advances frame by frame.
+
+    Repeats actions, sums their rewards, cuts episodes off at the time limit and sets the flags.
+    The observation is taken once per step, after the last frame. Subclasses give the two spaces
+    and the three methods ``_begin``, ``_advance`` and ``_observe``, and may give ``_log``.
+
+    Args:
+      action_repeat: Frames per step, at least 1.
+      time_limit: Frames until an episode is cut off; 0 for no limit but the simulator's own.
+    """
+
+    def __init__(self, *, action_repeat=1, time_limit=0):
+        if action_repeat < 1:
+            raise EnvError(
+                f"action_repeat must be at least 1, got {action_repeat}; 0 stands for PlaNet's "
+                "choice, which only dm_control tasks have"
+            )
+        if time_limit < 0:
+            raise ValueError(f"time_limit must be positive, or 0 for none, got {time_limit}")
+        self._action_repeat = action_repeat
+        self._time_limit = time_limit
+        self._frames = 0
+
+    @property
+    def frames_per_step(self):
+        return self._action_repeat
+
+    @abc.abstractmethod
+    def _begin(self, seed):
+        """Puts the simulator at the start of the episode that belongs to ``seed``."""
+
+    @abc.abstractmethod
+    def _advance(self, action):
+        """Advances one frame.
+
+        Returns:
+          Reward, and whether the episode terminated, and whether it was truncated.
+        """
+
+    @abc.abstractmethod
+    def _observe(self):
+        """Dict of the present observations."""
+
+    def _log(self):
+        """Dict of name to number: what the log should say about the episode that ends here."""
+        return {}
+
+    def reset(self, seed):
+        self._frames = 0
+        self._begin(seed)
+        return make_row(self._observe(), is_first=True)
+
+    def step(self, action):
+        total, terminated, truncated = 0.0, False, False
+        for _ in range(self._action_repeat):
+            reward, terminated, truncated = self._advance(action)
+            total += float(reward)
+            self._frames += 1
+            truncated = truncated or self._frames == self._time_limit
+            if terminated or truncated:
+                break
+        last = terminated or truncated
+        row = make_row(self._observe(), total, is_last=last, is_terminal=terminated)
+        log = self._log() if last else {}
+        return row | {LOG_PREFIX + name: np.float32(value) for name, value in log.items()}
+
+
+def make_row(obs, reward=0.0, *, is_first=False, is_last=False, is_terminal=False):
+    """Joins observations, reward and flags.
+
+    Args:
+      obs: Dict of observations.
+      reward: Received on arriving here.
+      is_first: Whether the episode begins here.
+      is_last: Whether the episode has no further row.
+      is_terminal: Whether the task ended here.
+    """
+    return {
+        **obs,
+        "reward": np.float32(reward),
+        "is_first": np.bool_(is_first),
+        "is_last": np.bool_(is_last),
+        "is_terminal": np.bool_(is_terminal),
+    }

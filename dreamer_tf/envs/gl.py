@@ -1,0 +1,129 @@
+"""Which OpenGL backend MuJoCo renders with.
+
+MuJoCo and dm_control read ``MUJOCO_GL`` once, when they are imported, so the choice is made
+before. What the user set stays. ``python -m dreamer_tf.envs.gl`` draws one frame and says how.
+"""
+
+import contextlib
+import ctypes
+import ctypes.util
+import logging
+import os
+import sys
+
+from dreamer_tf.envs.errors import EnvError
+
+logger = logging.getLogger(__name__)
+
+ADVICE = (
+    "Off-screen rendering needs one system library. Debian and Ubuntu: "
+    "apt-get install libegl1 libgl1-mesa-dri (EGL), or libosmesa6 (OSMesa). "
+    "MUJOCO_GL=egl, osmesa or glfw chooses one of them."
+)
+
+_EGL_PLATFORM_DEVICE = 0x313F
+_MOST_DEVICES = 32
+
+
+def choose():
+    """Sets ``MUJOCO_GL`` for a process that never loads TensorFlow, before MuJoCo is imported.
+
+    What the user set stays. With a display, or on another system than Linux, MuJoCo's own choice
+    is right. Otherwise EGL is taken if it works, then OSMesa; without either, rendering is
+    switched off, which tasks without images do not notice.
+    """
+    if not _is_decided():
+        os.environ["MUJOCO_GL"] = find_backend() or "disabled"
+
+
+@contextlib.contextmanager
+def chosen(rendering):
+    """Chooses the backend in any process; MuJoCo is to be imported inside this context.
+
+    As ``choose``, but where no images are needed MuJoCo is imported without rendering: a
+    software GL and TensorFlow in one process end in a segmentation fault, because both bind to
+    the same LLVM symbols. Worker processes have chosen before.
+
+    Args:
+      rendering: Whether images are needed.
+
+    Raises:
+      EnvError: If images are needed and no backend works; says what to install.
+    """
+    if rendering and "tensorflow" in sys.modules and "mujoco" not in sys.modules:
+        logger.warning(
+            "Rendering in the same process as TensorFlow: with a software GL this is known to end "
+            "in a segmentation fault. Use workers='process'."
+        )
+    if _is_decided():
+        yield
+        return
+    backend = find_backend() if rendering else None
+    if rendering and backend is None:
+        raise EnvError(f"no OpenGL library for rendering was found. {ADVICE}")
+    os.environ["MUJOCO_GL"] = backend or "disabled"
+    try:
+        yield
+    finally:
+        if backend is None:
+            del os.environ["MUJOCO_GL"]  # Child processes may still render.
+
+
+def _is_decided():
+    return bool(os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY") or sys.platform != "linux")
+
+
+def find_backend():
+    """The off-screen backend that works here: ``egl``, ``osmesa`` or None."""
+    if _egl_works():
+        return "egl"
+    if ctypes.util.find_library("OSMesa"):
+        return "osmesa"
+    return None
+
+
+def _egl_works():
+    """Whether some device gives an EGL display, as MuJoCo will ask for it."""
+    try:
+        egl = ctypes.CDLL("libEGL.so.1")
+    except OSError:
+        return False
+    egl.eglGetProcAddress.restype = ctypes.c_void_p
+    egl.eglGetProcAddress.argtypes = [ctypes.c_char_p]
+    egl.eglInitialize.argtypes = [ctypes.c_void_p] * 3
+    query_address = egl.eglGetProcAddress(b"eglQueryDevicesEXT")
+    display_address = egl.eglGetProcAddress(b"eglGetPlatformDisplayEXT")
+    if not query_address or not display_address:
+        return False
+    devices = (ctypes.c_void_p * _MOST_DEVICES)()
+    count = ctypes.c_int(0)
+    query = ctypes.CFUNCTYPE(
+        ctypes.c_uint, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int)
+    )(query_address)
+    get_display = ctypes.CFUNCTYPE(
+        ctypes.c_void_p, ctypes.c_uint, ctypes.c_void_p, ctypes.c_void_p
+    )(display_address)
+    if not query(_MOST_DEVICES, devices, count):
+        return False
+    displays = (get_display(_EGL_PLATFORM_DEVICE, devices[i], None) for i in range(count.value))
+    return any(display and egl.eglInitialize(display, None, None) for display in displays)
+
+
+def main():
+    """Draws one frame; prints the backend, or what to install and exits with 1."""
+    from dreamer_tf.envs.dmc import DMControl
+
+    try:
+        env = DMControl("pendulum_swingup", observations="pixels")
+        image = env.reset(0)["image"]
+    except (EnvError, RuntimeError) as error:
+        sys.exit(str(error))
+    env.close()
+    backend = os.environ.get("MUJOCO_GL") or "MuJoCo's own choice for this display"
+    if image.min() == image.max():
+        sys.exit(f"The frame drawn with {backend} is empty. {ADVICE}")
+    print(backend)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,220 @@
+"""Several environments that act side by side."""
+
+import logging
+
+import numpy as np
+
+from dreamer_tf.envs.base import make_row
+from dreamer_tf.envs.errors import EnvDied, EnvError
+from dreamer_tf.envs.host import InlineHost
+from dreamer_tf.envs.process import ProcessHost
+from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES
+
+logger = logging.getLogger(__name__)
+
+_HOSTS = {"process": ProcessHost, "inline": InlineHost}
+_MOST_DEATHS = 3
+
+
+class VectorEnv:
+    """Environments that are stepped together, each in a process of its own or all in this one.
+
+    Episode ``k`` of environment ``i`` is the same whatever happened to the processes: its seed
+    comes from the seed here, ``i`` and ``k``. An environment that crashes, is killed or raises
+    an error is built anew; its episode is cut off at the last observation, and its next command
+    must be a reset.
+
+    Args:
+      constructors: One function per environment, without arguments, that returns an ``Env``.
+      seed: Non-negative integer.
+      workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow).
+
+    Raises:
+      EnvError: If an environment cannot be built, or they differ in their spaces.
+    """
+
+    def __init__(self, constructors, *, seed, workers="process"):
+        if workers not in _HOSTS:
+            raise ValueError(f"workers must be one of {', '.join(_HOSTS)}, got {workers!r}")
+        if not constructors:
+            raise ValueError("a VectorEnv needs at least one constructor")
+        self._constructors = list(constructors)
+        self._make_host = _HOSTS[workers]
+        self._seed = seed
+        count = len(self._constructors)
+        self._episodes = np.zeros(count, np.int64)
+        self._running = np.zeros(count, bool)
+        self._deaths = np.zeros(count, int)
+        self._last_obs = [None] * count
+        self._hosts = []
+        try:
+            self._hosts += [self._make_host(constructor) for constructor in self._constructors]
+            spaces = [self._wait(index) for index in range(count)]
+            self._obs_space, self._act_space, self._frames_per_step = _common(spaces)
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self):
+        return len(self._constructors)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    @property
+    def obs_space(self):
+        """Dict of observation key to ``Space``, without the batch dimension."""
+        return self._obs_space
+
+    @property
+    def act_space(self):
+        """Dict of action key to ``Space``, without the batch dimension."""
+        return self._act_space
+
+    @property
+    def frames_per_step(self):
+        """Simulator frames (``env_frames``) that one step of one environment usually takes."""
+        return self._frames_per_step
+
+    @property
+    def episodes(self):
+        """Number of episodes that each environment began, an int array of ``[N]``."""
+        return self._episodes.copy()
+
+    def restore(self, episodes):
+        """Continues the sequence of episodes of an earlier run; the next step must reset all.
+
+        Args:
+          episodes: What ``episodes`` was then, ``[N]``.
+        """
+        episodes = np.asarray(episodes, np.int64)
+        if episodes.shape != self._episodes.shape:
+            raise ValueError(f"expected {len(self)} counts of episodes, got {episodes.tolist()}")
+        self._episodes = episodes.copy()
+        self._running[:] = False
+
+    def step(self, actions, reset):
+        """Steps or resets every environment; all of them work at the same time.
+
+        Args:
+          actions: Dict of action key to array of ``[N, ...]``; ignored where ``reset``.
+          reset: Which environments begin a new episode, bool of ``[N]``. Needed at the start and
+            after a row with ``is_last``.
+
+        Returns:
+          Dict of observation keys, ``reward``, ``is_first``, ``is_last`` and ``is_terminal`` to
+          arrays of ``[N, ...]``; what ended episodes say for the log, as float32 ``[N]``, NaN for
+          the others.
+
+        Raises:
+          EnvError: If an environment returns what its spaces do not allow, or dies again and
+            again.
+        """
+        reset = np.asarray(reset, bool)
+        self._check_call(actions, reset)
+        self._episodes += reset
+        for index, host in enumerate(self._hosts):
+            if reset[index]:
+                host.send("reset", self._episode_seed(index))
+            else:
+                host.send("step", {key: actions[key][index] for key in self._act_space})
+        rows = [self._receive(index, reset[index]) for index in range(len(self))]
+        self._running = np.array([not row["is_last"] for row in rows])
+        spaces = {**self._obs_space, **STEP_SPACES}
+        logged = {key for row in rows for key in row if key.startswith(LOG_PREFIX)}
+        return {
+            key: np.stack([row[key] for row in rows]).astype(space.dtype, copy=False)
+            for key, space in spaces.items()
+        } | {key: np.array([row.get(key, np.nan) for row in rows], np.float32) for key in logged}
+
+    def render(self, index=0):
+        """A picture of one environment's present state, uint8 of ``[height, width, channels]``.
+
+        Raises:
+          EnvError: If the environment draws no pictures.
+        """
+        self._hosts[index].send("render")
+        return self._hosts[index].receive()
+
+    def close(self):
+        """Closes the environments and ends their processes."""
+        for host in self._hosts:
+            host.send("close")  # All of them end at the same time.
+        while self._hosts:
+            self._hosts.pop().close()
+
+    def _receive(self, index, reset):
+        """The row of one environment, whatever it takes."""
+        while True:
+            try:
+                row = self._hosts[index].receive()
+            except EnvError as error:
+                raise EnvError(f"environment {index}: {error}") from error
+            except EnvDied as error:
+                self._rebuild(index, error)
+                if not reset:
+                    return make_row(self._last_obs[index], is_last=True)
+                self._hosts[index].send("reset", self._episode_seed(index))
+                continue
+            if not reset:
+                self._deaths[index] = 0
+            self._last_obs[index] = {key: row[key] for key in self._obs_space}
+            return row
+
+    def _rebuild(self, index, error):
+        self._deaths[index] += 1
+        if self._deaths[index] > _MOST_DEATHS:
+            raise EnvError(
+                f"environment {index} died {self._deaths[index]} times without completing a step "
+                f"in between; the last time: {error}"
+            ) from error
+        logger.warning(
+            "Environment %d died and is built anew; its episode is cut off here. %s", index, error
+        )
+        self._hosts[index].close()
+        self._hosts[index] = self._make_host(self._constructors[index])
+        self._wait(index)
+
+    def _wait(self, index):
+        try:
+            return self._hosts[index].wait_until_ready()
+        except EnvError as error:
+            raise EnvError(f"environment {index}: {error}") from error
+
+    def _episode_seed(self, index):
+        """Seed of the episode that an environment is in, counted from zero."""
+        key = (index, int(self._episodes[index]) - 1)
+        return int(np.random.SeedSequence(self._seed, spawn_key=key).generate_state(1)[0])
+
+    def _check_call(self, actions, reset):
+        if reset.shape != (len(self),):
+            raise ValueError(f"reset: expected shape ({len(self)},), got {reset.shape}")
+        ended = np.flatnonzero(~reset & ~self._running)
+        if ended.size:
+            raise ValueError(f"environments {ended.tolist()} have no running episode: reset them")
+        if actions.keys() != self._act_space.keys():
+            raise ValueError(
+                f"expected the action keys {sorted(self._act_space)}, got {sorted(actions)}"
+            )
+        for key, space in self._act_space.items():
+            expected, got = (len(self), *space.shape), np.shape(actions[key])
+            if got != expected:
+                raise ValueError(f"{key!r}: expected actions of shape {expected}, got {got}")
+
+
+def _common(spaces):
+    """What all environments agree on.
+
+    Raises:
+      EnvError: If they differ; names the first that does.
+    """
+    for index, other in enumerate(spaces):
+        if other != spaces[0]:
+            raise EnvError(
+                f"environment {index} differs from environment 0: (observations, actions, frames "
+                f"per step) {other} instead of {spaces[0]}"
+            )
+    return spaces[0]

@@ -1,0 +1,78 @@
+"""The process that one environment lives in; ``process.py`` is the other end.
+
+Started with a socket to its parent. First arrives the pickled constructor, then commands. Every
+reply is a pair of a kind and its content: ``ok`` and a value, ``error`` and the text of what
+cannot be used as it is, or ``died`` and a traceback, after which the process ends.
+"""
+
+import contextlib
+import os
+import pickle
+import select
+import signal
+import sys
+import threading
+import traceback
+from multiprocessing.connection import Connection
+
+from dreamer_tf.envs import gl
+from dreamer_tf.envs.errors import EnvDied, EnvError
+from dreamer_tf.envs.host import Host
+
+
+def main():
+    """Serves one environment until the parent says ``close`` or ends."""
+    # The parent decides when to stop: it finishes its step and saves first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    connection = Connection(int(sys.argv[1]))
+    threading.Thread(target=_end_with_parent, args=[connection.fileno()], daemon=True).start()
+    # The parent may end at any moment; without it there is nobody to tell.
+    with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
+        host = _build(connection)
+        if host is not None:
+            _serve(host, connection)
+
+
+def _end_with_parent(descriptor):
+    """Ends this process when the other end of the socket closes, also in the middle of a step."""
+    poll = select.poll()
+    poll.register(descriptor, 0)  # A hang-up is reported without being asked for.
+    poll.poll()
+    os._exit(1)
+
+
+def _build(connection):
+    """The host of the environment, or None after telling the parent why there is none."""
+    try:
+        gl.choose()
+        constructor = _receive_constructor(connection)
+        host = Host(constructor)
+        connection.send(("ok", host.spaces))
+    except EnvError as error:
+        connection.send(("error", str(error)))
+        return None
+    return host
+
+
+def _receive_constructor(connection):
+    try:
+        return pickle.loads(connection.recv_bytes())
+    except Exception as error:
+        # Unpickling imports the user's modules, so anything can happen.
+        text = f"the constructor could not be loaded in the worker:\n{traceback.format_exc()}"
+        raise EnvError(text) from error
+
+
+def _serve(host, connection):
+    while True:
+        command, argument = connection.recv()
+        try:
+            reply = ("ok", host.call(command, argument))
+        except EnvError as error:
+            reply = ("error", str(error))
+        except EnvDied as error:
+            reply = ("died", str(error))
+        connection.send(reply)
+        if command == "close" or reply[0] == "died":
+            return

@@ -1,0 +1,222 @@
+"""Dense networks."""
+
+import keras
+import tensorflow as tf
+
+from dreamer_tf.nn.initializers import fan_in_normal
+from dreamer_tf.nn.norm import NormAct
+from dreamer_tf.ops import merge_leading, restore_leading
+
+
+class ConcatDense(keras.layers.Layer):
+    """A dense layer over the concatenation of several inputs, with one kernel per input.
+
+    ``[x, y] @ kernel = x @ kernel_0 + y @ kernel_1``: inputs that do not depend on a loop can be
+    projected for all time steps at once before it, which leaves a smaller product inside.
+    """
+
+    def __init__(self, units, *, initializer="glorot_uniform", **kwargs):
+        """Describes the layer.
+
+        Args:
+          units: Width of the output.
+          initializer: Of the whole kernel, Keras initialiser.
+          **kwargs: Keras layer arguments.
+        """
+        super().__init__(**kwargs)
+        self.units = units
+        self.initializer = keras.initializers.get(initializer)
+        self.kernels = []
+
+    def get_config(self):
+        initializer = keras.initializers.serialize(self.initializer)
+        return {**super().get_config(), "units": self.units, "initializer": initializer}
+
+    def build(self, sizes):
+        """Creates the kernels.
+
+        Args:
+          sizes: Width of each input, in the order of the concatenation.
+        """
+        whole = self.initializer((sum(sizes), self.units))
+        self.kernels = add_parts(self, tf.split(whole, sizes))
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+
+    def project(self, index, value):
+        """Contribution of input ``index``, without the bias: ``[..., size] -> [..., units]``."""
+        value = tf.cast(value, self.compute_dtype)
+        return tf.tensordot(value, tf.cast(self.kernels[index], self.compute_dtype), 1)
+
+    def call(self, *inputs, projected=None):
+        """Sums the contributions of the inputs.
+
+        Args:
+          *inputs: The first inputs of the concatenation, each ``[..., size]``.
+          projected: ``[..., units]`` contribution of all the others (`project`), if there are any.
+        """
+        # The bias is added to what is projected already, never to a product: TensorFlow 2.21 joins
+        # product, bias, a further sum and an ELU to an operation that it does not have.
+        total = tf.cast(self.bias, self.compute_dtype)
+        if projected is not None:
+            total += projected
+        for index, value in enumerate(inputs):
+            total += self.project(index, value)
+        return total
+
+
+def add_parts(layer, values):
+    """Adds the parts of one kernel as weights ``kernel_0``, ``kernel_1``, ….
+
+    It is initialised as a whole, because the scale of an initialiser depends on the width of all
+    inputs together.
+
+    Args:
+      layer: Keras layer that the weights belong to.
+      values: Initial value of each part.
+
+    Returns:
+      List of Keras variables.
+    """
+    return [
+        layer.add_weight(
+            shape=value.shape,
+            initializer=lambda *_, value=value, **__: value,
+            name=f"kernel_{index}",
+        )
+        for index, value in enumerate(values)
+    ]
+
+
+class MLP(keras.Model):
+    """Hidden dense layers ``layer0``, ``layer1``, … and a linear layer ``out``."""
+
+    def __init__(
+        self,
+        layers,
+        units,
+        outputs,
+        *,
+        activation="elu",
+        norm="none",
+        initializer="glorot_uniform",
+        out_initializer="glorot_uniform",
+        dtype="float32",
+        **kwargs,
+    ):
+        """Describes the network.
+
+        Args:
+          layers: Number of hidden layers.
+          units: Width of every hidden layer, or a sequence with the width of each.
+          outputs: Width of the output; 0: no output layer, the last hidden layer is the output.
+          activation: Of the hidden layers.
+          norm: Of the hidden layers, before the activation, see `NormAct`.
+          initializer: Of the hidden layers' kernels, Keras initialiser.
+          out_initializer: Of the output layer's kernel.
+          dtype: Keras dtype policy.
+          **kwargs: Keras model arguments.
+        """
+        super().__init__(dtype=dtype, **kwargs)
+        widths = [units] * layers if isinstance(units, int) else units
+        if len(widths) != layers:
+            raise ValueError(f"expected a width for each of {layers} layers, got {widths}")
+        self.hidden, self.acts = [], []
+        for index, width in enumerate(widths):
+            name = f"layer{index}"
+            self.hidden.append(dense_layer(width, initializer, dtype=dtype, name=name))
+            self.acts.append(NormAct(norm, activation, dtype=dtype, name=f"{name}_act"))
+        self.out = (
+            dense_layer(outputs, out_initializer, dtype=dtype, name="out") if outputs else None
+        )
+        self.output_size = outputs or widths[-1]
+
+    def build(self, size):
+        """Creates the weights for inputs ``[..., size]``."""
+        for layer, act in zip(self.hidden, self.acts, strict=True):
+            layer.build((None, size))
+            size = layer.units
+            act.build(size)
+        if self.out:
+            self.out.build((None, size))
+
+    def call(self, x):
+        """``[..., size] -> [..., outputs]``."""
+        # TensorFlow joins a product of matrices, the bias and the activation to one operation. It
+        # does not where there are more axes.
+        y = merge_leading(x, 1)
+        for layer, act in zip(self.hidden, self.acts, strict=True):
+            y = act(layer(y))
+        return restore_leading(self.out(y) if self.out else y, x, 1)
+
+
+class ConcatMLP(keras.Model):
+    """An `MLP` over the concatenation of several inputs, its first layer a `ConcatDense`."""
+
+    def __init__(
+        self,
+        layers,
+        units,
+        outputs,
+        *,
+        activation="elu",
+        norm="none",
+        initializer="glorot_uniform",
+        out_initializer="glorot_uniform",
+        dtype="float32",
+        **kwargs,
+    ):
+        """Describes the network, see `MLP`; it has at least one hidden layer."""
+        super().__init__(dtype=dtype, **kwargs)
+        self.first = ConcatDense(units, initializer=initializer, dtype=dtype, name="layer0")
+        self.first_act = NormAct(norm, activation, dtype=dtype, name="layer0_act")
+        self.rest = MLP(
+            layers - 1,
+            units,
+            outputs,
+            activation=activation,
+            norm=norm,
+            initializer=initializer,
+            out_initializer=out_initializer,
+            dtype=dtype,
+            name="rest",
+        )
+
+    def build(self, sizes):
+        """Creates the weights from the width of each input."""
+        self.first.build(sizes)
+        self.first_act.build(self.first.units)
+        self.rest.build(self.first.units)
+
+    def project(self, index, value):
+        """Contribution of input ``index`` to the first layer, see `ConcatDense.project`."""
+        return self.first.project(index, value)
+
+    def call(self, *inputs, projected=None):
+        """Inputs as `ConcatDense` takes them, to ``[..., outputs]``."""
+        return self.rest(self.first_act(self.first(*inputs, projected=projected)))
+
+
+def dense_layer(units, initializer, **kwargs):
+    """A dense layer with an initialiser of its own.
+
+    A Keras initialiser gives equal numbers to all weights of one shape that it is used for.
+    """
+    initializer = keras.initializers.get(initializer).clone()
+    return keras.layers.Dense(units, kernel_initializer=initializer, **kwargs)
+
+
+def rms_silu_layers(out_scale=1.0):
+    """Arguments of `MLP` and `ConcatMLP` for layers as DreamerV3 has them everywhere.
+
+    Args:
+      out_scale: Scale of the output layer's initial kernel, see `fan_in_normal`.
+
+    Returns:
+      Dict of ``norm``, ``activation``, ``initializer`` and ``out_initializer``.
+    """
+    return {
+        "norm": "rms_silu",
+        "activation": "linear",
+        "initializer": fan_in_normal(),
+        "out_initializer": fan_in_normal(out_scale),
+    }

@@ -1,0 +1,199 @@
+"""Image encoder and decoder of DreamerV3, for every size that can be halved often enough."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dreamer_tf.nn.block_gru import BlockDense, to_blocks
+from dreamer_tf.nn.dense import MLP, rms_silu_layers
+from dreamer_tf.nn.norm import RMSNormSiLU
+from dreamer_tf.nn.resampling import (
+    InsertedConv,
+    NearestConv,
+    PooledConv,
+    SameConv,
+    StridedConv,
+)
+from dreamer_tf.ops import IMAGE_OFFSET
+
+RESAMPLING = {"pool": (PooledConv, NearestConv), "stride": (StridedConv, InsertedConv)}
+"""Convolutions that halve the image in the encoder, and those that double it in the decoder."""
+
+
+class Pyramid:
+    """Sizes and channels of the levels that encoder and decoder pass, one below and one above.
+
+    Level 0 is the image. With ``outer``, the first level has the image's own size.
+    """
+
+    def __init__(self, depth, multiples, *, kernel_size=5, resampling="pool", outer=False):
+        """Describes the levels.
+
+        Args:
+          depth: Channels are multiples of it.
+          multiples: Of each level.
+          kernel_size: Of all convolutions.
+          resampling: ``pool``: the encoder takes the largest of 2×2 outputs, the decoder repeats
+            pixels; ``stride``: convolutions of stride 2, plain and transposed.
+          outer: Whether the first level has the size of the image instead of half of it.
+        """
+        self.channels = [depth * multiple for multiple in multiples]
+        self.kernel_size = kernel_size
+        halving, doubling = RESAMPLING[resampling]
+        self.halving = [halving] * len(multiples)
+        self.doubling = [doubling] * len(multiples)
+        if outer:
+            self.halving[0] = self.doubling[0] = SameConv
+
+    def smallest(self, shape):
+        """(height, width) of the last level of images of a shape.
+
+        Raises:
+          ValueError: If the image cannot be halved as often; the nearest sizes are named.
+        """
+        factor = round(1 / np.prod([conv.factor for conv in self.halving]))
+        height, width = shape[:2]
+        if height % factor or width % factor:
+            nearest = [f"{max(round(size / factor), 1) * factor}" for size in (height, width)]
+            raise ValueError(
+                f"image height and width must be multiples of {factor}, the nearest is "
+                f"{'×'.join(nearest)}; got {height}×{width}"
+            )
+        return height // factor, width // factor
+
+
+class PyramidEncoder(keras.Model):
+    """Convolutions down the pyramid, each followed by `RMSNormSiLU` over the channels; flattened.
+
+    Reference: arXiv:2301.04104, section "Network architecture".
+    """
+
+    def __init__(self, pyramid, *, dtype="float32", **kwargs):
+        """Describes the network.
+
+        Args:
+          pyramid: `Pyramid`.
+          dtype: Keras dtype policy.
+          **kwargs: Keras model arguments.
+        """
+        super().__init__(dtype=dtype, **kwargs)
+        self._pyramid = pyramid
+        self.convs = [
+            conv(channels, pyramid.kernel_size, dtype=dtype, name=f"conv{index}")
+            for index, (conv, channels) in enumerate(
+                zip(pyramid.halving, pyramid.channels, strict=True)
+            )
+        ]
+        self.norms = [
+            RMSNormSiLU(dtype=dtype, name=f"conv{index}_norm") for index in range(len(self.convs))
+        ]
+
+    def build(self, shape):
+        """Creates the weights.
+
+        Args:
+          shape: (height, width, channels) of the images.
+        """
+        channels = shape[2]
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            conv.build(channels)
+            norm.build(conv.filters)
+            channels = conv.filters
+        self.output_size = int(np.prod(self._pyramid.smallest(shape))) * channels
+
+    def call(self, image):
+        """``[N, height, width, channels]`` in [-0.5, 0.5] to ``[N, E]``."""
+        x = image
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = norm(conv(x))
+        return tf.reshape(x, [-1, self.output_size])
+
+
+class PyramidDecoder(keras.Model):
+    """From the latent state to a small image, then convolutions up the pyramid.
+
+    The small image is the sum of two, of the deterministic state through a layer in blocks and of
+    the stochastic state through an MLP::
+
+        deter ─► space_deter ───────────────┐
+                                            ├─► + ─► norm ─► conv ─► norm ─► … ─► conv ─► σ
+        stoch ─► space_stoch, two layers ───┘
+
+    Reference: arXiv:2301.04104, section "Network architecture".
+    """
+
+    def __init__(self, pyramid, units, blocks, *, dtype="float32", **kwargs):
+        """Describes the network.
+
+        Args:
+          pyramid: `Pyramid`.
+          units: The layer of the stochastic state has twice this width.
+          blocks: Blocks of the layer of the deterministic state.
+          dtype: Keras dtype policy.
+          **kwargs: Keras model arguments.
+        """
+        super().__init__(dtype=dtype, **kwargs)
+        self._pyramid = pyramid
+        self.units = units
+        self.blocks = blocks
+
+    def build(self, deter_size, stoch_size, shape):
+        """Creates the weights.
+
+        Args:
+          deter_size: Width of the deterministic state (D).
+          stoch_size: Width of the stochastic state (S).
+          shape: (height, width, channels) of the images.
+        """
+        pyramid, dtype = self._pyramid, self.dtype_policy
+        *channels, widest = pyramid.channels
+        height, width = pyramid.smallest(shape)
+        self._small = (height, width, widest)
+        size = height * width * widest
+        self.space_deter = BlockDense(size, self.blocks, dtype=dtype, name="space_deter")
+        self.space_deter.build(deter_size)
+        self.space_stoch = MLP(
+            1,
+            2 * self.units,
+            size,
+            dtype=dtype,
+            name="space_stoch",
+            **rms_silu_layers(),
+        )
+        self.space_stoch.build(stoch_size)
+        self.space_norm = RMSNormSiLU(dtype=dtype, name="space_norm")
+        self.space_norm.build(widest)
+        # Numbered as the levels that they lead to, the image's own being the last.
+        self.convs, self.norms = [], []
+        inputs = widest
+        for level in reversed(range(len(channels))):
+            conv = pyramid.doubling[level + 1]
+            conv = conv(channels[level], pyramid.kernel_size, dtype=dtype, name=f"conv{level}")
+            conv.build(inputs)
+            norm = RMSNormSiLU(dtype=dtype, name=f"conv{level}_norm")
+            inputs = channels[level]
+            norm.build(inputs)
+            self.convs.append(conv)
+            self.norms.append(norm)
+        self.out = pyramid.doubling[0](shape[2], pyramid.kernel_size, dtype=dtype, name="conv_out")
+        self.out.build(inputs)
+
+    def call(self, deter, stoch):
+        """``[N, D]`` and ``[N, S]`` to the images' mean ``[N, height, width, channels]``.
+
+        Float32 in [-0.5, 0.5].
+        """
+        x = self.space_norm(self._space(deter) + self._unflatten(self.space_stoch(stoch)))
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = norm(conv(x))
+        return tf.sigmoid(tf.cast(self.out(x), tf.float32)) - IMAGE_OFFSET
+
+    def _space(self, deter):
+        # Each block makes its own channels of the small image.
+        blocks = self.space_deter(to_blocks(deter, self.blocks))
+        height, width, channels = self._small
+        x = tf.reshape(blocks, [self.blocks, -1, height, width, channels // self.blocks])
+        return tf.reshape(tf.transpose(x, [1, 2, 3, 0, 4]), [-1, *self._small])
+
+    def _unflatten(self, x):
+        return tf.reshape(x, [-1, *self._small])

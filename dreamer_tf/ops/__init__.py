@@ -1,0 +1,36 @@
+"""Pure functions of tensors: returns, scans, contrastive loss, norms, scaling, schedules."""
+
+from dreamer_tf.ops.axes import merge_leading, restore_leading
+from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
+from dreamer_tf.ops.images import (
+    IMAGE_OFFSET,
+    float_to_image,
+    image_to_float,
+    quantize_image,
+)
+from dreamer_tf.ops.normalize import layer_norm, rms_norm_silu
+from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
+from dreamer_tf.ops.scan import scan, unroll
+from dreamer_tf.ops.schedules import Schedule
+from dreamer_tf.ops.symlog import symexp, symlog
+
+__all__ = [
+    "IMAGE_OFFSET",
+    "Schedule",
+    "contrastive_loss",
+    "cumulative_discount",
+    "cyclic_window",
+    "float_to_image",
+    "image_to_float",
+    "lambda_return",
+    "layer_norm",
+    "merge_leading",
+    "quantize_image",
+    "restore_leading",
+    "reward_sum",
+    "rms_norm_silu",
+    "scan",
+    "symexp",
+    "symlog",
+    "unroll",
+]

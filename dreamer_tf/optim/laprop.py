@@ -1,0 +1,98 @@
+"""LaProp, the optimiser of DreamerV3, as a Keras optimiser."""
+
+import keras
+import tensorflow as tf
+
+_SCALE = 2.0**20
+
+
+@keras.saving.register_keras_serializable(package="dreamer_tf")
+class LaProp(keras.optimizers.Optimizer):
+    """Divides gradients by their running root mean square first and averages afterwards.
+
+    ::
+
+        n_t = β₂ n_{t-1} + (1 - β₂) g_t²       u_t = g_t / (√(n_t / (1 - β₂ᵗ)) + ε)
+        m_t = β₁ m_{t-1} + (1 - β₁) u_t        w_t = w_{t-1} - lr_t m_t / (1 - β₁ᵗ)
+
+    Adam averages the gradients and divides the average. Here each gradient is divided by the scale
+    of its own time, so that momentum stays bounded where that scale changes quickly. With
+    ``nesterov``, ``β₁ m_t + (1 - β₁) u_t`` takes the place of ``m_t`` in the last equation.
+
+    The gradients enter multiplied by 2²⁰, and ε with them, which leaves the equations as they are.
+    Without it the squares of gradients below 3e-18 vanish in float32 while ε (1e-20) does not yet
+    bound their quotient: single weights would move by up to 300 learning rates instead of one.
+
+    Reference: LaProp, arXiv:2002.04839; DreamerV3, arXiv:2301.04104.
+    """
+
+    def __init__(
+        self,
+        learning_rate=4e-5,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-20,
+        nesterov=False,
+        name="laprop",
+        **kwargs,
+    ):
+        """Describes the optimiser.
+
+        Args:
+          learning_rate: Number, or Keras schedule such as `Warmup`.
+          beta_1: Decay of the average of the updates; 0: none.
+          beta_2: Decay of the mean square of the gradients.
+          epsilon: Added to the root mean square.
+          nesterov: Whether the newest update counts as if the next one were equal to it.
+          name: Name of the optimiser.
+          **kwargs: Keras optimiser arguments. ``weight_decay`` is decoupled and is multiplied by
+            the learning rate.
+        """
+        super().__init__(learning_rate=learning_rate, name=name, **kwargs)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.nesterov = nesterov
+
+    def build(self, variables):
+        """Creates the slots ``mean_square`` and ``momentum`` of each variable."""
+        if self.built:
+            return
+        super().build(variables)
+        self._mean_squares, self._momenta = self.add_optimizer_variables(
+            variables, ["mean_square", "momentum"]
+        )
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Moves one variable.
+
+        Both averages are kept in forms that cost fewer passes over the weights. ``mean_square`` is
+        n_t / (1 - β₂ᵗ), an average whose rate starts at 1 and falls to 1 - β₂. ``momentum`` is
+        m_t / (1 - β₁), which is what TensorFlow's fused momentum operation sums up.
+        """
+        index = self._get_variable_index(variable)
+        mean_square, momentum = self._mean_squares[index], self._momenta[index]
+        step = tf.cast(self.iterations.value + 1, tf.float32)
+        rate = (1.0 - self.beta_2) / (1.0 - self.beta_2**step)
+
+        gradient = gradient * _SCALE
+        square = mean_square.value + rate * (tf.square(gradient) - mean_square.value)
+        self.assign(mean_square, square)
+        tf.raw_ops.ResourceApplyMomentum(
+            var=variable.handle,
+            accum=momentum.value.handle,
+            lr=learning_rate * (1.0 - self.beta_1) / (1.0 - self.beta_1**step),
+            grad=gradient / (tf.sqrt(square) + self.epsilon * _SCALE),
+            momentum=tf.constant(self.beta_1),
+            use_nesterov=self.nesterov,
+        )
+
+    def get_config(self):
+        """The constructor's arguments."""
+        return {
+            **super().get_config(),
+            "beta_1": self.beta_1,
+            "beta_2": self.beta_2,
+            "epsilon": self.epsilon,
+            "nesterov": self.nesterov,
+        }

@@ -1,0 +1,21 @@
+"""Experience on disk: episodes stored one file each, sampled as sequences. NumPy only."""
+
+from dreamer_tf.replay.consecutive import Consecutive
+from dreamer_tf.replay.episode_file import WrongSpacesError
+from dreamer_tf.replay.fresh import FreshFirst
+from dreamer_tf.replay.prefetch import Prefetch
+from dreamer_tf.replay.replay import Batch, Replay
+from dreamer_tf.replay.samplers import EpisodeEnds, Sampler, UniformStarts, UniformWindows
+
+__all__ = [
+    "Batch",
+    "Consecutive",
+    "EpisodeEnds",
+    "FreshFirst",
+    "Prefetch",
+    "Replay",
+    "Sampler",
+    "UniformStarts",
+    "UniformWindows",
+    "WrongSpacesError",
+]

@@ -1,0 +1,141 @@
+"""The names of the files in a replay folder, and what a start finds there."""
+
+import contextlib
+import logging
+import os
+import re
+from typing import NamedTuple
+
+_LOGGER = logging.getLogger(__name__)
+
+_EPISODE = re.compile(r"(\d{9,})-(\d{5,})-(\d{12,})(?:\.npz|\.context\.npy)")
+TEMPORARY = ".tmp"
+DAMAGED = ".damaged"
+CONTEXT = ".context.npy"
+
+
+class EpisodeName(NamedTuple):
+    """What the name of an episode file says: ``000000012-01001-000000012000.npz``.
+
+    Attributes:
+      serial: Position in the order of storing, counted from 1 over the life of the folder.
+      rows: Rows of the episode, one more than its interactions.
+      agent_steps: Interactions ever stored in the folder, up to and with this episode.
+    """
+
+    serial: int
+    rows: int
+    agent_steps: int
+
+    def __str__(self):
+        return f"{self.serial:09d}-{self.rows:05d}-{self.agent_steps:012d}.npz"
+
+    @property
+    def context(self):
+        """Name of the file beside it that holds the agent's memory, see `context_file`."""
+        return str(self).removesuffix(".npz") + CONTEXT
+
+    @classmethod
+    def parse(cls, filename):
+        """Reads the name of an episode's file, or of its context; None when it is neither."""
+        match = _EPISODE.fullmatch(filename)
+        return cls(*map(int, match.groups())) if match else None
+
+
+class Contents(NamedTuple):
+    """What a replay folder held when it was opened.
+
+    Attributes:
+      episodes: List of (name, bytes on disk) in the order of storing.
+      last: The newest name ever given, also among the files set aside; None in a new folder.
+    """
+
+    episodes: list[tuple[EpisodeName, int]]
+    last: EpisodeName | None
+
+
+def scan(directory):
+    """Lists the episodes and removes what a killed writer left unfinished.
+
+    No episode is opened, so that a folder of many thousands is read in a moment.
+
+    Args:
+      directory: Path of the folder.
+
+    Returns:
+      The folder's ``Contents``.
+    """
+    episodes, names, contexts = [], [], []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.endswith(TEMPORARY):
+                if EpisodeName.parse(entry.name.removesuffix(TEMPORARY)):
+                    os.unlink(entry.path)
+                continue
+            name = EpisodeName.parse(entry.name.removesuffix(DAMAGED))
+            if name is None:
+                continue
+            if entry.name.endswith(CONTEXT):
+                contexts.append((name, entry.path))
+                continue
+            names.append(name)
+            if not entry.name.endswith(DAMAGED):
+                episodes.append((name, entry.stat().st_size))
+    # A context is written before its episode and deleted after it.
+    stored = {name for name, _ in episodes}
+    for name, path in contexts:
+        if name not in stored:
+            os.unlink(path)
+    return Contents(sorted(episodes), max(names, default=None))
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Opens a file so that ``path`` is afterwards either whole and on the disk, or as before.
+
+    Args:
+      path: Path of the file to be.
+
+    Yields:
+      A binary file to write to.
+
+    Raises:
+      OSError: If it could not be written (a full disk, say); nothing is left behind.
+    """
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    sync(path.parent)
+
+
+def set_aside(path, reason):
+    """Renames a damaged file so that it is never read again, and says so in a warning.
+
+    Args:
+      path: Path of the file.
+      reason: What was found, for the warning.
+    """
+    aside = path.with_name(path.name + DAMAGED)
+    try:
+        os.replace(path, aside)
+    except FileNotFoundError:
+        _LOGGER.warning("Episode %s was removed by somebody else; going on without it", path)
+    else:
+        _LOGGER.warning("Damaged episode set aside as %s: %s", aside, reason)
+
+
+def sync(directory):
+    """Waits until the folder's entries (new names, renames) are on the disk."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

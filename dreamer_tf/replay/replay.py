@@ -1,0 +1,313 @@
+"""The replay: episodes on disk, sampled as sequences, with flat memory.
+
+A batch is a pure function of the seed, the number of batches drawn before, the sampler's state,
+and the episodes at hand. A run that continues from a checkpoint therefore draws what it would have
+drawn.
+"""
+
+import threading
+from typing import NamedTuple
+
+import numpy as np
+
+from dreamer_tf.replay.catalogue import Catalogue
+from dreamer_tf.replay.context_file import record_dtype, to_records
+from dreamer_tf.replay.samplers import Sequence, UniformWindows
+from dreamer_tf.replay.store import EpisodeStore
+from dreamer_tf.replay.streams import OpenEpisode
+from dreamer_tf.specs import LOG_PREFIX
+
+
+class Batch(NamedTuple):
+    """What `Replay.sample` draws.
+
+    Attributes:
+      rows: Dict of key to array ``[B, T, ...]``.
+      sequences: Where the rows come from, a `Sequence` for each of the B.
+    """
+
+    rows: dict[str, np.ndarray]
+    sequences: list[Sequence]
+
+    @property
+    def continues(self):
+        """Which sequences go on where they ended in the last batch, ``[B]`` bool."""
+        return np.array([sequence.continues for sequence in self.sequences])
+
+
+class Replay:
+    """Stores episodes, one file each, and samples sequences of their rows.
+
+    One process writes to a folder at a time. Adding and sampling may happen in different threads.
+    """
+
+    def __init__(
+        self, directory, spaces, *, capacity, seed, sampler=None, context=None, ongoing=False
+    ):
+        """Opens a replay folder, or creates it, see `EpisodeStore`.
+
+        Args:
+          directory: Path of the folder.
+          spaces: Dict of key to ``Space``: what each row holds, see ``specs.row_spaces``.
+          capacity: Rows to keep; above it the oldest episodes are deleted. 0 keeps all.
+          seed: Non-negative integer; decides what is sampled.
+          sampler: `Sampler`: which sequences are drawn; None: `UniformWindows`.
+          context: Dict of key to ``Space``: what each row holds of the agent's memory before it;
+            None: nothing.
+          ongoing: Whether episodes that are still being played are sampled, too.
+
+        Raises:
+          WrongSpacesError: If the folder holds episodes of another task.
+        """
+        self._directory = directory
+        self._spaces = dict(spaces)
+        self._context_space = dict(context or {})
+        shared = self._spaces.keys() & self._context_space.keys()
+        if shared:
+            raise ValueError(f"{sorted(shared)} are keys of rows and of the context; rename them")
+        self._context = record_dtype(self._context_space)
+        self._store = EpisodeStore(directory, spaces, self._context_space, capacity)
+        self._seed = seed
+        self._sampler = UniformWindows() if sampler is None else sampler
+        self._ongoing = ongoing
+        self._batches = 0
+        self._begun = 0
+        self._streams = {}
+        self._finished = []
+        self._lock = threading.RLock()
+
+    @property
+    def context_space(self):
+        """Dict of key to ``Space``: what rows hold of the agent's memory."""
+        return dict(self._context_space)
+
+    @property
+    def agent_steps(self):
+        """Interactions ever stored, deleted episodes included. Never goes back."""
+        return self._store.agent_steps
+
+    @property
+    def rows(self):
+        """Rows of the stored episodes."""
+        return int(self._store.index.rows.sum())
+
+    @property
+    def episodes(self):
+        """Stored episodes."""
+        return len(self._store.index)
+
+    @property
+    def nbytes(self):
+        """Bytes on disk of the stored episodes."""
+        return self._store.nbytes
+
+    # ------------------------------------------------------------------ adding
+
+    def add(self, row, stream):
+        """Adds a row to the episode that a stream is playing; the last row stores the episode.
+
+        Args:
+          row: Dict of key to array, see ``specs``, with the entries of the context. It is copied;
+            what is only for the log is left out.
+          stream: Number of the environment that the row comes from.
+
+        Raises:
+          TypeError: If a dtype is wrong.
+          ValueError: If a key is missing or unexpected, a shape is wrong, or ``is_first`` is not
+            on the first row alone.
+          OSError: If the episode could not be stored (a full disk, say). It is kept in memory
+            and stored with the next one, or by ``flush``.
+        """
+        with self._lock:
+            if stream not in self._streams:
+                self._begun += 1
+                spaces = self._spaces | self._context_space
+                self._streams[stream] = OpenEpisode(spaces, -self._begun)
+            kept = {k: value for k, value in row.items() if not k.startswith(LOG_PREFIX)}
+            self._streams[stream].append(kept)
+            if row["is_last"]:
+                self._finished.append(self._streams.pop(stream))
+                self.flush()
+
+    def cut(self):
+        """Stores the unfinished episodes, their last row marked ``is_last`` but not terminal.
+
+        An episode of a single row holds no interaction and is left out. All streams begin anew.
+
+        Raises:
+          OSError: If an episode could not be stored, see ``add``.
+        """
+        with self._lock:
+            for stream in sorted(self._streams):
+                episode = self._streams.pop(stream)
+                if len(episode) > 1:
+                    episode.end()
+                    self._finished.append(episode)
+            self.flush()
+
+    def flush(self):
+        """Stores the finished episodes that could not be stored before.
+
+        Raises:
+          OSError: If that fails again, see ``add``.
+        """
+        with self._lock:
+            while self._finished:
+                episode = self._finished[0]
+                serial = self._store.add(episode.arrays())
+                self._finished.pop(0)
+                self._sampler.stored(episode.number, serial)
+                self._store.evict()
+
+    # ---------------------------------------------------------------- sampling
+
+    def can_sample(self, length):
+        """Whether there is a sequence of ``length`` rows to draw."""
+        with self._lock:
+            return bool(len(self._store.index) or self._catalogue().windows(length).any())
+
+    def sample(self, batch_size, length):
+        """Draws the next batch.
+
+        Rows of a sequence follow each other in one episode. Where that ends it is followed by
+        another, whose first row is marked by ``is_first``.
+
+        Args:
+          batch_size: Number of sequences (B).
+          length: Rows of each sequence (T).
+
+        Returns:
+          A `Batch` of new arrays.
+
+        Raises:
+          RuntimeError: If there is nothing to draw from, see `can_sample`.
+          WrongSpacesError: If an episode of another task is met.
+        """
+        if batch_size < 1 or length < 1:
+            raise ValueError(
+                f"expected at least one sequence of one row, got {batch_size} x {length}"
+            )
+        with self._lock:
+            before = self._sampler.state()
+            batch = self._try_sample(batch_size, length)
+            while batch is None:
+                self._sampler.restore(before)
+                batch = self._try_sample(batch_size, length)
+            self._batches += 1
+        return batch
+
+    def state(self):
+        """Returns what ``sample`` depends on besides the folder and the seed: a JSON-able dict."""
+        with self._lock:
+            return {"batches": self._batches, "begun": self._begun, **self._sampler.state()}
+
+    def restore(self, state):
+        """Continues to sample from a state.
+
+        Args:
+          state: What ``state`` returned, also with another sampler.
+        """
+        with self._lock:
+            self._batches = int(state["batches"])
+            # A number that the sampler may still remember is not given to another episode.
+            self._begun = max(self._begun, int(state.get("begun", 0)))
+            self._sampler.restore(state)
+
+    def _catalogue(self):
+        running = list(self._streams.values()) if self._ongoing else []
+        running.sort(key=lambda episode: -episode.number)
+        numbers = np.array([episode.number for episode in running], np.int64)
+        rows = np.array([len(episode) for episode in running], np.int64)
+        index = self._store.index
+        episodes = np.concatenate([index.serials, numbers])
+        return Catalogue(episodes, np.concatenate([index.rows, rows]), len(running))
+
+    def _try_sample(self, batch_size, length):
+        """Samples a batch; None if a damaged episode was drawn, which is set aside then."""
+        catalogue = self._catalogue()
+        if not catalogue.windows(length).any():
+            playing = sum(map(len, self._streams.values()))
+            raise RuntimeError(
+                f"replay {self._directory} holds no finished episode to sample from "
+                f"({playing} rows of unfinished ones)"
+            )
+        # The counter's highest word: batches never share random numbers.
+        bits = np.random.Philox(key=self._seed, counter=[0, 0, 0, self._batches])
+        rng = np.random.Generator(bits)
+        sequences = self._sampler.draw(rng, catalogue, batch_size, length)
+        rows = {
+            key: np.empty((batch_size, length, *space.shape), space.dtype)
+            for key, space in self._spaces.items()
+        }
+        for place, piece in _places(sequences):
+            running = self._running(piece.episode)
+            arrays = self._store.open(piece.episode) if running is None else running.arrays()
+            if arrays is None:
+                return None
+            for key, array in rows.items():
+                array[place] = arrays[key][piece.start : piece.start + piece.rows]
+        return Batch(rows, sequences)
+
+    def _running(self, number):
+        """The episode of that number that is still being played; None if there is none."""
+        found = [episode for episode in self._streams.values() if episode.number == number]
+        return found[0] if found else None
+
+    # ----------------------------------------------------------------- context
+
+    def context(self, batch):
+        """The agent's memory before the first row of each sequence, as it is stored by now.
+
+        Args:
+          batch: `Batch`.
+
+        Returns:
+          Dict of key to array ``[B, ...]``; zeros where an episode begins, or is no longer there.
+          Empty if no context is kept.
+        """
+        if not self._context_space:
+            return {}
+        records = np.zeros(len(batch.sequences), self._context)
+        with self._lock:
+            for index, sequence in enumerate(batch.sequences):
+                episode, row, _ = sequence.pieces[0]
+                running, file = self._running(episode), self._store.context(episode)
+                if running is not None:
+                    rows = {key: array[row : row + 1] for key, array in running.arrays().items()}
+                    records[index] = to_records(rows, self._context)[0]
+                elif file is not None:
+                    records[index] = file.read(row)
+        return {key: records[key].copy() for key in self._context.names}
+
+    def update(self, batch, memory):
+        """Stores what the agent remembers by now after each row of a batch, for the row after it.
+
+        A replay that keeps no context does nothing.
+
+        Args:
+          batch: `Batch`. Episodes that were deleted since it was drawn are passed over.
+          memory: Dict of key to array ``[B, T, ...]``.
+
+        Raises:
+          OSError: If it could not be stored.
+        """
+        if not self._context_space:
+            return
+        with self._lock:
+            for place, piece in _places(batch.sequences):
+                arrays = {key: memory[key][place] for key in self._context.names}
+                running = self._running(piece.episode)
+                file = self._store.context(piece.episode)
+                if running is not None:
+                    running.overwrite(piece.start + 1, arrays)
+                elif file is not None:
+                    file.write(piece.start + 1, to_records(arrays, self._context))
+
+
+def _places(sequences):
+    """Yields where each piece stands in ``[B, T]``, and the piece."""
+    for index, sequence in enumerate(sequences):
+        offset = 0
+        for piece in sequence.pieces:
+            yield (index, slice(offset, offset + piece.rows)), piece
+            offset += piece.rows

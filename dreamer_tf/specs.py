@@ -1,0 +1,177 @@
+"""What arrays mean everywhere in this project: spaces, reserved keys, shapes, and time.
+
+Shape legend, used by every docstring::
+
+    B  batch                  A  action size            D  deterministic state (deter)
+    T  time in a sequence     E  embedding              F  feature = stoch and deter together
+    H  imagination horizon    S  stochastic state       K  classes of a categorical
+
+Public tensors are ``[B, T, ...]``; inside behaviours, imagined ones are ``[H, N, ...]`` with
+``N = B * T`` start states, and the code there says so.
+
+The one time alignment. A *row* of experience is what one arrival at an observation brings: the
+action that led to it, the observation, and the reward received on arriving::
+
+    row          0          1          2                  n
+    action       0          a_0        a_1      ...       a_{n-1}      led to the observation
+    observation  o_0        o_1        o_2      ...       o_n
+    reward       0          r_1        r_2      ...       r_n          received on arriving
+    is_first     1          0          0        ...       0
+    is_last      0          0          0        ...       1            no further row
+    is_terminal  0          0          0        ...       0 or 1       1: the task ended there
+                                                                       0: it was only cut off
+
+So ``action[t]`` and ``o_t`` enter the model together, and the reward head at ``t`` predicts the
+reward for *arriving* there. An episode of n environment interactions has n + 1 rows.
+"""
+
+import dataclasses
+
+import numpy as np
+
+RESERVED_KEYS = ("reward", "is_first", "is_last", "is_terminal")
+"""Row keys that no observation or action may use."""
+
+FLAG_KEYS = ("is_first", "is_last", "is_terminal")
+
+LOG_PREFIX = "log_"
+"""How the keys begin with which an environment tells the log something about an episode.
+
+They stand in its last row, numbers that neither the agent nor the replay gets to see.
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """The arrays that one observation or action key can hold.
+
+    Attributes:
+      dtype: ``uint8`` (images), ``float32`` (vectors), ``int32`` (categories) or ``bool``.
+      shape: Shape of one element, without batch or time.
+      low: Smallest value, an array of ``shape``; ``-inf`` where unbounded.
+      high: Largest value, inclusive, an array of ``shape``; ``inf`` where unbounded.
+    """
+
+    dtype: np.dtype
+    shape: tuple[int, ...] = ()
+    low: np.ndarray | float | None = None
+    high: np.ndarray | float | None = None
+
+    def __post_init__(self):
+        dtype = np.dtype(self.dtype)
+        if dtype not in _LIMITS:
+            known = ", ".join(str(d) for d in _LIMITS)
+            raise ValueError(f"a space holds one of {known}; got {dtype}")
+        low, high = _LIMITS[dtype]
+        low = low if self.low is None else self.low
+        high = high if self.high is None else self.high
+        shape = tuple(int(size) for size in self.shape)
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "low", np.broadcast_to(np.asarray(low, dtype), shape))
+        object.__setattr__(self, "high", np.broadcast_to(np.asarray(high, dtype), shape))
+
+    def __eq__(self, other):
+        return (
+            isinstance(other, Space)
+            and (self.dtype, self.shape) == (other.dtype, other.shape)
+            and np.array_equal(self.low, other.low)
+            and np.array_equal(self.high, other.high)
+        )
+
+    def __hash__(self):
+        return hash((self.dtype, self.shape))
+
+    def __repr__(self):
+        def bound(value):
+            return f"{value.flat[0]:g}" if value.size and (value == value.flat[0]).all() else "…"
+
+        return f"Space({self.dtype}, {self.shape}, {bound(self.low)} to {bound(self.high)})"
+
+    @property
+    def is_image(self):
+        """Whether this is a ``[height, width, channels]`` image of bytes."""
+        return self.dtype == np.uint8 and len(self.shape) == 3
+
+    @property
+    def is_discrete(self):
+        """Whether the values are categories counted from zero."""
+        return self.dtype == np.int32
+
+    @property
+    def classes(self):
+        """Number of categories of each element (discrete spaces), an array of ``shape``."""
+        if not self.is_discrete:
+            raise TypeError(f"only a discrete space has classes, this is {self}")
+        return self.high + 1
+
+    def sample(self, rng):
+        """Draws one element uniformly between the bounds.
+
+        Args:
+          rng: A ``numpy.random.Generator``.
+
+        Raises:
+          ValueError: If a bound is infinite.
+        """
+        if self.dtype == np.float32:
+            if not (np.isfinite(self.low).all() and np.isfinite(self.high).all()):
+                raise ValueError(f"cannot draw uniformly from the unbounded {self}")
+            return rng.uniform(self.low, self.high, self.shape).astype(np.float32)
+        low, high = self.low.astype(np.int64), self.high.astype(np.int64)
+        return np.asarray(rng.integers(low, high, self.shape, endpoint=True)).astype(self.dtype)
+
+    def check(self, key, value):
+        """Raises an error naming ``key`` unless ``value`` is an element of this space.
+
+        Raises:
+          TypeError: Wrong dtype.
+          ValueError: Wrong shape, NaN or infinite, or out of bounds.
+        """
+        value = np.asarray(value)
+        if value.dtype != self.dtype:
+            raise TypeError(f"{key!r}: expected {self}, got dtype {value.dtype}")
+        if value.shape != self.shape:
+            raise ValueError(f"{key!r}: expected {self}, got shape {value.shape}")
+        if self.dtype == np.float32 and not np.isfinite(value).all():
+            kind = "NaN" if np.isnan(value).any() else "an infinite value"
+            raise ValueError(f"{key!r}: expected finite values in {self}, got {kind}")
+        if (value < self.low).any() or (value > self.high).any():
+            got = f"{value.min()} to {value.max()}"
+            raise ValueError(f"{key!r}: expected values in {self}, got values from {got}")
+
+
+_LIMITS = {
+    np.dtype(np.uint8): (0, 255),
+    np.dtype(np.float32): (-np.inf, np.inf),
+    np.dtype(np.int32): (0, np.iinfo(np.int32).max),
+    np.dtype(bool): (False, True),
+}
+
+STEP_SPACES = {
+    "reward": Space(np.float32),
+    **{key: Space(bool) for key in FLAG_KEYS},
+}
+"""Spaces of the reserved keys."""
+
+
+def row_spaces(obs_space, act_space):
+    """Spaces of everything that one row holds.
+
+    Args:
+      obs_space: Dict of observation key to ``Space``.
+      act_space: Dict of action key to ``Space``.
+
+    Raises:
+      ValueError: If two groups claim the same key, or one a key that only the log reads.
+    """
+    groups = [("observation", obs_space), ("action", act_space), ("reserved", STEP_SPACES)]
+    owner, spaces = {}, {}
+    for name, group in groups:
+        for key, space in group.items():
+            if key.startswith(LOG_PREFIX):
+                raise ValueError(f"the {name} key {key!r} begins with {LOG_PREFIX!r}, as log keys")
+            if key in owner:
+                raise ValueError(f"the {name} key {key!r} is already an {owner[key]} key")
+            owner[key], spaces[key] = name, space
+    return spaces

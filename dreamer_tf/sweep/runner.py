@@ -1,0 +1,182 @@
+"""Runs jobs side by side, each in a process of its own, and tells how they ended."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+OUTPUT = "output.log"
+"""File in the run folder that gets what the run prints."""
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_PAUSE = 0.1  # seconds between looks at the processes
+_TAIL = 4096  # bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+      job: The ``Job``.
+      code: Exit code; negative: minus the signal that killed it.
+      seconds: How long it took this time.
+      finished: Whether it has collected and saved all its frames.
+    """
+
+    job: object
+    code: int
+    seconds: float
+    finished: bool
+
+    @property
+    def reason(self):
+        """Why it is not finished, in a line: its last words, or how it was killed."""
+        if self.code < 0:
+            name = signal.Signals(-self.code).name
+            hint = ", perhaps for lack of memory" if self.code == -signal.SIGKILL else ""
+            return f"killed by {name}{hint}"
+        if self.code - 128 in _SIGNALS:
+            return f"stopped by {signal.Signals(self.code - 128).name}, saved"
+        last = last_line(self.job.folder / OUTPUT)
+        if self.code == 0:
+            return f"ended before {self.job.steps:,} frames: {last}"
+        return f"exit code {self.code}: {last}"
+
+
+class Runner:
+    """Runs jobs, at most ``parallel`` at a time.
+
+    Ctrl-C and SIGTERM are handed on to the runs, which save and end; nothing new is started. A
+    second Ctrl-C is handed on too, and ends them at once.
+
+    Args:
+      parallel: Runs side by side.
+      gpus: Names of GPUs, as CUDA_VISIBLE_DEVICES takes them; each run sees one of them. Empty:
+        every run sees all.
+      on_start: Function of a ``Job``.
+      on_end: Function of an ``Ended``.
+    """
+
+    def __init__(self, parallel=1, *, gpus=(), on_start, on_end):
+        self._parallel = parallel
+        self._gpus = tuple(gpus)
+        self._on_start = on_start
+        self._on_end = on_end
+        self._running = {}
+        self._received = []
+        self._signal = None
+
+    @property
+    def stopped(self):
+        """The signal that ended the sweep, or None."""
+        return self._signal
+
+    def run(self, jobs):
+        """Runs jobs.
+
+        Args:
+          jobs: List of ``Job``.
+
+        Returns:
+          List of ``Ended``, those that were started, in the order in which they ended.
+        """
+        waiting, ended = list(jobs), []
+        with self._noting_signals(), self._leaving_none_alone():
+            while self._running or (waiting and self._signal is None):
+                for slot in range(self._parallel):
+                    if slot not in self._running and waiting and self._signal is None:
+                        self._start(slot, waiting.pop(0))
+                ended += self._collect()
+                self._hand_on()
+                time.sleep(_PAUSE)
+        return ended
+
+    def _start(self, slot, job):
+        job.folder.mkdir(parents=True, exist_ok=True)
+        self._on_start(job)
+        with (job.folder / OUTPUT).open("ab") as output:
+            process = subprocess.Popen(
+                job.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=self._environment(slot),
+                start_new_session=True,  # a Ctrl-C of the terminal comes through this process only
+            )
+        self._running[slot] = (process, job, time.monotonic())
+
+    def _environment(self, slot):
+        """The variables of a run; what the user has set stays."""
+        environment = dict(os.environ)
+        if self._gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self._gpus[slot % len(self._gpus)]
+        if self._parallel > 1:
+            threads = str(max(1, usable_cores() // self._parallel))
+            environment.setdefault("TF_NUM_INTRAOP_THREADS", threads)
+            environment.setdefault("TF_NUM_INTEROP_THREADS", threads)
+        if self._parallel > max(1, len(self._gpus)):
+            # Otherwise the first run on a GPU takes all of its memory.
+            environment.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+        return environment
+
+    def _collect(self):
+        """Takes note of the runs that have ended."""
+        found = []
+        for slot, (process, job, start) in list(self._running.items()):
+            code = process.poll()
+            if code is not None:
+                del self._running[slot]
+                found.append(Ended(job, code, time.monotonic() - start, job.is_finished))
+                self._on_end(found[-1])
+        return found
+
+    def _hand_on(self):
+        """Sends the runs the signals that have come meanwhile."""
+        while self._received:
+            self._signal = signal.Signals(self._received.pop(0))
+            for process, _job, _start in self._running.values():
+                process.send_signal(self._signal)
+
+    @contextlib.contextmanager
+    def _noting_signals(self):
+        def note(number, _):
+            self._received.append(number)
+
+        old = {number: signal.signal(number, note) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in old.items():
+                signal.signal(number, handler)
+
+    @contextlib.contextmanager
+    def _leaving_none_alone(self):
+        """Stops what still runs when this program fails, and waits until it is saved."""
+        try:
+            yield
+        finally:
+            for process, _job, _start in self._running.values():
+                process.terminate()
+            for process, _job, _start in self._running.values():
+                process.wait()
+
+
+def usable_cores():
+    """How many cores this process may use."""
+    # macOS has no affinity.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def last_line(path):
+    """The last line with text of what a run printed; a word for none."""
+    path = pathlib.Path(path)
+    if not path.is_file():
+        return "no output"
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        lines = file.read().decode("utf-8", errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no output")

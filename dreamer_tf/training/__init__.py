@@ -1,0 +1,1 @@
+"""The run: acting, learning, evaluation, checkpoints and logs, for any agent."""

@@ -1,0 +1,142 @@
+"""Training, loading and evaluating from Python.
+
+>>> import dreamer_tf as dreamer
+>>> agent = dreamer.train(lambda: MyEnv(), configs=["dmc", "cpu"], logdir="runs/mine")
+>>> action, state = agent.policy(obs, state)
+"""
+
+import dataclasses
+import functools
+import os
+import pathlib
+import re
+
+from dreamer_tf.config import load as load_config
+from dreamer_tf.config import read as read_config
+from dreamer_tf.training import run_folder, seeding, session
+from dreamer_tf.training.errors import RunFolderError
+
+
+def train(env=None, configs=(), logdir=None, steps=None, **overrides):
+    """Trains an agent, or continues the run that is in the folder already.
+
+    Args:
+      env: A function without arguments that makes an environment, or an environment object, that
+        follows the gymnasium API; or the name of a task; None for the config's task.
+      configs: Names of presets, applied from left to right over the defaults.
+      logdir: Run folder; None for a new one under ``runs/``.
+      steps: env_frames to collect in all; None for the config's.
+      **overrides: Further options, nested (``run={"prefill": 1000}``) or dotted
+        (``**{"run.prefill": 1000}``).
+
+    Returns:
+      The trained ``dreamer_tf.agents.Agent``.
+
+    Raises:
+      ConfigError: A preset or option does not exist, or does not fit.
+      EnvError: The environment cannot be used.
+      RunFolderInUse: Another trainer works in the folder.
+    """
+    if isinstance(env, str):
+        overrides["task"], env = env, None
+    if env is not None:
+        overrides.setdefault("task", _name(env))
+    if logdir is not None:
+        overrides["logdir"] = os.fspath(logdir)
+    if steps is not None:
+        overrides["steps"] = steps
+    return session.run(load_config(configs, overrides), env)
+
+
+def load(logdir):
+    """Loads the agent of a run from its newest checkpoint; needs no environment and no replay.
+
+    Args:
+      logdir: Run folder.
+
+    Returns:
+      The ``dreamer_tf.agents.Agent``.
+
+    Raises:
+      RunFolderError: The folder holds no run, or no checkpoint yet.
+    """
+    # Imported here: this module can be imported without TensorFlow.
+    from dreamer_tf.training.checkpoint import Checkpoints
+
+    agent = session.make_agent(read_config(logdir), *run_folder.load_spaces(logdir))
+    folder = pathlib.Path(logdir) / "checkpoints"
+    if Checkpoints(folder, agent=agent).restore(set_aside=False) is None:
+        raise RunFolderError(f"there is no whole checkpoint in {folder}")
+    return agent
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """The outcome of ``evaluate``.
+
+    Attributes:
+      returns: Return of each episode.
+      lengths: Length of each in env_frames.
+      mean: Mean return.
+      std: Standard deviation of the returns, over the episodes played.
+      video: Path of the video, or None.
+    """
+
+    returns: list[float]
+    lengths: list[int]
+    mean: float
+    std: float
+    video: pathlib.Path | None
+
+
+def evaluate(logdir, episodes=10, *, env=None, video=None, seed=None, count=1):
+    """Plays episodes with the mode action; nothing is learned or stored.
+
+    Args:
+      logdir: Run folder.
+      episodes: How many to play.
+      env: The environment of a run that was trained on a user's own; else None.
+      video: File (``.mp4`` or ``.gif``) for a video of the first episode; None for none.
+      seed: Decides the episodes; None for others than those of the training run.
+      count: Environments side by side, in worker processes.
+
+    Returns:
+      An ``Evaluation``.
+    """
+    from dreamer_tf.training.evaluation import play_episodes, summarize
+    from dreamer_tf.training.videos import check_format, make_recorder, save_video
+
+    if video is not None:
+        check_format(video)
+    config = read_config(logdir)
+    seed = seeding.derive(config.seed if seed is None else seed, "evaluate")
+    agent = load(logdir)
+    with session.make_vector_env(
+        config,
+        env,
+        count=min(count, episodes),
+        seed=seed,
+        workers="process",
+        evaluation=True,
+    ) as vector_env:
+        recorder = make_recorder(vector_env, can_render=True) if video else None
+        policy = functools.partial(agent.policy, mode="eval")
+        played = play_episodes(vector_env, policy, episodes, recorder=recorder)
+        summary = summarize(played, vector_env.frames_per_step)
+        frames_per_step = vector_env.frames_per_step
+    filmed = recorder is not None and bool(recorder.frames)
+    if filmed:
+        save_video(video, recorder.frames)
+    return Evaluation(
+        returns=[episode.score for episode in played],
+        lengths=[episode.length * frames_per_step for episode in played],
+        mean=summary["eval/return"],
+        std=summary["eval/return_std"],
+        video=pathlib.Path(video) if filmed else None,
+    )
+
+
+def _name(env):
+    """What to call the task of a user's environment in score files."""
+    name = getattr(env, "__name__", type(env).__name__)
+    return "custom" if name == "<lambda>" else re.sub(r"\W+", "_", name)

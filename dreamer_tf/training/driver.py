@@ -1,0 +1,111 @@
+"""Steps environments with a policy and hands out rows."""
+
+import numpy as np
+
+
+class Driver:
+    """Plays environments side by side, one row each per step.
+
+    The time alignment of ``dreamer_tf.specs`` is made here and nowhere else: a row holds the
+    action that *led to* its observation, and zeros where an episode begins::
+
+        step         0        1        2                 the environment reports is_last at 2
+        policy sees  -        row 0    row 1    -
+        and decides  -        a_0      a_1      -        (nothing to decide before a reset)
+        row          0, o_0   a_0, o_1 a_1, o_2 0, o_0'
+
+    Args:
+      envs: ``dreamer_tf.envs.VectorEnv``, or what has its ``step``, ``act_space`` and ``len``.
+      callbacks: Functions of (row, stream): a dict of arrays without batch dimension, and the
+        index of the environment it comes from.
+      context: Dict of key to ``Space``: what policies may return beside the actions. It goes into
+        the row that the actions lead to, zeros where an episode begins or nothing was returned.
+    """
+
+    def __init__(self, envs, callbacks=(), context=None):
+        self._envs = envs
+        self._callbacks = list(callbacks)
+        count = len(envs)
+        self._idle = {
+            key: np.zeros((count, *space.shape), space.dtype)
+            for key, space in (envs.act_space | (context or {})).items()
+        }
+        self._reset = np.ones(count, bool)
+        self._arrived = None
+        self._state = None
+
+    def step(self, policy):
+        """Steps every environment once and hands its row to the callbacks.
+
+        Args:
+          policy: Function of (arrived, state) to (actions, state). ``arrived`` is what the
+            environments returned, arrays ``[N, ...]``; ``state`` is None at first and afterwards
+            whatever the policy returned; ``actions`` is a dict of arrays ``[N, ...]``, with
+            entries of the context among them.
+
+        Returns:
+          Number of environments that took an action; the others began an episode.
+        """
+        began = self._reset
+        decided = self._idle
+        if not began.all():
+            actions, self._state = policy(self._arrived, self._state)
+            decided = decided | actions
+        actions = {key: decided[key] for key in self._envs.act_space}
+        self._arrived = self._envs.step(actions, began)
+        self._reset = self._arrived["is_last"]
+        rows = {**self._arrived, **{key: _led_to(d, began) for key, d in decided.items()}}
+        for stream in range(len(self._envs)):
+            row = {key: values[stream] for key, values in rows.items()}
+            for callback in self._callbacks:
+                callback(row, stream)
+        return int(np.count_nonzero(~began))
+
+
+class HandOver:
+    """A policy that lets the running episodes end under one policy before the next takes over.
+
+    Args:
+      before: Policy that plays the episodes already begun.
+      after: Policy for every episode that begins from now on.
+    """
+
+    def __init__(self, before, after):
+        self._before = before
+        self._after = after
+        self._over = None
+
+    def __call__(self, arrived, state):
+        """Decides for every environment, as ``Driver.step`` asks for."""
+        is_first = arrived["is_first"]
+        self._over = is_first if self._over is None else self._over | is_first
+        states = state if isinstance(state, _Both) else _Both(state, None)
+        old = new = None
+        if not self._over.all():
+            old, states.before = self._before(arrived, states.before)
+        if self._over.any():
+            new, states.after = self._after(arrived, states.after)
+        if old is None or new is None:
+            return (new if old is None else old), states
+        # Only one of them may hand out a context.
+        actions = {
+            key: np.where(_mask(self._over, value), value, old.get(key, np.zeros_like(value)))
+            for key, value in new.items()
+        }
+        return actions, states
+
+
+class _Both:
+    """The states of the two policies during a hand-over."""
+
+    def __init__(self, before, after):
+        self.before = before
+        self.after = after
+
+
+def _led_to(actions, began):
+    return np.where(_mask(began, actions), np.zeros_like(actions), actions)
+
+
+def _mask(flags, values):
+    return flags.reshape((-1,) + (1,) * (values.ndim - 1))

@@ -1,0 +1,128 @@
+"""Playing whole episodes to measure an agent: nothing is learned, stored or explored."""
+
+import logging
+import statistics
+
+from dreamer_tf.training.driver import Driver
+from dreamer_tf.training.errors import NoPictureError
+from dreamer_tf.training.metrics import EpisodeStatistics
+
+_LOGGER = logging.getLogger(__name__)
+
+
+def play_episodes(envs, policy, count, *, recorder=None, stopped=lambda: False):
+    """Plays episodes from their beginning.
+
+    With several environments each plays its fixed share, so that short episodes do not count for
+    more than long ones. If the recorder gets no picture, the same episodes are played without.
+
+    Args:
+      envs: ``dreamer_tf.envs.VectorEnv``; every environment begins a new episode.
+      policy: Function of (observations, state) to (actions, state).
+      count: Number of episodes.
+      recorder: ``videos.Recorder`` or None.
+      stopped: Function without arguments; when it returns true, playing ends at once.
+
+    Returns:
+      List of ``count`` ``Episode``, or None if stopped.
+    """
+    begun = envs.episodes
+    if recorder is not None:
+        try:
+            return _play(envs, policy, count, [recorder], stopped)
+        except NoPictureError as error:
+            reason = str(error).strip().splitlines()[-1]
+            _LOGGER.warning("no video, because the environment draws no picture: %s", reason)
+            envs.restore(begun)
+    return _play(envs, policy, count, [], stopped)
+
+
+def _play(envs, policy, count, callbacks, stopped):
+    shares = [count // len(envs) + (i < count % len(envs)) for i in range(len(envs))]
+    played = [[] for _ in shares]
+    add = EpisodeStatistics(lambda episode: played[episode.stream].append(episode))
+    driver = Driver(envs, [add, *callbacks])
+    while any(len(mine) < share for mine, share in zip(played, shares, strict=True)):
+        if stopped():
+            return None
+        driver.step(policy)
+    return [episode for mine, share in zip(played, shares, strict=True) for episode in mine[:share]]
+
+
+def summarize(episodes, frames_per_step):
+    """Metrics of an evaluation: mean and deviation of returns, mean length, means of the log.
+
+    Args:
+      episodes: List of ``Episode``.
+      frames_per_step: Simulator steps per agent step.
+    """
+    scores = [episode.score for episode in episodes]
+    lengths = [episode.length * frames_per_step for episode in episodes]
+    keys = sorted({key for episode in episodes for key in episode.log})
+    logged = {key: [e.log[key] for e in episodes if key in e.log] for key in keys}
+    return {
+        "eval/return": statistics.fmean(scores),
+        "eval/return_std": statistics.pstdev(scores),
+        "eval/length": statistics.fmean(lengths),
+        **{f"eval/{key}": statistics.fmean(values) for key, values in logged.items()},
+    }
+
+
+class Evaluator:
+    """Evaluates an agent again and again in environments of its own.
+
+    They are started at the first evaluation and kept. Each evaluation plays other episodes than
+    the one before; which ones, does not depend on restarts.
+
+    Args:
+      make_envs: Function without arguments that returns a ``VectorEnv``.
+      count: Environments that ``make_envs`` makes.
+      episodes: Episodes of an evaluation.
+    """
+
+    def __init__(self, make_envs, count, episodes):
+        self._make_envs = make_envs
+        self._envs = None
+        self._begun = [0] * count
+        self._episodes = episodes
+
+    def play(self, policy, make_recorder, stopped):
+        """Plays an evaluation.
+
+        Args:
+          policy: Function of (observations, state) to (actions, state).
+          make_recorder: Function of the environments that returns a recorder or None.
+          stopped: Function without arguments that tells to give up.
+
+        Returns:
+          Dict of metrics and the recorder, or None if stopped.
+        """
+        if self._envs is None:
+            self._envs = self._make_envs()
+        self._envs.restore(self._begun)
+        recorder = make_recorder(self._envs)
+        episodes = play_episodes(
+            self._envs, policy, self._episodes, recorder=recorder, stopped=stopped
+        )
+        if episodes is None:
+            return None
+        self._begun = self._envs.episodes.tolist()
+        return summarize(episodes, self._envs.frames_per_step), recorder
+
+    def state(self):
+        """What ``restore`` needs, as JSON values."""
+        return {"episodes": self._begun}
+
+    def restore(self, state):
+        """Continues with the episodes after those of an earlier run."""
+        self._begun = fit(state["episodes"], len(self._begun))
+
+    def close(self):
+        """Closes the environments."""
+        if self._envs is not None:
+            self._envs.close()
+
+
+def fit(episodes, count):
+    """Episode numbers for another number of environments: new ones begin at zero."""
+    return (list(episodes) + [0] * count)[:count]

@@ -1,0 +1,68 @@
+"""The metrics of one log interval."""
+
+import dataclasses
+
+from dreamer_tf.training.metrics import memory
+
+ACTIVITIES = ("acting", "updating", "data", "evaluation", "saving")
+
+
+class Interval:
+    """Speeds, shares of time, sizes and averaged losses since the last line of the log.
+
+    Args:
+      counters: ``Counters`` of the run.
+      stopwatch: ``Stopwatch`` with the sections ``ACTIVITIES``.
+      averages: ``Averages`` of the updates' metrics.
+      replay: ``Replay``.
+      replayed_rows: Rows in a batch.
+    """
+
+    def __init__(self, counters, stopwatch, averages, replay, replayed_rows):
+        self._counters = counters
+        self._stopwatch = stopwatch
+        self._averages = averages
+        self._replay = replay
+        self._replayed_rows = replayed_rows
+        self._start = dataclasses.replace(counters)
+
+    @property
+    def is_empty(self):
+        """Whether nothing was counted since the interval began."""
+        return self._start == self._counters
+
+    def take(self):
+        """Returns the metrics, see ``docs/metrics.md``, and begins a new interval."""
+        now, start = self._counters, self._start
+        frames = now.env_frames - start.env_frames
+        updates = now.grad_steps - start.grad_steps
+        metrics = self._averages.take()
+        if "nonfinite" in metrics:
+            metrics["nonfinite"] = round(metrics["nonfinite"] * updates)
+        metrics |= self._times(frames, updates)
+        metrics |= {
+            "agent_steps": now.agent_steps,
+            "grad_steps": now.grad_steps,
+            "episodes": now.episodes,
+            "replay/rows": self._replay.rows,
+            "replay/episodes": self._replay.episodes,
+            "replay/bytes": self._replay.nbytes,
+            **{f"memory/{name}": size for name, size in memory().items()},
+        }
+        if now.agent_steps:
+            replayed = now.grad_steps * self._replayed_rows
+            metrics["replay/train_ratio"] = replayed / now.agent_steps
+        self._start = dataclasses.replace(now)
+        return metrics
+
+    def _times(self, frames, updates):
+        sections, total = self._stopwatch.take()
+        seconds = {name: sections.get(name, 0.0) for name in ACTIVITIES}
+        metrics = {f"time/{name}": seconds[name] / total for name in ACTIVITIES}
+        metrics["time/other"] = max(0.0, 1 - sum(seconds.values()) / total)
+        metrics["speed/frames"] = frames / total
+        if frames:
+            metrics["speed/acting"] = frames / seconds["acting"]
+        if updates:
+            metrics["speed/updating"] = updates / (seconds["updating"] + seconds["data"])
+        return metrics

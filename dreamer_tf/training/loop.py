@@ -1,0 +1,283 @@
+"""The training loop: seed episodes, then acting and learning in turns.
+
+::
+
+    prefill            learning starts       until ``steps``
+    random seed    →   pretrain          →   act until updates are due  →  block of updates  ─┐
+    episodes                             ↑   evaluation, log line, checkpoint when due        │
+                                         └────────────────────────────────────────────────────┘
+
+Acting and learning never overlap, and what happens depends only on the counters: this is what
+makes a run repeatable, and a continued run equal to one that was never interrupted.
+"""
+
+import dataclasses
+import functools
+import pathlib
+
+from dreamer_tf.agents import Agent
+from dreamer_tf.config import Config
+from dreamer_tf.envs import VectorEnv
+from dreamer_tf.replay import Replay
+from dreamer_tf.training.checkpoint import Checkpoints
+from dreamer_tf.training.clocks import Due, Every, Seconds
+from dreamer_tf.training.counters import Counters
+from dreamer_tf.training.driver import Driver, HandOver
+from dreamer_tf.training.evaluation import Evaluator, fit
+from dreamer_tf.training.experience import training_policy
+from dreamer_tf.training.interval import Interval
+from dreamer_tf.training.learner import Learner
+from dreamer_tf.training.log import RunLog
+from dreamer_tf.training.metrics import EpisodeStatistics, Stopwatch
+from dreamer_tf.training.pace import updates_per_block
+from dreamer_tf.training.stopping import StopSignals
+from dreamer_tf.training.videos import beside, make_recorder, save_video
+
+_PREDICTIONS_SHOWN = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """What a run is made of; ``session.py`` puts it together.
+
+    Attributes:
+      config: Options.
+      folder: Run folder.
+      agent: Learns.
+      explorer: Plays the seed episodes.
+      envs: Environments to act in.
+      evaluator: Plays evaluations in environments of its own.
+      replay: Keeps the experience.
+      learner: Makes updates.
+      checkpoints: Saves.
+      log: Writes metrics.
+      stop: Tells when to stop.
+      counters: Shared with ``learner``.
+      stopwatch: Shared with ``learner``.
+    """
+
+    config: Config
+    folder: pathlib.Path
+    agent: Agent
+    explorer: Agent
+    envs: VectorEnv
+    evaluator: Evaluator
+    replay: Replay
+    learner: Learner
+    checkpoints: Checkpoints
+    log: RunLog
+    stop: StopSignals
+    counters: Counters
+    stopwatch: Stopwatch
+
+
+class Trainer:
+    """Runs the loop.
+
+    Args:
+      parts: What the run is made of.
+    """
+
+    def __init__(self, parts):
+        config, run = parts.config, parts.config.run
+        self._parts = parts
+        self._counters = parts.counters
+        updates = updates_per_block(config, parts.envs.frames_per_step)
+        self._due = Due(run.train_every, updates, start=run.prefill)
+        self._clocks = {
+            "eval": Every(run.eval_every),
+            "video": Every(run.video_every),
+            "log": Every(run.log_every),
+        }
+        self._save_clock = Seconds(run.checkpoint_every)
+        # An agent without weights has nothing to learn.
+        self._learns = bool(parts.agent.parameter_counts())
+        self._learning = False
+        self._pending = 0
+        self._ended = []
+        self._driver = Driver(
+            parts.envs,
+            [parts.replay.add, EpisodeStatistics(self._ended.append)],
+            context=parts.replay.context_space,
+        )
+        self._seeding = False
+        self._policy = training_policy(config, parts.agent)
+        self._interval = Interval(
+            parts.counters,
+            parts.stopwatch,
+            parts.learner.averages,
+            parts.replay,
+            config.replay.batch_size * config.replay.batch_length,
+        )
+
+    @property
+    def agent(self):
+        """The agent that learns."""
+        return self._parts.agent
+
+    # -------------------------------------------------------------- continuing
+
+    def state(self):
+        """What continues a run besides the weights, as JSON values."""
+        return {
+            "counters": dataclasses.asdict(self._counters),
+            "replay": self._parts.replay.state(),
+            "envs": self._parts.envs.episodes.tolist(),
+            "evaluator": self._parts.evaluator.state(),
+            "learning": self._learning,
+            "pending_updates": self._pending,
+            "due_updates": self._due.state(),
+            "clocks": {name: clock.state() for name, clock in self._clocks.items()},
+            "best_score": self._parts.log.best_score,
+        }
+
+    def restore(self, state, ahead):
+        """Continues an earlier run; the counters are those of this run already.
+
+        Args:
+          state: What ``state`` returned then; None if there was no checkpoint.
+          ahead: Agent steps that the replay holds beyond the checkpoint.
+        """
+        begun = []
+        if state is not None:
+            self._parts.replay.restore(state["replay"])
+            self._parts.evaluator.restore(state["evaluator"])
+            self._learning = state["learning"]
+            self._pending = state["pending_updates"]
+            self._due.restore(state["due_updates"])
+            for name, clock in self._clocks.items():
+                clock.restore(state["clocks"][name])
+            begun = state["envs"]
+        # Episodes stored after the checkpoint are not played again: each has at least one step,
+        # so counting one for every step ahead passes over all of them.
+        begun = fit(begun, len(self._parts.envs))
+        self._parts.envs.restore([count + ahead for count in begun])
+
+    # ----------------------------------------------------------------- running
+
+    def run(self):
+        """Trains until ``steps`` env_frames are collected or a stop is requested, then saves.
+
+        Raises:
+          NonFiniteError: If too many updates in a row were skipped.
+          CheckpointError: If a checkpoint cannot be written.
+          EnvError: If an environment returns what its spaces do not allow.
+        """
+        self._seeding = self._counters.env_frames < self._parts.config.run.prefill
+        while True:
+            self._catch_up()
+            if self._stopped() or self._counters.env_frames >= self._parts.config.steps:
+                break
+            self._act()
+        self._parts.replay.cut()
+        if not self._interval.is_empty:
+            self._write_interval()
+        self._save()
+
+    def _stopped(self):
+        return self._parts.stop.requested is not None
+
+    def _catch_up(self):
+        """Does everything that is due at this frame."""
+        frames = self._counters.env_frames
+        if self._learns and not self._seeding and self._parts.learner.is_ready:
+            self._learn()
+        if self._clocks["eval"].due(frames) and not self._stopped():
+            self._evaluate()
+        if self._clocks["log"].due(frames):
+            self._write_interval()
+            self._clocks["log"].mark(frames)
+        if self._save_clock.due():
+            self._save()
+
+    def _act(self):
+        with self._parts.stopwatch.section("acting"):
+            steps = self._driver.step(self._explore if self._seeding else self._policy)
+        self._counters.acted(steps, self._parts.envs.frames_per_step)
+        for episode in self._ended:
+            self._write_episode(episode)
+        self._ended.clear()
+        self._show("random actions" if self._seeding else "acting")
+        if self._seeding and self._counters.env_frames >= self._parts.config.run.prefill:
+            self._seeding = False
+            self._policy = HandOver(self._explore, self._policy)
+
+    def _explore(self, obs, state):
+        return self._parts.explorer.policy(obs, state, mode="train")
+
+    def _learn(self):
+        if not self._learning:
+            self._learning = True
+            self._pending += self._parts.config.run.pretrain
+            self._parts.log.terminal.phase("learning starts")
+        self._pending += self._due.take(self._counters.env_frames)
+        while self._pending and not self._stopped():
+            self._pending -= self._parts.learner.update(self._pending, self._interrupt_updates)
+            if self._save_clock.due():
+                self._save()
+
+    def _interrupt_updates(self):
+        self._show(f"update {self._counters.grad_steps:,}")
+        return self._stopped() or self._save_clock.due()
+
+    def _evaluate(self):
+        frames = self._counters.env_frames
+        film = self._clocks["video"].due(frames)
+        self._show("evaluation")
+        with self._parts.stopwatch.section("evaluation"):
+            outcome = self._parts.evaluator.play(
+                functools.partial(self._parts.agent.policy, mode="eval"),
+                self._make_recorder if film else lambda envs: None,
+                self._stopped,
+            )
+            if outcome is None:
+                return
+            metrics, recorder = outcome
+            if film:
+                metrics |= self._save_videos(recorder)
+                self._clocks["video"].mark(frames)
+        self._clocks["eval"].mark(frames)
+        self._parts.log.write(frames, metrics)
+        self._parts.log.save_scores()
+
+    # --------------------------------------------------------------- reporting
+
+    def _make_recorder(self, envs):
+        return make_recorder(envs, can_render=self._parts.config.env.workers == "process")
+
+    def _save_videos(self, recorder):
+        """Saves the evaluation's video and the agent's predictions; returns its scalars."""
+        folder, frames = self._parts.folder / "videos", self._counters.env_frames
+        if recorder is not None and recorder.frames:
+            save_video(folder / f"{frames:09d}-eval.mp4", recorder.frames)
+        if not self._learning:
+            return {}
+        report = self._parts.agent.report(self._parts.learner.draw())
+        videos = {key: value for key, value in report.items() if key.startswith("openloop/")}
+        for key, video in videos.items():
+            name = f"{frames:09d}-{key.replace('/', '-')}.gif"
+            save_video(folder / name, beside(video, _PREDICTIONS_SHOWN), fps=10)
+        return {key: float(value) for key, value in report.items() if key not in videos}
+
+    def _show(self, activity):
+        self._parts.log.terminal.advance(self._counters.env_frames, activity)
+
+    def _write_episode(self, episode):
+        self._counters.episodes += 1
+        length = episode.length * self._parts.envs.frames_per_step
+        metrics = {"train/return": episode.score, "train/length": length}
+        metrics |= {f"train/{key}": value for key, value in episode.log.items()}
+        self._parts.log.write(self._counters.env_frames, metrics)
+
+    def _write_interval(self):
+        self._parts.log.write(self._counters.env_frames, self._interval.take())
+        self._parts.log.save_scores()
+
+    def _save(self):
+        with self._parts.stopwatch.section("saving"):
+            self._parts.checkpoints.save(
+                self.state(),
+                env_frames=self._counters.env_frames,
+                grad_steps=self._counters.grad_steps,
+            )
+        self._save_clock.mark()

@@ -1,0 +1,205 @@
+"""What a run folder says about the run: its config, spaces, packages and source version.
+
+::
+
+    config.yaml     the resolved config            trainer.lock   held while a trainer runs
+    spaces.json     what the agent sees and does   checkpoints/   see checkpoint.py
+    info.json       packages and commit per start  replay/        see dreamer_tf.replay
+    metrics.jsonl   see docs/metrics.md            tensorboard/   the same, as event files
+    scores.json     the learning curve             videos/        evaluation and prediction
+"""
+
+import datetime
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+
+import dreamer_tf
+from dreamer_tf import config as configs
+from dreamer_tf.specs import Space
+from dreamer_tf.training.errors import RunFolderError
+
+CHECKPOINT_NAME = re.compile(r"(\d{5,})-frames(\d+)-updates(\d+)")
+"""How the folder of a checkpoint is called: serial number, env_frames and grad_steps."""
+
+_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "tensorflow-probability",
+    "numpy",
+    "dm_control",
+    "mujoco",
+    "gymnasium",
+    "gym",
+)
+
+
+def default_folder(config, now=None):
+    """A new folder under ``runs/`` whose name tells task, agent, seed and time."""
+    now = datetime.datetime.now() if now is None else now
+    name = f"{config.task}-{config.agent}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
+    return pathlib.Path("runs") / name.replace(os.sep, "_")
+
+
+def continue_config(resolved, folder):
+    """The config of a run that may have been started before.
+
+    A run keeps its options; those given now, by preset or by name, replace them.
+
+    Args:
+      resolved: ``config.Resolved``, what was given now.
+      folder: Run folder.
+
+    Returns:
+      The ``config.Resolved`` to use, and a list of (key, old value, new value) that differ from
+      the run so far, the folder's own path excepted.
+    """
+    path = pathlib.Path(folder) / "config.yaml"
+    if not path.exists():
+        return resolved, []
+    earlier = configs.read(folder)
+    merged = configs.load([str(path)], resolved.given())
+    origins = {
+        key: resolved.origins[key] if key in resolved.given() else "earlier start"
+        for key in merged.origins
+    }
+    changes = configs.differences(earlier, merged.config)
+    changes = [change for change in changes if change[0] != "logdir"]
+    return configs.Resolved(merged.config, origins), changes
+
+
+def add_start(folder, env_frames):
+    """Adds the present program to ``info.json``: when, from which frame, with what packages."""
+    path = pathlib.Path(folder) / "info.json"
+    starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    starts.append(
+        {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "env_frames": env_frames,
+            "command": shlex.join(sys.argv),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "dreamer_tf": dreamer_tf.__version__,
+            "packages": _versions(),
+            "git": git_commit(pathlib.Path(dreamer_tf.__file__).parent.parent),
+        }
+    )
+    write_json(path, starts)
+
+
+def git_commit(folder):
+    """The commit of a checkout, with ``-dirty`` if files differ; None outside of one."""
+    if not (folder / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        result = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, check=True
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None  # No git on this machine, or not a repository that it accepts.
+    return result.stdout.strip()
+
+
+def save_spaces(folder, obs_space, act_space):
+    """Writes ``spaces.json``, from which the agent can be built without an environment."""
+    groups = {"observations": obs_space, "actions": act_space}
+    encoded = {
+        name: {key: _encode_space(space) for key, space in group.items()}
+        for name, group in groups.items()
+    }
+    write_json(pathlib.Path(folder) / "spaces.json", encoded)
+
+
+def load_spaces(folder):
+    """Reads what ``save_spaces`` wrote.
+
+    Returns:
+      Dicts of observation key and of action key to ``Space``.
+
+    Raises:
+      RunFolderError: If the folder has no ``spaces.json``.
+    """
+    path = pathlib.Path(folder) / "spaces.json"
+    if not path.is_file():
+        raise RunFolderError(f"{folder} is not the folder of a run: it has no {path.name}")
+    groups = json.loads(path.read_text(encoding="utf-8"))
+    return tuple(
+        {key: _decode_space(encoded) for key, encoded in groups[name].items()}
+        for name in ("observations", "actions")
+    )
+
+
+def saved_frames(folder):
+    """How far a run has come that continues from its newest checkpoint.
+
+    Args:
+      folder: Run folder, which need not exist.
+
+    Returns:
+      env_frames; 0 if there is no checkpoint.
+    """
+    paths = (pathlib.Path(folder) / "checkpoints").glob("*")
+    names = [match for path in paths if (match := CHECKPOINT_NAME.fullmatch(path.name))]
+    newest = max(names, key=lambda match: int(match[1]), default=None)
+    return int(newest[2]) if newest else 0
+
+
+def write_json(path, value, indent=2):
+    """Writes a JSON file in one step: a crash leaves the old one or the new one."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(value, file, indent=indent, allow_nan=False)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _versions():
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions
+
+
+def _encode_space(space):
+    return {
+        "dtype": str(space.dtype),
+        "shape": list(space.shape),
+        "low": _encode_bound(space.low),
+        "high": _encode_bound(space.high),
+    }
+
+
+def _encode_bound(bound):
+    """A bound as text, which JSON needs for infinity: one if all are equal, else all."""
+    values = [str(value) for value in bound.flat]
+    return values[0] if len(set(values)) == 1 else values
+
+
+def _decode_space(encoded):
+    dtype, shape = np.dtype(encoded["dtype"]), tuple(encoded["shape"])
+    low, high = (_decode_bound(encoded[name], dtype, shape) for name in ("low", "high"))
+    return Space(dtype, shape, low, high)
+
+
+def _decode_bound(bound, dtype, shape):
+    if isinstance(bound, str):
+        bound = [bound] * int(np.prod(shape))
+    if dtype.kind == "b":
+        return np.array([value == "True" for value in bound], bool).reshape(shape)
+    # Text of integers beyond 2**53 would not survive as float64.
+    number = float if dtype.kind == "f" else int
+    return np.array([number(value) for value in bound], dtype).reshape(shape)

@@ -1,0 +1,259 @@
+"""Puts a run together, from a config to a finished trainer.
+
+The environments' processes are started before TensorFlow is imported, which takes longer than
+they do; modules that import TensorFlow are therefore imported inside functions here.
+"""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import pathlib
+import signal
+
+from dreamer_tf import config as configs
+from dreamer_tf import envs
+from dreamer_tf.training import run_folder, seeding
+from dreamer_tf.training.allocator import keep_freed_memory
+from dreamer_tf.training.counters import Counters
+from dreamer_tf.training.experience import make_replay
+from dreamer_tf.training.lock import RunFolderLock
+from dreamer_tf.training.pace import updates_per_block
+from dreamer_tf.training.stopping import StopSignals
+from dreamer_tf.training.terminal import open_terminal
+
+
+def run(resolved, env=None):
+    """Trains in the folder ``logdir``, from the beginning or from where it stopped.
+
+    Args:
+      resolved: ``config.Resolved``; without ``logdir``, a new folder under ``runs/``.
+      env: A user's environment or constructor; None: the config's task.
+
+    Returns:
+      The trained agent.
+
+    Raises:
+      KeyboardInterrupt: After Ctrl-C, when everything is saved.
+      SystemExit: After SIGTERM, when everything is saved; with code 143.
+    """
+    folder = pathlib.Path(resolved.config.logdir or run_folder.default_folder(resolved.config))
+    keep_freed_memory()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(RunFolderLock(folder))
+        resolved, changes = run_folder.continue_config(resolved, folder)
+        config = dataclasses.replace(resolved.config, logdir=str(folder))
+        terminal = open_terminal(config.steps)
+        stop = stack.enter_context(StopSignals(terminal.message))
+        terminal.message(f"run folder {folder}")
+        for key, old, new in changes:
+            terminal.message(f"changed since the last start: {key} from {old} to {new}")
+        vector_env = stack.enter_context(start_envs(config, env))
+        resolved = configs.Resolved(config, resolved.origins)
+        trainer = _assemble(resolved, folder, env, vector_env, terminal, stop, stack)
+        stack.enter_context(terminal)
+        trainer.run()
+        terminal.message(f"saved in {folder}")
+    if stop.requested == signal.SIGINT:
+        raise KeyboardInterrupt
+    if stop.requested == signal.SIGTERM:
+        raise SystemExit(128 + signal.SIGTERM)
+    return trainer.agent
+
+
+def make_vector_env(config, env, *, count, seed, workers, evaluation=False):
+    """Starts environments and waits until they are ready.
+
+    Args:
+      config: ``Config``.
+      env: A user's environment or constructor; None: the config's task.
+      count: How many.
+      seed: Decides their episodes.
+      workers: ``process`` or ``inline``.
+      evaluation: Whether to evaluate in them; a task may then play longer episodes.
+
+    Returns:
+      ``VectorEnv``.
+    """
+    options = config.env
+    common = {
+        "action_repeat": options.action_repeat,
+        "time_limit": options.time_limit,
+        "image_size": options.image_size,
+    }
+    if env is None:
+        constructor = functools.partial(
+            envs.make,
+            config.task,
+            observations=options.observations,
+            camera=options.camera,
+            render=options.render,
+            atari=dataclasses.asdict(options.atari),
+            evaluation=evaluation,
+            **common,
+        )
+    else:
+        if workers == "inline" and not callable(env):
+            raise envs.EnvError(
+                "env.workers is inline, and an environment object cannot be in two places at "
+                "once: pass a function that makes it, such as lambda: MyEnv()"
+            )
+        constructor = functools.partial(envs.from_user, env, **common)
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers)
+
+
+def start_envs(config, env=None):
+    """Starts the training environments and imports TensorFlow, side by side if that is safe.
+
+    Args:
+      config: ``Config``.
+      env: A user's environment or constructor; None: the config's task.
+
+    Returns:
+      ``VectorEnv``; the libraries are seeded.
+    """
+    make = functools.partial(
+        make_vector_env,
+        config,
+        env,
+        count=config.env.count,
+        seed=seeding.derive(config.seed, "envs"),
+        workers=config.env.workers,
+    )
+    if config.env.workers == "inline":
+        seeding.seed_libraries(config.seed)
+        return make()
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        future = executor.submit(make)
+        seeding.seed_libraries(config.seed)
+        return future.result()
+
+
+def _assemble(resolved, folder, env, vector_env, terminal, stop, stack):
+    """Builds everything else and continues from the newest checkpoint, if there is one."""
+    from dreamer_tf.training.carry import Carry
+    from dreamer_tf.training.checkpoint import Checkpoints
+    from dreamer_tf.training.log import RunLog
+    from dreamer_tf.training.loop import Parts, Trainer
+    from dreamer_tf.training.metrics import Stopwatch
+
+    config = resolved.config
+    spaces = vector_env.obs_space, vector_env.act_space
+    agent = make_agent(config, *spaces)
+    replay = make_replay(config, folder / "replay", agent)
+    seed = seeding.derive(config.seed, "seed episodes")
+    explorer = make_agent(dataclasses.replace(config, agent="random", seed=seed), *spaces)
+    carry = Carry(agent, config.replay.batch_size)
+    checkpoints = Checkpoints(
+        folder / "checkpoints",
+        config.run.checkpoint_keep,
+        agent=agent,
+        explorer=explorer,
+        carry=carry,
+    )
+    state = checkpoints.restore()
+    # Only now, when everything fits together, so that a wrong option does not stay in the folder.
+    configs.save(config, folder, resolved.origins)
+    run_folder.save_spaces(folder, *spaces)
+    counters = Counters(**state["counters"]) if state else Counters()
+    ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
+    run_folder.add_start(folder, counters.env_frames)
+    _introduce(terminal, config, agent, counters, vector_env.frames_per_step)
+    log = RunLog(folder, config, terminal, counters.env_frames)
+    stack.callback(log.close)
+    stopwatch = Stopwatch()
+    learner = _make_learner(config, folder, agent, replay, carry, counters, stopwatch)
+    stack.callback(learner.close)
+    evaluator = _make_evaluator(config, env)
+    stack.callback(evaluator.close)
+    parts = Parts(
+        config=config,
+        folder=folder,
+        agent=agent,
+        explorer=explorer,
+        envs=vector_env,
+        evaluator=evaluator,
+        replay=replay,
+        learner=learner,
+        checkpoints=checkpoints,
+        log=log,
+        stop=stop,
+        counters=counters,
+        stopwatch=stopwatch,
+    )
+    trainer = Trainer(parts)
+    trainer.restore(state, ahead)
+    return trainer
+
+
+def _make_learner(config, folder, agent, replay, carry, counters, stopwatch):
+    from dreamer_tf.training.guard import NonFiniteGuard
+    from dreamer_tf.training.learner import Learner
+
+    return Learner(
+        agent,
+        replay,
+        carry=carry,
+        batch_size=config.replay.batch_size,
+        batch_length=config.replay.batch_length,
+        counters=counters,
+        stopwatch=stopwatch,
+        guard=NonFiniteGuard(config.run.nonfinite_limit, folder),
+    )
+
+
+def _make_evaluator(config, env):
+    from dreamer_tf.training.evaluation import Evaluator
+
+    count = config.run.eval_count
+    make_envs = functools.partial(
+        make_vector_env,
+        config,
+        env,
+        count=count,
+        seed=seeding.derive(config.seed, "evaluation envs"),
+        workers=config.env.workers,
+        evaluation=True,
+    )
+    return Evaluator(make_envs, count, config.run.eval_episodes)
+
+
+def make_agent(config, obs_space, act_space):
+    """Builds the agent that the config names.
+
+    Raises:
+      ConfigError: If it cannot serve these spaces.
+    """
+    from dreamer_tf import agents
+
+    try:
+        return agents.make(config, obs_space, act_space)
+    except ValueError as error:
+        raise configs.ConfigError(
+            f"the agent {config.agent!r} cannot play {config.task!r}: {error}"
+        ) from error
+
+
+def _introduce(terminal, config, agent, counters, frames_per_step):
+    """Says on what and with what the run computes, and at which pace it learns."""
+    import tensorflow as tf
+
+    devices = [device.name for device in tf.config.list_logical_devices("GPU")]
+    terminal.message(f"device {', '.join(devices) or 'CPU'}, precision {config.precision}")
+    counts = agent.parameter_counts()
+    parts = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    terminal.message(f"agent {config.agent}: {sum(counts.values()):,} parameters  {parts}".rstrip())
+    if counts:
+        every, rows = config.run.train_every, config.replay.batch_size * config.replay.batch_length
+        updates = float(updates_per_block(config, frames_per_step))
+        terminal.message(
+            f"{frames_per_step} frames an action, {updates:.3g} updates per {every:,} frames: "
+            f"{rows:,} rows an update, each row of experience replayed "
+            f"{updates * rows * frames_per_step / every:.3g} times"
+        )
+    if counters.env_frames:
+        terminal.message(
+            f"continuing at {counters.env_frames:,} frames and {counters.grad_steps:,} updates"
+        )
+    if counters.env_frames >= config.steps:
+        terminal.message(f"all {config.steps:,} frames are collected; --steps asks for more")

@@ -1,0 +1,71 @@
+"""SIGTERM and Ctrl-C as a request to finish the step and save."""
+
+import os
+import signal
+import socket
+import threading
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """Notes SIGTERM and Ctrl-C while it is entered; a second Ctrl-C ends the process at once.
+
+    A thread learns of the signals, because the main thread may be inside a long TensorFlow call
+    and would notice a second Ctrl-C only afterwards. Outside the main thread, where Python cannot
+    handle signals, nothing is noted and they keep their effect.
+
+    Args:
+      on_stop: Function of a text, called once in that thread when a stop is requested.
+    """
+
+    def __init__(self, on_stop):
+        self._on_stop = on_stop
+        self._signal = None
+        self._sockets = None
+        self._thread = None
+        self._old_descriptor = None
+        self._old_handlers = {}
+
+    @property
+    def requested(self):
+        """The signal that asked for a stop, or None."""
+        return self._signal
+
+    def __enter__(self):
+        if threading.current_thread() is not threading.main_thread():
+            return self
+        receiver, sender = self._sockets = socket.socketpair()
+        sender.setblocking(False)
+        # Python writes to this descriptor at once for signals that have a handler in Python.
+        self._old_descriptor = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
+        self._old_handlers = {number: signal.signal(number, _ignore) for number in _SIGNALS}
+        self._thread = threading.Thread(target=self._listen, args=[receiver], daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        if self._sockets is None:
+            return
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._old_descriptor)
+        receiver, sender = self._sockets
+        sender.close()
+        self._thread.join()
+        receiver.close()
+        self._sockets = None
+
+    def _listen(self, receiver):
+        while received := receiver.recv(1):
+            if received[0] not in _SIGNALS:
+                continue
+            if self._signal is None:
+                self._signal = signal.Signals(received[0])
+                self._on_stop(f"{self._signal.name}: finishing the step, then saving")
+            elif received[0] == signal.SIGINT:
+                os._exit(128 + signal.SIGINT)
+
+
+def _ignore(*_):
+    """Does nothing: the thread is told through the descriptor."""
