@@ -1,0 +1,1 @@
+"""Tests; helpers that several of them use are imported as ``tests.<module>``."""

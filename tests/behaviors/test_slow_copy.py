@@ -1,0 +1,89 @@
+"""The slow copy and the reward scale against the recordings."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dreamer_tf.behaviors import RewardScale, SlowCopy
+from dreamer_tf.nn import MLP
+from tests.golden_data import Golden, assert_close
+
+
+def linear(kernel):
+    network = MLP(0, 1, kernel.shape[1])
+    network.build(kernel.shape[0])
+    network.out.kernel.assign(kernel)
+    return network
+
+
+def test_recorded_updates():
+    golden = Golden("v2_behavior")
+    recorded = golden.group("slow")
+    slow, fast = linear(recorded["initial"]), linear(recorded["0/critic"])
+    copy = SlowCopy(slow, fast, every=2, fraction=0.25)
+    slow.out.kernel.assign(recorded["initial"])
+    count = sum(key.endswith("critic") for key in recorded)
+    assert count >= 5
+    for index in range(count):
+        fast.out.kernel.assign(recorded[f"{index}/critic"])
+        copy.update()
+        assert_close(slow.out.kernel.numpy(), recorded[f"{index}/slow"], name=str(index))
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_hard_copy_changes_nothing_in_between(compiled):
+    slow, fast = linear(np.zeros([2, 3], np.float32)), linear(np.ones([2, 3], np.float32))
+    copy = SlowCopy(slow, fast, every=3, fraction=1.0)
+    update = tf.function(copy.update, autograph=False) if compiled else copy.update
+    values = []
+    for _ in range(7):
+        fast.out.kernel.assign_add(np.ones([2, 3], np.float32))
+        update()
+        values.append(slow.out.kernel.numpy()[0, 0])
+    assert values == [2, 2, 2, 5, 5, 5, 8]
+
+
+def test_a_copy_begins_equal():
+    slow, fast = linear(np.zeros([2, 3], np.float32)), linear(np.ones([2, 3], np.float32))
+    SlowCopy(slow, fast, every=100, fraction=0.02)
+    np.testing.assert_array_equal(slow.out.kernel, fast.out.kernel)
+
+
+def test_a_checkpoint_holds_the_copy(tmp_path):
+    def make(value):
+        networks = [MLP(2, 3, 1, name=name) for name in ("slow", "fast")]
+        for network in networks:
+            network.build(2)
+        copy = SlowCopy(*networks, every=2, fraction=0.5)
+        for variable in copy.network.variables:
+            variable.assign(tf.fill(variable.shape, value))
+        copy.update()
+        return copy
+
+    saved, restored = make(1.0), make(2.0)
+    path = tf.train.Checkpoint(copy=saved).write(str(tmp_path / "copy"))
+    restored.update()
+    tf.train.Checkpoint(copy=restored).read(path).assert_consumed()
+    assert restored.updates == saved.updates
+    pairs = zip(saved.network.variables, restored.network.variables, strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_recorded_reward_scale():
+    golden = Golden("v2_behavior")
+    settings = {"m0.9": (0.9, 2.0, 1e-8), "m1": (1.0, 1.0, 1e-8), "m0": (0.0, 1.0, 1e-2)}
+    for name, (momentum, scale, epsilon) in settings.items():
+        reward_scale = RewardScale(momentum=momentum, scale=scale, epsilon=epsilon)
+        recorded = golden.group(f"streamnorm/{name}")
+        for index in range(len(recorded) // 3):
+            output = reward_scale(tf.constant(recorded[f"{index}/in"]))
+            assert_close(output, recorded[f"{index}/out"], name=f"{name} {index}")
+            assert_close(reward_scale.magnitude, recorded[f"{index}/mag"])
+
+
+def test_the_magnitude_has_no_gradient():
+    reward = tf.constant([1.0, 3.0])
+    with tf.GradientTape() as tape:
+        tape.watch(reward)
+        total = tf.reduce_sum(RewardScale(momentum=0.0, scale=1.0, epsilon=0.0)(reward))
+    np.testing.assert_allclose(tape.gradient(total, reward), [0.5, 0.5])

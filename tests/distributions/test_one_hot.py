@@ -1,0 +1,75 @@
+"""One-hot distributions: recorded numbers, the slow definition, frequencies, gradients."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dreamer_tf.distributions import OneHot
+from tests.golden_data import Golden, assert_close
+
+
+def random_logits(*shape, seed=0, scale=2.0):
+    return tf.constant(np.random.default_rng(seed).normal(0, scale, shape), tf.float32)
+
+
+def test_recorded_entropy_mode_and_log_prob():
+    golden = Golden("v2_heads")
+    dist = OneHot(golden["onehot/logits"])
+    assert_close(dist.entropy(), golden["onehot/entropy"])
+    assert_close(dist.mode(), golden["onehot/mode"])
+    assert_close(dist.log_prob(golden["onehot/given"]), golden["onehot/given_logprob"])
+    assert_close(dist.sample(tf.constant(golden["onehot/sample_index"])), golden["onehot/sample"])
+
+
+def test_recorded_uniform_mix():
+    golden = Golden("v3_heads")
+    dist = OneHot(golden["onehot/logits"], golden.settings["onehot_unimix"])
+    assert_close(dist.log_probs, golden["onehot/logits_mixed"])
+    assert_close(dist.log_prob(golden["onehot/event"]), golden["onehot/logp"])
+    assert_close(dist.entropy(), golden["onehot/entropy"])
+    assert_close(dist.mode(), golden["onehot/pred"])
+
+
+@pytest.mark.parametrize("unimix", [0.0, 0.01])
+def test_frequencies_are_the_probabilities(unimix):
+    dist = OneHot(random_logits(1, 5), unimix)
+    draws = tf.constant((np.arange(100_000, dtype=np.float32) + 0.5) / 100_000)
+    wide = OneHot(tf.tile(random_logits(1, 5), [100_000, 1]), unimix)
+    frequencies = tf.reduce_mean(wide.sample(draws), 0)
+    np.testing.assert_allclose(frequencies, dist.probs[0], atol=2e-5)
+
+
+def test_the_ends_of_the_interval_are_classes_with_probability():
+    logits = tf.constant([[-1e9, 0.0, 0.0, -1e9]])
+    for draw, expected in [(0.0, 1), (np.nextafter(np.float32(1), np.float32(0)), 2)]:
+        sample = OneHot(logits).sample(tf.constant([draw], tf.float32))
+        assert tf.argmax(sample, -1).numpy().tolist() == [expected]
+
+
+def test_the_uniform_mix_bounds_probabilities_from_below():
+    probs = OneHot(tf.constant([[100.0, 0.0, -100.0, 0.0]]), 0.01).probs
+    assert probs.numpy().min() == pytest.approx(0.01 / 4)
+    assert tf.reduce_sum(probs).numpy() == pytest.approx(1)
+
+
+def test_a_sample_has_the_gradient_of_the_probabilities():
+    logits, weight = random_logits(6, 4), random_logits(6, 4, seed=1)
+    draws = tf.random.stateless_uniform([6], [0, 1])
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(logits)
+        dist = OneHot(logits, 0.01)
+        sampled = tf.reduce_sum(weight * dist.sample(draws))
+        expected = tf.reduce_sum(weight * dist.probs)
+    assert_close(tape.gradient(sampled, logits), tape.gradient(expected, logits))
+
+
+def test_the_divergence_is_that_of_the_definition():
+    post, prior = OneHot(random_logits(3, 2, 5)), OneHot(random_logits(3, 2, 5, seed=1), 0.1)
+    p, q = post.probs.numpy().astype(float), prior.probs.numpy().astype(float)
+    assert_close(post.kl(prior), np.sum(p * np.log(p / q), -1).astype(np.float32))
+
+
+def test_nan_is_seen_in_the_sample():
+    dist = OneHot(tf.constant([[0.0, np.nan], [0.0, 1.0]]))
+    sample = dist.sample(tf.constant([0.5, 0.5]))
+    assert np.isnan(sample[0]).any() and np.isfinite(sample[1]).all()

@@ -1,0 +1,113 @@
+"""What an environment may not return."""
+
+import numpy as np
+import pytest
+
+from dreamer_tf.envs import CheckedEnv, EnvError, check_env
+from dreamer_tf.envs.checks import BOUNDS_CHECKED_STEPS
+from dreamer_tf.specs import Space
+from tests.counting import CountingEnv, FailingEnv
+
+ACTION = {"action": np.zeros(2, np.float32)}
+
+
+def advance(env, steps):
+    env.reset(0)
+    for _ in range(steps):
+        row = env.step(ACTION)
+    return row
+
+
+@pytest.mark.parametrize("at", [1, BOUNDS_CHECKED_STEPS + 5])
+@pytest.mark.parametrize(("how", "message"), [
+    ("nan", "'count'.*NaN"),
+    ("dtype", "'count'.*float32.*got dtype float64"),
+    ("shape", r"'count'.*got shape \(3,\)"),
+    ("key", "expected the observation keys.*'count'"),
+])  # fmt: skip
+def test_wrong_observations_are_named_at_any_step(how, message, at):
+    env = CheckedEnv(FailingEnv(how, at=at, length=1000))
+    if at > 1:
+        advance(env, at - 1)
+    else:
+        env.reset(0)
+    with pytest.raises(EnvError, match=message):
+        env.step(ACTION)
+
+
+def test_bounds_are_checked_at_first():
+    class Loud(CountingEnv):
+        def reset(self, seed):
+            return {**super().reset(seed), "echo": np.full(2, 1.5, np.float32)}
+
+    with pytest.raises(EnvError, match="'echo'.*values in.*-1 to 1.*got values from 1.5 to 1.5"):
+        CheckedEnv(Loud()).reset(0)
+
+
+def test_actions_are_checked_at_first():
+    env = CheckedEnv(CountingEnv())
+    env.reset(0)
+    with pytest.raises(EnvError, match="'action'.*got values from 0.0 to 2.0"):
+        env.step({"action": np.array([0, 2], np.float32)})
+    with pytest.raises(EnvError, match="action keys.*got.*'move'"):
+        env.step({"move": np.zeros(2, np.float32)})
+
+
+def test_reserved_and_double_keys_are_refused():
+    class Overlapping(CountingEnv):
+        obs_space = {"action": Space(np.float32)}
+
+    class Reserved(CountingEnv):
+        obs_space = {"is_last": Space(bool)}
+
+    with pytest.raises(EnvError, match="'action' is already an observation key"):
+        CheckedEnv(Overlapping())
+    with pytest.raises(EnvError, match="'is_last' is already an observation key"):
+        CheckedEnv(Reserved())
+
+
+def test_log_keys_are_numbers_and_no_observations():
+    class Told(CountingEnv):
+        told = np.float32(3)
+
+        def step(self, action):
+            return super().step(action) | {"log_told": self.told}
+
+    assert advance(CheckedEnv(Told()), 1)["log_told"] == 3
+    Told.told = np.float32(np.nan)
+    with pytest.raises(EnvError, match="'log_told'.*NaN"):
+        advance(CheckedEnv(Told()), 1)
+
+    class Observed(CountingEnv):
+        obs_space = {"log_told": Space(np.float32)}
+
+    with pytest.raises(EnvError, match="observation key 'log_told' begins with 'log_'"):
+        CheckedEnv(Observed())
+
+
+def test_a_step_after_the_end_is_refused():
+    env = CheckedEnv(CountingEnv(length=2))
+    assert advance(env, 2)["is_last"]
+    with pytest.raises(EnvError, match="call reset"):
+        env.step(ACTION)
+    assert env.reset(0)["is_first"]
+
+
+def test_nothing_is_changed():
+    plain, checked = CountingEnv(image=True), CheckedEnv(CheckedEnv(CountingEnv(image=True)))
+    expected, got = advance(plain, 3), advance(checked, 3)
+    assert expected.keys() == got.keys()
+    for key in expected:
+        np.testing.assert_array_equal(expected[key], got[key])
+    np.testing.assert_array_equal(plain.render(), checked.render())
+    assert checked.obs_space == plain.obs_space
+
+
+def test_check_env_tells_what_the_agent_sees():
+    text = check_env(CountingEnv(length=7, terminal=False))
+    assert "count: Space(float32, (1,), -inf to inf), seen 0 to 7" in text
+    assert "action: Space(float32, (2,), -1 to 1)" in text
+    assert "reward: 1 to 7 per step, return 28" in text
+    assert "episode: 7 steps (1 frames per step), cut off" in text
+    assert "terminated" in check_env(lambda: CountingEnv(length=3))
+    assert "4 steps (1 frames per step), still running" in check_env(CountingEnv(), steps=4)

@@ -1,0 +1,76 @@
+"""The choice of the OpenGL backend; nothing is loaded into this process."""
+
+import logging
+import os
+import sys
+import types
+
+import pytest
+
+from dreamer_tf.envs import EnvError, gl
+
+
+@pytest.fixture
+def environ(monkeypatch):
+    """A Linux without display in which nothing is set."""
+    for name in ("MUJOCO_GL", "DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "platform", "linux")
+    return monkeypatch
+
+
+def test_what_the_user_set_stays(environ):
+    environ.setenv("MUJOCO_GL", "glfw")
+    environ.setattr(gl, "find_backend", lambda: pytest.fail("no need to look"))
+    with gl.chosen(rendering=True):
+        assert os.environ["MUJOCO_GL"] == "glfw"
+
+
+def test_a_display_leaves_the_choice_to_mujoco(environ):
+    environ.setenv("DISPLAY", ":0")
+    with gl.chosen(rendering=True):
+        assert "MUJOCO_GL" not in os.environ
+
+
+@pytest.mark.parametrize(("egl", "osmesa", "expected"), [
+    (True, True, "egl"), (False, True, "osmesa"), (False, False, None),
+])  # fmt: skip
+def test_egl_before_osmesa(environ, egl, osmesa, expected):
+    environ.setattr(gl, "_egl_works", lambda: egl)
+    environ.setattr(gl.ctypes.util, "find_library", lambda name: "libOSMesa.so" if osmesa else None)
+    assert gl.find_backend() == expected
+
+
+def test_no_library_names_the_system_packages(environ):
+    environ.setattr(gl, "find_backend", lambda: None)
+    with pytest.raises(EnvError, match="libegl1 libgl1-mesa-dri.*libosmesa6"), gl.chosen(True):
+        pytest.fail("nothing to import with")
+
+
+def test_the_choice_stays_for_rendering_and_ends_without(environ):
+    environ.setattr(gl, "find_backend", lambda: "egl")
+    with gl.chosen(rendering=False):
+        assert os.environ["MUJOCO_GL"] == "disabled"
+    assert "MUJOCO_GL" not in os.environ
+    with gl.chosen(rendering=True):
+        assert os.environ["MUJOCO_GL"] == "egl"
+    assert os.environ["MUJOCO_GL"] == "egl"
+
+
+@pytest.mark.parametrize(("found", "expected"), [("osmesa", "osmesa"), (None, "disabled")])
+def test_workers_render_if_they_can(environ, found, expected):
+    environ.setattr(gl, "find_backend", lambda: found)
+    gl.choose()
+    assert os.environ["MUJOCO_GL"] == expected
+    environ.setattr(gl, "find_backend", lambda: "egl")
+    gl.choose()
+    assert os.environ["MUJOCO_GL"] == expected, "what is set stays"
+
+
+def test_rendering_beside_tensorflow_is_said(environ, caplog):
+    environ.setattr(gl, "find_backend", lambda: "egl")
+    environ.setitem(sys.modules, "tensorflow", types.ModuleType("tensorflow"))
+    environ.delitem(sys.modules, "mujoco", raising=False)
+    with caplog.at_level(logging.WARNING), gl.chosen(rendering=True):
+        pass
+    assert "segmentation fault" in caplog.text

@@ -1,0 +1,221 @@
+"""Environments that follow the API of gymnasium or gym."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from dreamer_tf import envs
+from tests.counting import CountingEnv
+
+
+class Walk(gymnasium.Env):
+    """Walks along a line; the observation nests, the action is a Dict with a nested part."""
+
+    observation_space = spaces.Dict(
+        {
+            "where": spaces.Dict({"position": spaces.Box(-np.inf, np.inf, (1,), np.float64)}),
+            "picture": spaces.Box(0, 255, (8, 8), np.uint8),
+        }
+    )
+    action_space = spaces.Dict(
+        {"legs": spaces.Dict({"speed": spaces.Box(0, 4, (1,))}), "turn": spaces.Discrete(2)}
+    )
+
+    def __init__(self, ends="terminated"):
+        self._ends = ends
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self._position = self.np_random.uniform()
+        self._steps = 0
+        return self._observe(), {}
+
+    def step(self, action):
+        assert self.action_space.contains(action)
+        speed = float(action["legs"]["speed"][0])
+        self._position += -speed if action["turn"] else speed
+        self._steps += 1
+        ended = self._steps == 4
+        return (
+            *(self._observe(), speed),
+            *(ended and self._ends == "terminated", ended and self._ends == "truncated", {}),
+        )
+
+    def _observe(self):
+        picture = np.full((8, 8), self._steps, np.uint8)
+        return {"where": {"position": np.array([self._position])}, "picture": picture}
+
+
+class OldWalk:
+    """The API of old gym: ``seed``, reset without info, four values from step."""
+
+    observation_space = spaces.Box(-100, 100, (1,))
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, info=None):
+        self._info = info or {}
+
+    def seed(self, seed):
+        self._rng = np.random.RandomState(seed)
+
+    def reset(self):
+        self._steps = 0
+        return self._rng.uniform(size=1)
+
+    def step(self, action):
+        self._steps += 1
+        return self._rng.uniform(size=1), 1, self._steps == 3, self._info
+
+    def close(self):
+        pass
+
+
+def go(speed, turn=0):
+    return {"legs/speed": np.float32([speed]), "turn": np.int32(turn)}
+
+
+def test_nested_observations_and_actions():
+    env = envs.from_user(Walk, image_size=None)
+    assert {key: space.shape for key, space in env.act_space.items()} == {
+        "legs/speed": (1,),
+        "turn": (),
+    }
+    first = env.reset(3)
+    row = env.step(go(0.5))
+    assert row["reward"] == 3  # 0.5 of -1 to 1 is 3 of 0 to 4
+    assert row["where/position"] - first["where/position"] == pytest.approx(3)
+    assert row["picture"].shape == (8, 8, 1) and (row["picture"] == 1).all()
+    back = env.step(go(0.5, turn=1))
+    assert back["where/position"] == pytest.approx(first["where/position"])
+
+
+def test_terminated_and_truncated_are_told_apart():
+    for ends, terminal in [("terminated", True), ("truncated", False)]:
+        env = envs.from_user(Walk(ends))
+        env.reset(0)
+        rows = [env.step(go(0)) for _ in range(4)]
+        assert [bool(row["is_last"]) for row in rows] == [False] * 3 + [True]
+        assert [bool(row["is_terminal"]) for row in rows] == [False] * 3 + [terminal]
+
+
+def test_action_repeat_and_time_limit():
+    env = envs.from_user(Walk("terminated"), action_repeat=2)
+    env.reset(0)
+    assert env.step(go(-0.5))["reward"] == 2 and env.frames_per_step == 2
+    env = envs.from_user(Walk("terminated"), action_repeat=3)
+    env.reset(0)
+    env.step(go(-0.5))
+    row = env.step(go(-0.5))
+    assert row["reward"] == 1 and row["is_terminal"], "the repeat stops at the end"
+    env = envs.from_user(Walk("terminated"), time_limit=2)
+    env.reset(0)
+    env.step(go(0))
+    row = env.step(go(0))
+    assert row["is_last"] and not row["is_terminal"]
+    env = envs.from_user(Walk("terminated"), time_limit=4)
+    env.reset(0)
+    row = [env.step(go(0)) for _ in range(4)][-1]
+    assert row["is_last"] and row["is_terminal"], "an end that coincides with the limit is real"
+
+
+def test_the_seed_decides_the_episode():
+    env = envs.from_user(Walk())
+    starts = [float(env.reset(seed)["where/position"][0]) for seed in (5, 6, 5)]
+    assert starts[0] == starts[2] != starts[1]
+
+
+@pytest.mark.parametrize(("info", "terminal"), [({}, True), ({"TimeLimit.truncated": True}, False)])
+def test_old_gym_api(info, terminal):
+    env = envs.from_user(OldWalk(info))
+    starts = [float(env.reset(seed)["vector"][0]) for seed in (5, 6, 5)]
+    assert starts[0] == starts[2] != starts[1]
+    row = [env.step({"action": np.int32(1)}) for _ in range(3)][-1]
+    assert row["is_last"] and row["is_terminal"] == terminal
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("package", ["gymnasium", "gym"])
+def test_environments_by_id(package):
+    env = envs.make(f"{package}_CartPole-v1", time_limit=5)
+    assert env.act_space["action"].classes == 2
+    first, again = env.reset(1), env.reset(1)
+    np.testing.assert_array_equal(first["vector"], again["vector"])
+    rows = [env.step({"action": np.int32(step % 2)}) for step in range(5)]
+    assert [float(row["reward"]) for row in rows] == [1] * 5
+    assert rows[-1]["is_last"] and not rows[-1]["is_terminal"]
+    env.close()
+
+
+def test_info_of_the_last_step_goes_into_the_log():
+    env = envs.from_user(OldWalk({"log_goals": np.int64(2), "log_won": True, "other": "text"}))
+    env.reset(0)
+    rows = [env.step({"action": np.int32(0)}) for _ in range(3)]
+    told = [{k: float(v) for k, v in row.items() if k.startswith("log_")} for row in rows]
+    assert told == [{}, {}, {"log_goals": 2.0, "log_won": 1.0}]
+    env = envs.from_user(OldWalk({"log_goals": [1, 2]}), time_limit=1)
+    env.reset(0)
+    with pytest.raises(envs.EnvError, match=r"'log_goals': expected a number, got int64.*\(2,\)"):
+        env.step({"action": np.int32(0)})
+
+
+def test_a_registered_time_limit_truncates():
+    env = envs.make("gymnasium_Pendulum-v1", action_repeat=2)
+    env.reset(0)
+    rows = [env.step({"action": np.zeros(1, np.float32)}) for _ in range(100)]
+    assert rows[-1]["is_last"] and not rows[-1]["is_terminal"] and not rows[-2]["is_last"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_unknown_ids_name_the_nearest():
+    with pytest.raises(envs.EnvError, match="nearest names are gymnasium_CartPole-v1"):
+        envs.make("gymnasium_CartPol-v1")
+    with pytest.raises(envs.EnvError, match="nearest names are gym_CartPole-v1"):
+        envs.make("gym_CartPole-v9")
+    with pytest.raises(envs.EnvError, match="needs a package that is missing.*no_such_module"):
+        envs.make("gymnasium_no_such_module:Thing-v0")
+
+
+def test_what_users_bring():
+    assert envs.from_user(CountingEnv).obs_space == CountingEnv().obs_space
+    assert envs.from_user(CountingEnv(length=3)).reset(0)["is_first"]
+    assert "turn" in envs.from_user(lambda: Walk()).act_space
+    with pytest.raises(envs.EnvError, match="needs reset.*got int"):
+        envs.from_user(3)
+    with pytest.raises(envs.EnvError, match="constructor must return.*got str"):
+        envs.from_user(lambda: "environment")
+
+
+@pytest.mark.parametrize(("values", "message"), [
+    ((np.zeros(1), 1), "5 values.*got 2"),
+    ((np.zeros(1), None, False, False, {}), "'reward': expected a number, got object"),
+    ((np.zeros(1), [1, 2], False, False, {}), r"'reward'.*shape \(2,\)"),
+    ((np.zeros(1), np.nan, False, False, {}), "'reward'.*NaN"),
+    ((np.zeros(2), 1, False, False, {}), r"'vector': expected shape \(1,\), got \(2,\)"),
+    ((np.full(1, np.inf), 1, False, False, {}), "'vector'.*infinite"),
+])  # fmt: skip
+def test_wrong_steps_are_named(values, message):
+    class Wrong(OldWalk):
+        def step(self, action):
+            return values
+
+    env = envs.from_user(Wrong())
+    env.reset(0)
+    with pytest.raises(envs.EnvError, match=message):
+        env.step({"action": np.int32(0)})
+
+
+def test_a_missing_part_of_a_dict_is_named():
+    class Partial(Walk):
+        def _observe(self):
+            return {"where": {}, "picture": np.zeros((8, 8), np.uint8)}
+
+    with pytest.raises(envs.EnvError, match="'where/position'"):
+        envs.from_user(Partial()).reset(0)
+
+
+def test_pictures_of_environments_made_for_drawing():
+    env = envs.from_user(Walk())
+    env.reset(0)
+    with pytest.raises(NotImplementedError, match="render_mode='rgb_array'"):
+        env.render()

@@ -1,0 +1,177 @@
+"""Spaces of gymnasium and gym."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dreamer_tf.envs import EnvError
+from dreamer_tf.envs.spaces import action_codecs, observation_codecs
+from dreamer_tf.specs import Space
+
+
+def encode(space, value, image_size=None):
+    """Keys to the spaces and values that an observation turns into; not for Dicts."""
+    ((key, codec),) = observation_codecs(space, image_size).items()
+    encoded = codec.encode(value)
+    codec.space.check(key, encoded)
+    return key, codec.space, encoded
+
+
+def decode(space, value):
+    return action_codecs(space)["action"].decode(value)
+
+
+def test_boxes_of_numbers_become_float32_vectors():
+    box = spaces.Box(np.array([[0.0, -np.inf], [1, 2]]), np.array([[5.0, np.inf], [3, 4]]),
+                     dtype=np.float64)  # fmt: skip
+    key, space, value = encode(box, np.array([[1.0, 1e9], [1.5, 2.5]]))
+    assert key == "vector"
+    expected = Space(np.float32, (4,), [0, -np.inf, 1, 2], [5, np.inf, 3, 4])
+    assert space == expected
+    np.testing.assert_array_equal(value, np.float32([1, 1e9, 1.5, 2.5]))
+    assert encode(spaces.Box(0, 255, (128,), np.uint8), np.arange(128, dtype=np.uint8))[2][5] == 5
+    assert encode(spaces.Box(-1, 1, ()), np.float32(0.5))[2].tolist() == [0.5]
+
+
+def test_a_box_of_numbers_that_looks_like_an_image_is_said(caplog):
+    observation_codecs(spaces.Box(0, 1, (8, 8, 3)), None)
+    assert "images must be uint8" in caplog.text
+
+
+def test_images_get_channels_last():
+    rng = np.random.default_rng(0)
+
+    def image(*shape):
+        return spaces.Box(0, 255, shape, np.uint8), rng.integers(0, 256, shape, np.uint8)
+
+    space, value = image(20, 30, 3)
+    key, _, encoded = encode(space, value)
+    assert key == "image"
+    np.testing.assert_array_equal(encoded, value)
+    space, value = image(3, 20, 30)
+    np.testing.assert_array_equal(encode(space, value)[2], np.moveaxis(value, 0, -1))
+    space, value = image(20, 30)
+    np.testing.assert_array_equal(encode(space, value)[2], value[:, :, None])
+    space, value = image(20, 30, 4)
+    assert encode(space, value)[2].shape == (20, 30, 4)
+
+
+def test_images_are_resized_with_a_notice(caplog):
+    gradient = np.broadcast_to(np.arange(128, dtype=np.uint8)[:, None, None] * 2, (128, 96, 2))
+    space = spaces.Box(0, 255, gradient.shape, np.uint8)
+    _, ours, value = encode(space, gradient, image_size=(64, 32))
+    assert ours.shape == value.shape == (64, 32, 2)
+    assert "128x96 are resized to 64x32" in caplog.text
+    rows = value[:, 0, 0].astype(int)
+    assert (np.diff(rows) > 0).all() and abs(rows[32] - 129) <= 2
+    np.testing.assert_array_equal(value[..., 0], value[..., 1])
+
+
+def test_images_of_the_right_size_are_not_touched(caplog):
+    space = spaces.Box(0, 255, (64, 64, 3), np.uint8)
+    value = space.sample()
+    np.testing.assert_array_equal(encode(space, value, image_size=(64, 64))[2], value)
+    assert not caplog.text
+
+
+def test_categories_become_one_hot():
+    assert encode(spaces.Discrete(4), np.int64(2))[2].tolist() == [0, 0, 1, 0]
+    assert encode(spaces.Discrete(3, start=-1), -1)[2].tolist() == [1, 0, 0]
+    value = encode(spaces.MultiDiscrete([2, 3]), np.array([1, 2]))[2]
+    assert value.tolist() == [0, 1, 0, 0, 1]
+    value = encode(spaces.MultiDiscrete([2, 3], start=[5, 0]), np.array([5, 0]))[2]
+    assert value.tolist() == [1, 0, 1, 0, 0]
+    value = encode(spaces.MultiBinary(3), np.array([1, 0, 1], np.int8))[2]
+    assert value.tolist() == [1, 0, 1] and value.dtype == np.float32
+
+
+def test_dicts_are_flattened_with_joined_keys():
+    space = spaces.Dict(
+        {
+            "front": spaces.Box(0, 255, (8, 8, 3), np.uint8),
+            "robot": spaces.Dict({"arm": spaces.Box(-1, 1, (3,)), "grip": spaces.Discrete(2)}),
+        }
+    )
+    codecs = observation_codecs(space, None)
+    assert {key: codec.space.shape for key, codec in codecs.items()} == {
+        "front": (8, 8, 3),
+        "robot/arm": (3,),
+        "robot/grip": (2,),
+    }
+
+
+@pytest.mark.parametrize(("space", "message"), [
+    (spaces.Tuple([spaces.Discrete(2)]), "supported spaces are Box.*got Tuple; use a Dict"),
+    (spaces.Text(5), "supported spaces are Box.*got Text"),
+    (spaces.Dict({"words": spaces.Text(5)}), "supported spaces are Box.*got Text"),
+])  # fmt: skip
+def test_other_spaces_are_refused(space, message):
+    with pytest.raises(EnvError, match=message):
+        observation_codecs(space, None)
+    with pytest.raises(EnvError, match=message):
+        action_codecs(space)
+
+
+@pytest.mark.parametrize(("space", "value", "message"), [
+    (spaces.Box(-1, 1, (3,)), np.zeros(4), r"'vector': expected shape \(3,\), got \(4,\)"),
+    (spaces.Box(-1, 1, (1,)), np.array(["a"]), "'vector': expected numbers"),
+    (spaces.Box(0, 255, (8, 8, 3), np.uint8), np.zeros((3, 8, 8), np.uint8), "'image': expected"),
+    (spaces.Discrete(3), 3, r"'vector': expected categories from \[0\].*\[3\]; got 3"),
+    (spaces.Discrete(3), 0.5, "'vector': expected 1 integer categories, got float64"),
+    (spaces.MultiDiscrete([2, 2]), np.array([0]), "expected 2 integer categories"),
+])  # fmt: skip
+def test_wrong_observations_are_named(space, value, message):
+    with pytest.raises(EnvError, match=message):
+        encode(space, value)
+
+
+def test_image_of_another_dtype_is_left_for_the_check():
+    codec = observation_codecs(spaces.Box(0, 255, (8, 8, 3), np.uint8), (64, 64))["image"]
+    with pytest.raises(TypeError, match="'image': expected.*uint8.*float64"):
+        codec.space.check("image", codec.encode(np.zeros((8, 8, 3))))
+
+
+bounds = st.floats(-1e3, 1e3, width=32)
+
+
+@given(bounds, st.floats(2**-6, 1e3, width=32), st.floats(-1, 1, width=32))
+def test_normalised_actions_round_trip_and_stay_in_the_box(low, width, action):
+    box = spaces.Box(np.float32([low]), np.float32([low + width]))
+    decoded = decode(box, np.float32([action]))
+    assert box.contains(decoded)
+    low, high = box.low.astype(float), box.high.astype(float)
+    tolerance = 4 * np.finfo(np.float32).eps * max(abs(low[0]), abs(high[0])) / (high - low)[0]
+    assert abs(2 * (decoded - low) / (high - low) - 1 - action) <= tolerance + 1e-6
+
+
+def test_action_values():
+    box = spaces.Box(
+        np.array([[0, -2], [1, 5]], np.float32), np.array([[1, 2], [3, 9]], np.float32)
+    )
+    decoded = decode(box, np.float32([-1, 0, 1, 0.5]))
+    np.testing.assert_allclose(decoded, [[0, 0], [3, 8]])
+    assert decode(spaces.Box(0, 10, (1,), np.int32), np.float32([0.1])).tolist() == [6]
+    index = decode(spaces.Discrete(3, start=5), np.int32(2))
+    assert index == 7 and spaces.Discrete(3, start=5).contains(index)
+    grid = spaces.MultiDiscrete([[2, 3], [4, 5]])
+    assert action_codecs(grid)["action"].space == Space(np.int32, (4,), 0, [1, 2, 3, 4])
+    decoded = decode(grid, np.int32([1, 2, 3, 4]))
+    assert decoded.tolist() == [[1, 2], [3, 4]] and grid.contains(decoded)
+    bits = decode(spaces.MultiBinary(3), np.int32([1, 0, 1]))
+    assert bits.tolist() == [1, 0, 1] and spaces.MultiBinary(3).contains(bits)
+    assert action_codecs(spaces.Discrete(4))["action"].space == Space(np.int32, (), 0, 3)
+
+
+def test_actions_without_bounds_are_refused():
+    with pytest.raises(EnvError, match="'action'.*finite bounds"):
+        action_codecs(spaces.Box(-np.inf, 1, (2,)))
+
+
+def test_subclasses_of_spaces_are_what_they_derive_from():
+    class Angles(gymnasium.spaces.Box):
+        pass
+
+    assert encode(Angles(-1, 1, (2,)), np.zeros(2))[0] == "vector"

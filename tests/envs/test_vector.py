@@ -1,0 +1,172 @@
+"""Environments side by side."""
+
+import functools
+import logging
+
+import numpy as np
+import pytest
+
+from dreamer_tf.envs import EnvError, VectorEnv
+from tests.counting import CountingEnv, FailingEnv
+
+both = pytest.mark.parametrize("workers", ["process", "inline"])
+
+
+def run(env, steps, actions=None):
+    """Resets where needed; returns the rows."""
+    rows, reset = [], np.ones(len(env), bool)
+    zeros = {key: np.zeros((len(env), *space.shape), space.dtype)
+             for key, space in env.act_space.items()}  # fmt: skip
+    for step in range(steps):
+        rows.append(env.step(actions[step] if actions else zeros, reset))
+        reset = rows[-1]["is_last"]
+    return rows
+
+
+@both
+def test_rows_are_stacked_and_each_environment_gets_its_action(workers):
+    actions = [{"action": np.float32([[step, 0], [0, step]]) / 8} for step in range(8)]
+    makers = [functools.partial(CountingEnv, 5, image=True)] * 2
+    with VectorEnv(makers, seed=0, workers=workers) as env:
+        assert len(env) == 2 and env.frames_per_step == 1
+        rows = run(env, 8, actions)
+        np.testing.assert_array_equal(env.render(1), np.full((64, 64, 3), 1, np.uint8))
+    assert rows[0]["image"].shape == (2, 64, 64, 3) and rows[0]["image"].dtype == np.uint8
+    assert [row["count"][0, 0] for row in rows] == [0, 1, 2, 3, 4, 5, 0, 1]
+    assert [bool(row["is_first"][0]) for row in rows] == [row["count"][0, 0] == 0 for row in rows]
+    assert [bool(row["is_terminal"][1]) for row in rows] == [row["count"][0] == 5 for row in rows]
+    for step in (1, 2, 3, 4, 5, 7):
+        np.testing.assert_array_equal(rows[step]["echo"], actions[step]["action"])
+
+
+@both
+def test_only_those_asked_for_reset(workers):
+    with VectorEnv([CountingEnv] * 2, seed=0, workers=workers) as env:
+        action = {"action": np.zeros((2, 2), np.float32)}
+        env.step(action, [True, True])
+        env.step(action, [False, False])
+        row = env.step(action, [True, False])
+        assert row["count"][:, 0].tolist() == [0, 2]
+        assert row["is_first"].tolist() == [True, False]
+        assert env.episodes.tolist() == [2, 1]
+
+
+def seeds(env, steps):
+    rows = run(env, steps)
+    return [row["seed"][row["is_first"], 0].tolist() for row in rows if row["is_first"].any()]
+
+
+def test_every_episode_has_its_own_seed_and_restore_continues_them():
+    make = functools.partial(CountingEnv, 2)
+    with VectorEnv([make] * 3, seed=1, workers="inline") as env:
+        first = seeds(env, 12)
+        assert env.episodes.tolist() == [4, 4, 4]
+    flat = sum(first, [])
+    assert len(set(flat)) == len(flat) == 12
+    with VectorEnv([make] * 3, seed=1, workers="inline") as env:
+        assert seeds(env, 6) == first[:2]
+        state = env.episodes
+    with VectorEnv([make] * 3, seed=1, workers="inline") as env:
+        env.restore(state.tolist())
+        assert seeds(env, 6) == first[2:]
+        with pytest.raises(ValueError, match="expected 3 counts"):
+            env.restore([1, 2])
+    with VectorEnv([make] * 3, seed=2, workers="inline") as env:
+        assert not set(sum(seeds(env, 12), [])) & set(flat)
+
+
+def test_processes_and_inline_play_the_same():
+    played = []
+    for workers in ("process", "inline"):
+        with VectorEnv([CountingEnv] * 2, seed=4, workers=workers) as env:
+            played.append(run(env, 9))
+    for row, other in zip(*played, strict=True):
+        for key in row:
+            np.testing.assert_array_equal(row[key], other[key])
+
+
+@pytest.mark.parametrize(("workers", "how", "text"), [
+    ("process", "exit", "exit code 7"),
+    ("process", "kill", "killed by SIGKILL"),
+    ("process", "raise", "RuntimeError: the simulator broke"),
+    ("inline", "raise", "RuntimeError: the simulator broke"),
+])  # fmt: skip
+def test_a_death_cuts_the_episode_and_the_run_goes_on(workers, how, text, tmp_path, caplog):
+    makers = [CountingEnv, functools.partial(FailingEnv, how, once=str(tmp_path / "failed"))]
+    with VectorEnv([CountingEnv] * 2, seed=3, workers="inline") as env:
+        expected = run(env, 9)
+    with caplog.at_level(logging.WARNING), VectorEnv(makers, seed=3, workers=workers) as env:
+        rows = run(env, 9)
+        assert env.episodes.tolist() == [2, 2]
+    assert "Environment 1 died" in caplog.text and text in caplog.text
+    # Row 2 of environment 1 never arrived: the last observation again, reward 0, cut off.
+    assert rows[2]["count"][1] == rows[1]["count"][1] == 1
+    flags = [rows[2][key][1] for key in ("reward", "is_first", "is_last", "is_terminal")]
+    assert flags == [0, False, True, False]
+    assert rows[3]["is_first"][1] and rows[4]["count"][1] == 1
+    # The other environment saw nothing, and the next episode has the seed it would have had.
+    for row, other in zip(rows, expected, strict=True):
+        np.testing.assert_array_equal(row["count"][0], other["count"][0])
+    assert rows[3]["seed"][1] == expected[6]["seed"][1]
+
+
+def test_a_death_while_idle_or_resetting_is_repaired(caplog):
+    with VectorEnv([CountingEnv], seed=0) as env:
+        run(env, 3)
+        env._hosts[0]._process.kill()
+        env._hosts[0]._process.wait()
+        row = env.step({"action": np.zeros((1, 2), np.float32)}, [True])
+        assert row["is_first"][0] and env.episodes.tolist() == [2]
+        assert "killed by SIGKILL" in caplog.text
+
+
+def test_dying_again_and_again_stops():
+    with (
+        VectorEnv([functools.partial(FailingEnv, "raise", at=1)], seed=0, workers="inline") as env,
+        pytest.raises(EnvError, match="(?s)environment 0 died 4 times.*the simulator broke"),
+    ):
+        run(env, 20)
+
+
+@both
+@pytest.mark.parametrize(("how", "text"), [("nan", "'count'.*NaN"), ("shape", r"shape \(3,\)")])
+def test_wrong_values_stop_at_once(workers, how, text):
+    makers = [CountingEnv, functools.partial(FailingEnv, how)]
+    with (
+        VectorEnv(makers, seed=0, workers=workers) as env,
+        pytest.raises(EnvError, match=f"environment 1: .*{text}"),
+    ):
+        run(env, 5)
+
+
+@both
+def test_constructors_that_fail_stop_at_once_with_their_traceback(workers):
+    def broken():
+        raise KeyError("no such level")
+
+    with pytest.raises(EnvError, match=r"(?s)environment 1.*in broken.*no such level"):
+        VectorEnv([CountingEnv, broken], seed=0, workers=workers)
+    with pytest.raises(EnvError, match="must return a dreamer_tf.envs.Env, got str"):
+        VectorEnv([lambda: "text"], seed=0, workers=workers)
+
+
+def test_environments_must_agree():
+    with pytest.raises(EnvError, match="environment 1 differs"):
+        VectorEnv([CountingEnv, lambda: CountingEnv(image=True)], seed=0, workers="inline")
+
+
+def test_wrong_calls_say_what_was_expected():
+    with pytest.raises(ValueError, match="process, inline, got 'thread'"):
+        VectorEnv([CountingEnv], seed=0, workers="thread")
+    with VectorEnv([CountingEnv] * 2, seed=0, workers="inline") as env:
+        action = {"action": np.zeros((2, 2), np.float32)}
+        with pytest.raises(ValueError, match=r"\[1\] have no running episode"):
+            env.step(action, [True, False])
+        with pytest.raises(ValueError, match=r"expected shape \(2,\), got \(1,\)"):
+            env.step(action, [True])
+        with pytest.raises(ValueError, match=r"shape \(2, 2\), got \(2, 3\)"):
+            env.step({"action": np.zeros((2, 3))}, [True, True])
+        with pytest.raises(ValueError, match="action keys.*'move'"):
+            env.step({"move": np.zeros((2, 2))}, [True, True])
+        env.step(action, [True, True])
+        assert env.episodes.tolist() == [1, 1], "refused calls begin nothing"

@@ -1,0 +1,153 @@
+"""The rules about which room may import which, held over the syntax trees."""
+
+import ast
+import pathlib
+import re
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "dreamer_tf"
+LONGEST_FILE = 450
+
+BLOCKS = {"specs", "ops", "distributions", "nn"}
+PARTS = BLOCKS | {"world_model", "behaviors", "optim"}
+# room -> the rooms of this package that it may import, besides itself
+ALLOWED = {
+    "specs": set(),
+    "config": set(),
+    "ops": {"specs"},
+    "distributions": {"specs", "ops"},
+    "nn": {"specs", "ops", "distributions"},
+    "world_model": BLOCKS,
+    "behaviors": BLOCKS,
+    "optim": BLOCKS,
+    "envs": {"specs"},
+    "replay": {"specs"},
+    "agents": PARTS | {"config"},
+    "training": PARTS | {"config", "envs", "replay", "agents"},
+    "figures": {"config"},
+    "sweep": {"config", "training", "figures"},
+}
+WITHOUT_TENSORFLOW = {"specs", "config", "envs", "replay", "figures", "sweep"}
+TENSORFLOW = {"tensorflow", "tensorflow_probability", "keras", "tf_keras"}
+CONFIG_PACKAGES = sys.stdlib_module_names | {"ruamel"}
+
+
+def imports(source):
+    """The dotted names that a source imports, wherever in it; (line, name)."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{module}.{alias.name}") for alias in node.names)
+
+
+def violations(room, source):
+    """What a source in a room imports against the rules."""
+    found = []
+    for line, name in imports(source):
+        package, _, rest = name.partition(".")
+        target, _, member = rest.partition(".")
+        if not package:
+            found.append(f"{line}: relative import {name}")
+        elif package == "dreamer_tf":
+            if target not in ALLOWED[room] | {room, "", "__version__"}:
+                found.append(f"{line}: {room} imports {name}")
+            elif room == "training" and target == "agents" and _is_concrete_agent(member):
+                found.append(f"{line}: training names a concrete agent: {name}")
+        elif room in WITHOUT_TENSORFLOW and package in TENSORFLOW:
+            found.append(f"{line}: {room} imports {name}")
+        elif room == "config" and package not in CONFIG_PACKAGES:
+            found.append(f"{line}: config imports {name}")
+    return found
+
+
+def _is_concrete_agent(member):
+    module = member.partition(".")[0]
+    return (PACKAGE / "agents" / f"{module}.py").is_file() and module != "base"
+
+
+def rooms():
+    """(room, file) for every source of the package but its ``__init__``."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).parts
+        if parts != ("__init__.py",):
+            yield parts[0].removesuffix(".py"), path
+
+
+@pytest.mark.parametrize("room", sorted({room for room, _ in rooms()}))
+def test_a_room_imports_only_what_lies_below_it(room):
+    assert room in ALLOWED, f"say in ALLOWED what the new room {room!r} may import"
+    found = [
+        f"{path.relative_to(ROOT)}:{violation}"
+        for other, path in rooms()
+        if other == room
+        for violation in violations(room, path.read_text(encoding="utf-8"))
+    ]
+    assert not found, "\n".join(found)
+
+
+def test_the_allowed_imports_have_no_cycle():
+    left = dict(ALLOWED)
+    while left:
+        free = [room for room, below in left.items() if not below & left.keys()]
+        assert free, f"a cycle among {sorted(left)}"
+        for room in free:
+            del left[room]
+
+
+@pytest.mark.parametrize(
+    ("room", "source"),
+    [
+        ("nn", "from dreamer_tf.agents import base"),
+        ("nn", "def build():\n    from dreamer_tf import config"),
+        ("world_model", "import dreamer_tf.behaviors.actor"),
+        ("envs", "import dreamer_tf.config as settings"),
+        ("envs", "import tensorflow as tf"),
+        ("replay", "from keras import ops"),
+        ("config", "import numpy as np"),
+        ("ops", "from . import images"),
+    ],
+)
+def test_a_forbidden_import_is_seen(room, source):
+    assert len(violations(room, source)) == 1
+
+
+def test_an_allowed_import_is_not_reported():
+    source = (
+        "import numpy as np\nfrom dreamer_tf.specs import Space\nfrom dreamer_tf.envs import base"
+    )
+    assert violations("envs", source) == []
+
+
+def test_the_package_itself_imports_none_of_its_rooms():
+    source = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+    assert {name for _, name in imports(source)} <= sys.stdlib_module_names
+
+
+def test_files_are_short_enough_to_read():
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for _, path in rooms()}
+    long = {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > LONGEST_FILE}
+    assert not long
+
+
+def test_no_text_names_a_path_of_one_machine():
+    machine_path = re.compile(r"""(?:^|[\s"'`=(])/(?:home|root|Users|work|mnt|opt|tmp)/\w""", re.M)
+    found = [
+        f"{path.relative_to(ROOT)}: {match.group(0).strip()}"
+        for path in _texts()
+        for match in machine_path.finditer(path.read_text(encoding="utf-8"))
+    ]
+    assert not found, "\n".join(found)
+
+
+def _texts():
+    suffixes = {".py", ".yaml", ".md", ".txt", ".toml", ".sh", ".in"}
+    folders = ["dreamer_tf", "configs", "scripts", "tests", "docs", "examples"]
+    yield from (ROOT / "Makefile", ROOT / ".ci" / "run")
+    for path in [*ROOT.iterdir(), *(p for name in folders for p in (ROOT / name).rglob("*"))]:
+        if path.suffix in suffixes and path.is_file():
+            yield path

@@ -1,0 +1,126 @@
+"""What an installed package consists of, and what importing it loads."""
+
+import ast
+import importlib.metadata
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import dreamer_tf
+from dreamer_tf import config
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+
+def setup_lists():
+    """The literal values in setup.py by name: top-level constants and arguments of ``setup``."""
+    tree = ast.parse((ROOT / "setup.py").read_text(encoding="utf-8"))
+    values = {}
+    for node in ast.walk(tree):
+        pairs = []
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            pairs = [(node.targets[0].id, node.value)]
+        elif isinstance(node, ast.keyword):
+            pairs = [(node.arg, node.value)]
+        for name, value in pairs:
+            try:
+                values[name] = ast.literal_eval(value)
+            except ValueError:
+                continue  # An expression, such as a call.
+    return values
+
+
+def pins(name):
+    """The exact versions that a requirements file asks for, by normalised package name."""
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
+    entries = [line.partition("#")[0].strip() for line in lines]
+    entries = [entry for entry in entries if entry and not entry.startswith("-r ")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", entry) for entry in entries), entries
+    return {canonicalize_name(entry.split("==")[0]): entry.split("==")[1] for entry in entries}
+
+
+@pytest.mark.parametrize(
+    ("extra", "file"),
+    [
+        (None, "requirements.txt"),
+        ("atari", "requirements-dev.txt"),
+        ("crafter", "requirements-dev.txt"),
+        ("figures", "requirements-dev.txt"),
+        ("dev", "requirements-dev.txt"),
+    ],
+)
+def test_pinned_versions_lie_in_the_ranges_of_setup(extra, file):
+    values = setup_lists()
+    ranges = values["INSTALL_REQUIRES"] if extra is None else values["EXTRAS_REQUIRE"][extra]
+    pinned = pins(file)
+    for requirement in map(Requirement, ranges):
+        version = pinned[canonicalize_name(requirement.name)]
+        assert version in requirement.specifier, f"{requirement} but {file} has {version}"
+
+
+def test_tf_keras_has_the_minor_version_of_tensorflow():
+    pinned = pins("requirements.txt")
+    minor = pinned["tensorflow"].split(".")[:2]
+    assert pinned["tf-keras"].split(".")[:2] == minor
+
+
+def test_everything_the_package_imports_is_asked_for():
+    imported = set()
+    for path in (ROOT / "dreamer_tf").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.partition(".")[0])
+    owners = importlib.metadata.packages_distributions()
+    values = setup_lists()
+    extras = [r for extra, rs in values["EXTRAS_REQUIRE"].items() if extra != "dev" for r in rs]
+    asked = {canonicalize_name(Requirement(r).name) for r in values["INSTALL_REQUIRES"] + extras}
+    outside = imported - sys.stdlib_module_names - {"dreamer_tf"}
+    # A library of an extra that is not installed has no owner here; by its own name it will do.
+    found = {name: set(map(canonicalize_name, owners.get(name, [name]))) for name in outside}
+    assert not {name for name in outside if not asked & found[name]}
+
+
+def test_presets_are_package_data():
+    values = setup_lists()
+    assert values["package_dir"] == {"dreamer_tf.presets": "configs"}
+    assert values["package_data"] == {"dreamer_tf.presets": ["*.yaml"]}
+    assert {"atari", "cpu", "debug", "dmc", "dmc_proprio", "dmc_tf2"} <= set(config.preset_names())
+    assert all(path.suffix == ".yaml" for path in (ROOT / "configs").iterdir())
+
+
+def test_console_commands_exist():
+    for line in setup_lists()["entry_points"]["console_scripts"]:
+        module, function = line.partition(" = ")[2].split(":")
+        path = ROOT / (module.replace(".", "/") + ".py")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+        assert function in names, line
+
+
+def test_the_version_is_a_plain_string_in_the_package():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", dreamer_tf.__version__)
+    source = (ROOT / "dreamer_tf" / "__init__.py").read_text(encoding="utf-8")
+    assert f'\n__version__ = "{dreamer_tf.__version__}"\n' in source
+
+
+def test_environments_replay_and_config_load_no_tensorflow():
+    code = (
+        "import sys, dreamer_tf, dreamer_tf.envs, dreamer_tf.replay, dreamer_tf.config\n"
+        "print(*{'tensorflow', 'keras', 'tf_keras'} & sys.modules.keys())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == ""
+
+
+def test_an_unknown_attribute_of_the_package_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        dreamer_tf.trian  # noqa: B018

@@ -1,0 +1,344 @@
+"""Whole runs of the counting agent: pacing, repetition, continuation, evaluation, the guard."""
+
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+import dreamer_tf
+from dreamer_tf.envs import EnvError
+from dreamer_tf.training.errors import NonFiniteError
+from tests.counting import CountingEnv, FailingEnv
+from tests.training.counting_agent import SeededEnv
+
+DOCUMENTATION = pathlib.Path(__file__).parents[2] / "docs" / "metrics.md"
+NO_UPDATES = {"run.pretrain": 0, "run.train_updates": 0}
+
+
+def metrics(folder):
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def scores(folder):
+    [entry] = json.loads((folder / "scores.json").read_text())
+    return entry
+
+
+def newest_state(folder):
+    path = max((folder / "checkpoints").iterdir())
+    return json.loads((path / "state.json").read_text())
+
+
+def outcome(agent):
+    return agent.weight.numpy().tolist(), int(agent.updates), agent.rng.state.numpy().tolist()
+
+
+def replayed(folder):
+    """All stored episodes, in order, as one dict of arrays."""
+    episodes = [np.load(path) for path in sorted((folder / "replay").glob("*.npz"))]
+    return {key: np.concatenate([e[key] for e in episodes]) for key in episodes[0]}
+
+
+def test_updates_and_frames_are_paced_exactly(run, tmp_path):
+    agent = run(env=lambda: CountingEnv(10), steps=130)
+    # 2 at the start, then 1.5 in every 4 of the 100 frames after the seed episodes.
+    assert int(agent.updates) == 2 + 100 // 4 * 1.5 // 1
+    counters = newest_state(tmp_path / "run")["counters"]
+    assert counters == {"env_frames": 130, "agent_steps": 130, "grad_steps": 39, "episodes": 13}
+    assert agent.batch_shapes == {(3, 6)}
+
+
+def test_seed_episodes_are_random_and_whole(run, tmp_path):
+    run(env=lambda: CountingEnv(10), steps=60, **{"run.prefill": 25, **NO_UPDATES})
+    rows = replayed(tmp_path / "run")
+    action = rows["action"][:33]
+    assert np.abs(action[~rows["is_first"][:33]]).max() > 0.5
+    # The agent's own actions are small, and begin with an episode.
+    assert np.abs(rows["action"][33:]).max() < 0.25
+
+
+def test_the_same_seed_gives_the_same_run_bit_for_bit(run, tmp_path):
+    first, second, other = run("a"), run("b"), run("c", seed=1)
+    assert outcome(first) == outcome(second)
+    assert scores(tmp_path / "a") == scores(tmp_path / "b")
+    a, b = replayed(tmp_path / "a"), replayed(tmp_path / "b")
+    assert all(np.array_equal(a[key], b[key]) for key in a)
+    assert outcome(first) != outcome(other)
+
+
+@pytest.mark.parametrize(("stop", "count"), [(20, 1), (66, 1), (80, 1), (40, 2)])
+def test_a_continued_run_equals_one_that_was_never_stopped(run, tmp_path, stop, count):
+    """Stops at the end of an episode of every environment, before and after learning starts."""
+    options = {"env.count": count, "steps": 160, "env": lambda: FixedEnv()}
+    whole = run("whole", **options)
+    run("parts", **(options | {"steps": stop * count}))
+    continued = run("parts", **options)
+    assert outcome(continued) == outcome(whole)
+    assert scores(tmp_path / "parts") == scores(tmp_path / "whole")
+    a, b = replayed(tmp_path / "parts"), replayed(tmp_path / "whole")
+    assert all(np.array_equal(a[key], b[key]) for key in a)
+    assert newest_state(tmp_path / "parts") == newest_state(tmp_path / "whole")
+
+
+class FixedEnv(SeededEnv):
+    """Episodes of two steps, whose rewards depend on seed, step and action."""
+
+    def reset(self, seed):
+        row = super().reset(seed)
+        self._length = 2
+        return row
+
+
+def test_what_a_stop_cuts_off_is_kept_and_counted(run, tmp_path):
+    run(env=lambda: CountingEnv(10), steps=47)
+    rows = replayed(tmp_path / "run")
+    assert rows["count"][-1] == 7 and rows["is_last"][-1] and not rows["is_terminal"][-1]
+    run(env=lambda: CountingEnv(10), steps=60)
+    starts = json.loads((tmp_path / "run" / "info.json").read_text())
+    assert [start["env_frames"] for start in starts] == [0, 47]
+
+
+def test_action_repeat_counts_frames(run, tmp_path):
+    class Twice(CountingEnv):
+        frames_per_step = 2
+
+    run(env=lambda: Twice(10), steps=100)
+    counters = newest_state(tmp_path / "run")["counters"]
+    assert (counters["env_frames"], counters["agent_steps"]) == (100, 50)
+    lengths = {line["train/length"] for line in metrics(tmp_path / "run") if "train/length" in line}
+    assert lengths == {20}
+
+
+def test_evaluation_neither_trains_nor_touches_the_replay(run, tmp_path):
+    with_evaluation = run("with", **{"run.eval_every": 20, "run.video_every": 40})
+    without = run("without", **{"run.eval_every": 0})
+    # Evaluation draws nothing from the counting agent's generator, so nothing at all may differ.
+    assert outcome(with_evaluation) == outcome(without)
+    a, b = replayed(tmp_path / "with"), replayed(tmp_path / "without")
+    assert all(np.array_equal(a[key], b[key]) for key in a)
+    assert len(scores(tmp_path / "with")["ys"]) == 5
+
+
+def test_evaluation_plays_mode_actions_in_episodes_of_its_own(run, tmp_path):
+    played = []
+
+    class Recording(CountingEnv):
+        def step(self, action):
+            row = super().step(action)
+            played.append((id(self), self._seed, self._count, action["action"].tolist()))
+            return row
+
+    run(env=lambda: Recording(10), steps=60, **{"run.eval_every": 50, "run.eval_episodes": 2})
+    evaluating = {env for env, *_ in played} - {played[0][0]}
+    assert len(evaluating) == 1
+    mine = [step for step in played if step[0] in evaluating]
+    assert len(mine) == 20
+    assert len({seed for _, seed, *_ in mine}) == 2
+    assert all(np.allclose(action, (count - 1) / 100) for _, _, count, action in mine)
+    assert {seed for _, seed, *_ in mine}.isdisjoint(
+        seed for env, seed, *_ in played if env not in evaluating
+    )
+
+
+def test_scores_are_evaluation_returns_and_without_evaluation_training_returns(run, tmp_path):
+    run("on", env=lambda: CountingEnv(4), **{"run.eval_every": 30})
+    curve = scores(tmp_path / "on")
+    assert curve == {
+        "task": "custom",
+        "method": "dreamer",
+        "seed": 0,
+        "xs": [30, 60, 90],
+        "ys": [10.0] * 3,
+    }
+    run("off", env=lambda: CountingEnv(4), **{"run.eval_every": 0})
+    assert scores(tmp_path / "off")["xs"] == list(range(4, 101, 4))
+    assert set(scores(tmp_path / "off")["ys"]) == {10.0}
+
+
+def test_metrics_of_a_run(run, tmp_path):
+    run(env=lambda: CountingEnv(10), **{"run.nonfinite_limit": 3})
+    lines = metrics(tmp_path / "run")
+    intervals = [line for line in lines if "speed/frames" in line]
+    assert [line["step"] for line in intervals] == [20, 40, 60, 80, 100]
+    last = intervals[-1]
+    assert last["grad_steps"] == 2 + 25
+    assert last["replay/rows"] == 110 and last["replay/episodes"] == 10
+    assert last["replay/train_ratio"] == pytest.approx(27 * 18 / 100)
+    assert last["memory/rss"] > last["memory/rss_anon"] > 0
+    assert last["nonfinite"] == 0
+    shares = [value for key, value in last.items() if key.startswith("time/")]
+    assert sum(shares) == pytest.approx(1) and min(shares) >= 0
+    assert "count_loss" in last and "count_loss" not in intervals[0]
+    episodes = [line for line in lines if "train/return" in line]
+    assert [line["step"] for line in episodes] == list(range(10, 101, 10))
+    assert {(line["train/return"], line["train/length"]) for line in episodes} == {(55, 10)}
+    evaluations = [line for line in lines if "eval/return" in line]
+    assert [(line["step"], line["eval/return_std"]) for line in evaluations] == [(40, 0), (80, 0)]
+    assert evaluations[0]["eval/length"] == 10
+
+
+def test_every_metric_is_documented(run, tmp_path):
+    run()
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    names = {name for line in metrics(tmp_path / "run") for name in line} - {"count_loss"}
+    assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+class TellingEnv(CountingEnv):
+    """Says how many steps an episode had and which it was."""
+
+    def step(self, action):
+        row = super().step(action)
+        told = {"log_steps": np.float32(self._count), "log_number": np.float32(self._episode)}
+        return row | told if row["is_last"] else row
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_what_environments_tell_is_logged_with_their_episodes(run, tmp_path, count):
+    run(env=lambda: TellingEnv(10), **{"env.count": count, "run.eval_episodes": 2})
+    lines = metrics(tmp_path / "run")
+    episodes = [line for line in lines if "train/return" in line]
+    told = [(line["train/log_steps"], line["train/log_number"]) for line in episodes]
+    numbers = range(1, len(episodes) // count + 1)
+    assert told == [(10, number) for number in numbers for _ in range(count)]
+    evaluations = [line for line in lines if "eval/return" in line]
+    assert {line["eval/log_steps"] for line in evaluations} == {10}
+    assert [line["eval/log_number"] for line in evaluations] == [1.5, 3.5]
+    assert not {key for key in replayed(tmp_path / "run") if key.startswith("log_")}
+
+
+def test_skipped_updates_are_counted_and_left_out_of_averages(run, agents, tmp_path):
+    agents.make.nonfinite = (5, 6, 8)
+    run(**{"run.nonfinite_limit": 2})
+    counts = [line.get("nonfinite", 0) for line in metrics(tmp_path / "run")]
+    assert sum(counts) == 3
+
+
+def test_too_many_skipped_updates_in_a_row_stop_the_run_with_a_dump(run, agents, tmp_path):
+    agents.make.nonfinite = (5, 6, 8, 9, 10, 11)
+    with pytest.raises(NonFiniteError, match="3 updates in a row.*nonfinite-10.json"):
+        run(**{"run.nonfinite_limit": 2})
+    dump = json.loads((tmp_path / "run" / "nonfinite-10.json").read_text())
+    assert dump["metrics"] == {"count_loss": "nan", "nonfinite": 1.0}
+    assert dump["batch"]["reward"]["shape"] == [3, 6]
+    assert dump["batch"]["reward"]["nonfinite"] == 0
+    assert dump["batch"]["action"].keys() == {
+        *("shape", "dtype", "nonfinite", "min", "mean", "max")
+    }
+
+
+def test_an_agent_without_weights_only_acts(run, tmp_path):
+    run(agent="random", **{"run.prefill": 0})
+    counters = newest_state(tmp_path / "run")["counters"]
+    assert counters["grad_steps"] == 0 and counters["env_frames"] == 100
+    assert len(scores(tmp_path / "run")["xs"]) == 2
+
+
+def test_a_random_run_continues_exactly(run, tmp_path):
+    options = {"agent": "random", "env": lambda: FixedEnv()}
+    run("whole", **options)
+    run("parts", steps=50, **options)
+    run("parts", **options)
+    a, b = replayed(tmp_path / "parts"), replayed(tmp_path / "whole")
+    assert all(np.array_equal(a[key], b[key]) for key in a)
+    assert scores(tmp_path / "parts") == scores(tmp_path / "whole")
+
+
+def test_videos_of_evaluation_and_prediction(run, tmp_path):
+    run(env=lambda: CountingEnv(10, image=True), **{"run.video_every": 40})
+    names = sorted(path.name for path in (tmp_path / "run" / "videos").iterdir())
+    assert names == [
+        *("000000040-eval.mp4", "000000040-openloop-count.gif"),
+        *("000000080-eval.mp4", "000000080-openloop-count.gif"),
+    ]
+    assert {line.get("openloop_mse") for line in metrics(tmp_path / "run")} == {None, 0.5}
+
+
+def test_an_environment_that_draws_nothing_is_evaluated_without_a_video(run, tmp_path, caplog):
+    class Blind(CountingEnv):
+        def render(self):
+            raise ModuleNotFoundError("No module named 'pygame'")
+
+    run(env=lambda: Blind(10))
+    evaluation = dreamer_tf.evaluate(
+        tmp_path / "run", 2, env=lambda: Blind(10), video=tmp_path / "film.mp4"
+    )
+    assert evaluation.returns == [55.0] * 2
+    assert evaluation.video is None and not (tmp_path / "film.mp4").exists()
+    assert "no video, because the environment draws no picture" in caplog.text
+    assert "pygame" in caplog.text
+
+
+def test_the_replay_ahead_of_the_checkpoint_is_counted_and_not_played_again(run, tmp_path):
+    """As after ``kill -9``: the checkpoint is older than the newest episodes."""
+    env = lambda: CountingEnv(10)  # noqa: E731
+    run(env=env, steps=50)
+    state = newest_state(tmp_path / "run")
+    run(env=env, steps=80)
+    newest = max((tmp_path / "run" / "checkpoints").iterdir())
+    for file in newest.iterdir():
+        file.unlink()
+    run(env=env, steps=120)
+    starts = json.loads((tmp_path / "run" / "info.json").read_text())
+    assert state["counters"]["env_frames"] == 50
+    assert [start["env_frames"] for start in starts] == [0, 50, 80]
+    seeds = replayed(tmp_path / "run")["seed"][::11, 0]
+    assert len(seeds) == 12 == len(set(seeds))
+    # The updates that were lost with the checkpoint are made up for.
+    assert newest_state(tmp_path / "run")["counters"]["grad_steps"] == 2 + int(90 / 4) * 1.5 // 1
+
+
+def test_damage_is_set_aside_and_the_run_goes_on(run, tmp_path, caplog):
+    run(steps=60)
+    run(steps=90)
+    checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
+    weights = next(checkpoint.glob("weights.data*"))
+    os.truncate(weights, weights.stat().st_size // 2)
+    episode = max((tmp_path / "run" / "replay").iterdir())
+    os.truncate(episode, episode.stat().st_size // 2)
+    run(steps=150)
+    assert checkpoint.with_name(checkpoint.name + ".damaged").is_dir()
+    assert episode.with_name(episode.name + ".damaged").is_file()
+    assert checkpoint.name in caplog.text and episode.name in caplog.text
+    starts = json.loads((tmp_path / "run" / "info.json").read_text())
+    # Steps of the damaged episode stay counted.
+    assert [start["env_frames"] for start in starts] == [0, 60, 90]
+    assert newest_state(tmp_path / "run")["counters"]["env_frames"] == 150
+
+
+def test_changed_options_are_shown_and_kept(run, tmp_path, capsys):
+    run(steps=40)
+    run(steps=60, **{"run.train_updates": 3})
+    shown = capsys.readouterr().out
+    assert "changed since the last start: run.train_updates from 1.5 to 3.0" in shown
+    assert "changed since the last start: steps from 40 to 60" in shown
+    assert "run.log_every" not in shown
+
+
+def test_wrong_values_from_an_environment_stop_the_run(run):
+    with pytest.raises(EnvError, match="'count'.*NaN"):
+        run(env=lambda: FailingEnv("nan", at=2, length=9))
+
+
+def test_an_object_as_environment_needs_worker_processes(run):
+    with pytest.raises(EnvError, match="pass a function"):
+        run(env=CountingEnv(5))
+
+
+def test_load_and_evaluate_need_no_training(run, tmp_path):
+    trained = run(env=lambda: CountingEnv(10))
+    agent = dreamer_tf.load(tmp_path / "run")
+    assert outcome(agent) == outcome(trained)
+    action, state = agent.policy(
+        {key: np.zeros(1) for key in ("count", "episode", "seed")} | {"echo": np.zeros(2)}
+    )
+    assert action["action"].shape == (2,)
+    evaluation = dreamer_tf.evaluate(
+        tmp_path / "run", 3, env=CountingEnv(10), video=tmp_path / "film.gif", count=2
+    )
+    assert evaluation.returns == [55.0] * 3 and evaluation.lengths == [10] * 3
+    assert (evaluation.mean, evaluation.std) == (55.0, 0.0)
+    assert evaluation.video.stat().st_size > 0
+    assert outcome(dreamer_tf.load(tmp_path / "run")) == outcome(trained)

@@ -1,0 +1,188 @@
+"""Signals, ``kill -9`` and second trainers, with real processes."""
+
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from dreamer_tf.training.stopping import StopSignals
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+class Trainer:
+    """A training run in a process of its own."""
+
+    def __init__(self, folder, steps=10**6, seconds_per_update=0.0):
+        self.folder = folder
+        words = [str(folder), str(steps), str(seconds_per_update)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.training.trainer_process", *words],
+            cwd=ROOT,
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_until(self, condition, seconds=60):
+        """Waits until a condition holds; fails if the process ends first."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert self.process.poll() is None, self.process.stdout.read()
+            assert time.monotonic() < deadline, "the trainer did not get there"
+            time.sleep(0.01)
+
+    def read_until(self, text):
+        """Reads the output up to a line with ``text``; fails if there is none."""
+        read = []
+        for line in self.process.stdout:
+            read.append(line)
+            if text in line:
+                return
+        pytest.fail(f"no line with {text!r} in {''.join(read)}")
+
+    def end(self, seconds=60):
+        """Waits for the end; returns exit code and output."""
+        output, _ = self.process.communicate(timeout=seconds)
+        return self.process.returncode, output
+
+    def kill(self):
+        """Kills it, wherever it is."""
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Function that starts trainers in one run folder and cleans up after them."""
+    trainers = []
+
+    def start(*args, **kwargs):
+        trainers.append(Trainer(tmp_path, *args, **kwargs))
+        return trainers[-1]
+
+    yield start
+    for trainer in trainers:
+        trainer.kill()
+
+
+def newest_state(folder):
+    """State of the newest checkpoint; None if there is none yet."""
+    paths = [p for p in folder.glob("checkpoints/*") if p.suffix not in (".partial", ".damaged")]
+    if not paths:
+        return None
+    return json.loads((max(paths) / "state.json").read_text())
+
+
+def lines(folder):
+    """All whole lines of the metrics."""
+    path = folder / "metrics.jsonl"
+    text = path.read_text() if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+def stored_returns(folder):
+    """Returns of the stored episodes."""
+    paths = sorted(folder.glob("replay/*.npz"))
+    return [float(np.sum(np.load(path)["reward"], dtype=np.float64)) for path in paths]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_inside_a_block_of_updates_saves_everything(start, tmp_path, number, code):
+    trainer = start(seconds_per_update=0.2)
+    trainer.wait_until(lambda: newest_state(tmp_path) and newest_state(tmp_path)["learning"])
+    trainer.process.send_signal(number)
+    got, output = trainer.end()
+    assert got == code, output
+    assert f"{number.name}: finishing the step, then saving" in output
+    assert "Traceback" not in output
+    state = newest_state(tmp_path)
+    rows = [len(np.load(path)["reward"]) - 1 for path in tmp_path.glob("replay/*.npz")]
+    assert state["counters"]["agent_steps"] == sum(rows)
+    last = np.load(max(tmp_path.glob("replay/*.npz")))
+    assert last["is_last"][-1]
+    # The rest of the block is remembered, and comes first in the next start.
+    done = state["counters"]["grad_steps"]
+    assert done + state["pending_updates"] == 2 + (sum(rows) - 30) // 4 * 3 / 2 // 1
+
+
+def test_a_second_ctrl_c_ends_at_once(start, tmp_path):
+    trainer = start(seconds_per_update=600)
+    trainer.read_until("learning starts")
+    trainer.process.send_signal(signal.SIGINT)
+    trainer.read_until("SIGINT: finishing the step")
+    trainer.process.send_signal(signal.SIGINT)
+    assert trainer.end(seconds=20)[0] == 130
+
+
+def test_ten_kills_lose_no_finished_episode_and_no_counter_goes_back(start, tmp_path):
+    rng = random.Random(0)
+    for attempt in range(10):
+        before = newest_state(tmp_path)
+        known = len(lines(tmp_path))
+        trainer = start(seconds_per_update=0.002)
+        if attempt in (3, 6):  # While it starts or continues.
+            time.sleep(rng.uniform(1, 4))
+        else:
+            trainer.wait_until(lambda known=known: len(lines(tmp_path)) > known)
+            time.sleep(rng.uniform(0, 0.7))
+        trainer.kill()
+        after = newest_state(tmp_path)
+        if before:
+            for name, count in before["counters"].items():
+                assert after["counters"][name] >= count
+        # An episode is logged after it was stored.
+        logged = [line["train/return"] for line in lines(tmp_path) if "train/return" in line]
+        stored = stored_returns(tmp_path)
+        assert set(np.round(logged, 4)) <= set(np.round(stored, 4))
+    steps = max(line["step"] for line in lines(tmp_path)) + 50
+    code, output = start(steps=steps).end()
+    assert code == 0, output
+    starts = [entry["env_frames"] for entry in json.loads((tmp_path / "info.json").read_text())]
+    assert len(starts) >= 9 and starts == sorted(starts)
+    counters = newest_state(tmp_path)["counters"]
+    assert counters["env_frames"] >= steps
+    assert counters["grad_steps"] > 0
+    # Every line can be read, and no episode was played twice.
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == len(lines(tmp_path))
+    stored = np.round(stored_returns(tmp_path), 6)
+    assert len(stored) == len(set(stored)) > 20
+
+
+@pytest.fixture
+def python_handler():
+    """Ctrl-C as Python handles it, also where the shell that started this ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_signals_keep_their_effect_outside(python_handler):
+    before = signal.getsignal(signal.SIGTERM)
+    with StopSignals(lambda text: None) as stop:
+        assert signal.getsignal(signal.SIGTERM) is not before
+        assert stop.requested is None
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_the_first_signal_is_noted_and_told_once():
+    told = []
+    with StopSignals(told.append) as stop:
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+        deadline = time.monotonic() + 10
+        while stop.requested is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+    assert stop.requested == signal.SIGTERM
+    assert told == ["SIGTERM: finishing the step, then saving"]

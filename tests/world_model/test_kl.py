@@ -1,0 +1,95 @@
+"""KL terms and losses: recorded values and gradients, and which side each term moves."""
+
+import re
+
+import pytest
+import tensorflow as tf
+
+from dreamer_tf.world_model import (
+    BalancedKL,
+    CategoricalLatent,
+    GaussianLatent,
+    JointKL,
+    joint_kl,
+    split_kl,
+)
+from tests.golden_data import Golden, assert_close
+
+RECORDINGS = ["v2_rssm_discrete", "v2_rssm_discrete_layernorm", "v2_rssm_gauss"]
+GRADIENT_SETTINGS = {
+    "default": (False, 0.8, 0.0, True),
+    "per_step": (False, 0.8, 3.0, False),
+    "clipped": (False, 0.8, 1000.0, True),
+    "half": (False, 0.5, 1.0, True),
+    "forward": (True, 0.3, 1.0, False),
+}
+
+
+def make_loss(forward, balance, free_nats, average):
+    """The loss that the settings of a recording describe."""
+    if balance == 0.5:
+        return JointKL(free_nats, forward)
+    return BalancedKL(balance, free_nats, "batch" if average else "step", forward)
+
+
+class Recording:
+    """Recorded stats of posterior and prior."""
+
+    def __init__(self, name):
+        self.golden = Golden(name)
+        s = self.golden.settings
+        keys = ("logit",) if s["classes"] else ("mean", "std")
+        self.latent = (
+            CategoricalLatent(s["stoch"], s["classes"])
+            if s["classes"]
+            else GaussianLatent(s["stoch"], s["min_std"])
+        )
+        self.post, self.prior = (
+            {key: tf.constant(self.golden[f"observe/{side}/{key}"]) for key in keys}
+            for side in ("post", "prior")
+        )
+
+
+@pytest.fixture(scope="module", params=RECORDINGS)
+def recording(request):
+    return Recording(request.param)
+
+
+def test_recorded_losses(recording):
+    recorded = recording.golden.group("kl/loss")
+    assert len(recorded) >= 20
+    for setting, expected in recorded.items():
+        forward, balance, free, average = map(float, re.findall(r"=([\d.]+)", setting))
+        loss = make_loss(bool(forward), balance, free, bool(average))
+        terms = loss.terms(recording.latent.kl, recording.post, recording.prior)
+        assert_close(loss.loss(terms), expected, name=setting)
+        assert_close(loss.value(terms), recording.golden[f"kl/value_forward={int(forward)}"])
+
+
+@pytest.mark.parametrize("name", GRADIENT_SETTINGS)
+def test_recorded_gradients(recording, name):
+    loss, (post, prior) = make_loss(*GRADIENT_SETTINGS[name]), (recording.post, recording.prior)
+    with tf.GradientTape() as tape:
+        tape.watch([post, prior])
+        value = loss.loss(loss.terms(recording.latent.kl, post, prior))
+    gradients = tape.gradient(value, {"post": post, "prior": prior}, unconnected_gradients="zero")
+    for side, stats in gradients.items():
+        for key, gradient in stats.items():
+            recorded = recording.golden[f"kl/grad_{name}/{side}_{key}"]
+            assert_close(gradient, recorded, tolerance=1e-4, name=f"{side}_{key}")
+
+
+def test_each_half_moves_only_its_side(recording):
+    post, prior = recording.post, recording.prior
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([post, prior])
+        split = split_kl(recording.latent.kl, post, prior)
+        joint = joint_kl(recording.latent.kl, post, prior)["kl"]
+    assert all(g is None for g in tape.gradient(split["dyn"], post).values())
+    assert all(g is None for g in tape.gradient(split["rep"], prior).values())
+    assert_close(split["dyn"], joint)
+    assert_close(split["rep"], joint)
+    for half, side in [("dyn", prior), ("rep", post)]:
+        ours, expected = tape.gradient(split[half], side), tape.gradient(joint, side)
+        for key, gradient in ours.items():
+            assert_close(gradient, expected[key], tolerance=1e-4, name=f"{half} {key}")
