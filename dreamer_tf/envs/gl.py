@@ -21,6 +21,7 @@ ADVICE = (
     "MUJOCO_GL=egl, osmesa or glfw chooses one of them."
 )
 
+_OFF_SCREEN = ("egl", "osmesa")
 _EGL_PLATFORM_DEVICE = 0x313F
 _MOST_DEVICES = 32
 
@@ -42,7 +43,9 @@ def chosen(rendering):
 
     As ``choose``, but where no images are needed MuJoCo is imported without rendering: a
     software GL and TensorFlow in one process end in a segmentation fault, because both bind to
-    the same LLVM symbols. Worker processes have chosen before.
+    the same LLVM symbols. Beside TensorFlow that holds for ``MUJOCO_GL=egl`` and ``osmesa`` of
+    the user too, which MuJoCo would load whether anybody renders or not. Worker processes have
+    chosen before.
 
     Args:
       rendering: Whether images are needed.
@@ -55,7 +58,9 @@ def chosen(rendering):
             "Rendering in the same process as TensorFlow: with a software GL this is known to end "
             "in a segmentation fault. Use workers='process'."
         )
-    if _is_decided():
+    users = os.environ.get("MUJOCO_GL")
+    is_safe = rendering or "tensorflow" not in sys.modules or users not in _OFF_SCREEN
+    if _is_decided() and is_safe:
         yield
         return
     backend = find_backend() if rendering else None
@@ -65,8 +70,10 @@ def chosen(rendering):
     try:
         yield
     finally:
-        if backend is None:
-            del os.environ["MUJOCO_GL"]  # Child processes may still render.
+        if backend is None:  # Child processes may still render.
+            del os.environ["MUJOCO_GL"]
+            if users is not None:
+                os.environ["MUJOCO_GL"] = users
 
 
 def _is_decided():

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import subprocess
 import sys
 import types
 
@@ -14,7 +15,8 @@ from dreamer_tf.envs import EnvError, gl
 def environ(monkeypatch):
     """A Linux without display in which nothing is set."""
     for name in ("MUJOCO_GL", "DISPLAY"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # So that a value set by a test does not outlive it.
+        monkeypatch.delenv(name)
     monkeypatch.setattr(sys, "platform", "linux")
     return monkeypatch
 
@@ -74,3 +76,24 @@ def test_rendering_beside_tensorflow_is_said(environ, caplog):
     with caplog.at_level(logging.WARNING), gl.chosen(rendering=True):
         pass
     assert "segmentation fault" in caplog.text
+
+
+@pytest.mark.parametrize("users", ["egl", "osmesa"])
+def test_beside_tensorflow_no_gl_is_loaded_that_nobody_draws_with(environ, users):
+    environ.setenv("MUJOCO_GL", users)
+    with gl.chosen(rendering=False):
+        assert os.environ["MUJOCO_GL"] == users, "a worker process may still draw a video"
+    environ.setitem(sys.modules, "tensorflow", types.ModuleType("tensorflow"))
+    with gl.chosen(rendering=False):
+        assert os.environ["MUJOCO_GL"] == "disabled"
+    assert os.environ["MUJOCO_GL"] == users
+
+
+def test_a_state_task_beside_tensorflow_ends_in_order_whatever_mujoco_gl_says():
+    code = (
+        "import tensorflow; from dreamer_tf import envs; "
+        "envs.make('dmc_cartpole_balance', observations='state').reset(0)"
+    )
+    environ = {**os.environ, "MUJOCO_GL": "egl"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ)
+    assert done.returncode == 0, done.stderr
