@@ -15,21 +15,26 @@ class CountingEnv(Env):
     """Counts its steps, so that a row tells its place, and echoes actions.
 
     Observations: ``count`` (steps of this episode), ``episode`` (resets of this object, from 1),
-    ``seed`` (of the episode, modulo 2**20), ``echo`` (the action that led here, zeros at first),
-    and on request an ``image`` filled with the count. The reward on arriving at count n is n.
+    ``seed`` (of the episode, modulo 2**20), ``echo`` (the numbers of the action that led here, zero
+    at first), and on request an ``image`` filled with the count. The reward on arriving at count n
+    is n.
 
     Args:
       length: Steps of an episode.
       terminal: Whether episodes terminate; otherwise they are cut off.
       image: Whether there is an image, 64x64x3.
-      actions: Number of continuous actions.
+      act_space: Dict of action key to ``Space``; None: ``action``, two continuous ones.
     """
 
-    def __init__(self, length=5, *, terminal=True, image=False, actions=2):
+    def __init__(self, length=5, *, terminal=True, image=False, act_space=None):
         self._length, self._terminal = length, terminal
-        self._act_space = {"action": Space(np.float32, (actions,), -1, 1)}
+        self._act_space = act_space or {"action": Space(np.float32, (2,), -1, 1)}
         self._obs_space = {key: Space(np.float32, (1,)) for key in ("count", "episode", "seed")}
-        self._obs_space["echo"] = Space(np.float32, (actions,), -1, 1)
+        low, high = (
+            np.concatenate([getattr(space, bound).ravel() for space in self._act_space.values()])
+            for bound in ("low", "high")
+        )
+        self._obs_space["echo"] = Space(np.float32, low.shape, low, high)
         if image:
             self._obs_space["image"] = Space(np.uint8, (64, 64, 3))
         self._count = self._episode = self._seed = 0
@@ -45,13 +50,14 @@ class CountingEnv(Env):
     def reset(self, seed):
         self._count, self._seed = 0, seed % 2**20
         self._episode += 1
-        return make_row(self._observe(np.zeros_like(self._act_space["action"].low)), is_first=True)
+        nothing = {key: np.zeros(space.shape) for key, space in self._act_space.items()}
+        return make_row(self._observe(nothing), is_first=True)
 
     def step(self, action):
         self._count += 1
         last = self._count == self._length
         return make_row(
-            self._observe(action["action"]),
+            self._observe(action),
             self._count,
             is_last=last,
             is_terminal=last and self._terminal,
@@ -60,10 +66,11 @@ class CountingEnv(Env):
     def render(self):
         return np.full((64, 64, 3), self._count % 256, np.uint8)
 
-    def _observe(self, echo):
+    def _observe(self, action):
         numbers = {"count": self._count, "episode": self._episode, "seed": self._seed}
         obs = {key: np.array([value], np.float32) for key, value in numbers.items()}
-        obs["echo"] = np.array(echo, np.float32)
+        echo = [np.ravel(action[key]) for key in self._act_space]
+        obs["echo"] = np.concatenate(echo).astype(np.float32)
         if "image" in self._obs_space:
             obs["image"] = self.render()
         return obs

@@ -19,7 +19,7 @@ class SeededEnv(CountingEnv):
     def step(self, action):
         row = super().step(action)
         noise = np.random.default_rng([self._seed, self._count]).uniform()
-        reward = noise + float(np.sum(action["action"])) / 10
+        reward = noise + float(np.sum(row["echo"])) / 10
         return row | {"reward": np.float32(reward)}
 
 
