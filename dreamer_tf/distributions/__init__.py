@@ -14,12 +14,13 @@ from dreamer_tf.distributions.one_hot import IndependentOneHot, OneHot
 from dreamer_tf.distributions.tanh_normal import TanhNormal
 from dreamer_tf.distributions.truncated_normal import TruncatedNormal
 from dreamer_tf.distributions.two_hot import TwoHot, symexp_bins, two_hot
-from dreamer_tf.distributions.unit_normal import SquaredError, UnitNormal
+from dreamer_tf.distributions.unit_normal import PseudoHuber, SquaredError, UnitNormal
 
 __all__ = [
     "BoundedNormal",
     "IndependentOneHot",
     "OneHot",
+    "PseudoHuber",
     "SquaredError",
     "TanhNormal",
     "TruncatedNormal",

@@ -10,7 +10,14 @@ from dreamer_tf.nn.cells import DenseGRU, FeedForwardCell, LayerNormGRU
 from dreamer_tf.nn.convolutions import ImageDecoder, ImageEncoder
 from dreamer_tf.nn.dense import MLP, ConcatDense, ConcatMLP, dense_layer, rms_silu_layers
 from dreamer_tf.nn.ensemble import Ensemble
-from dreamer_tf.nn.heads import BernoulliHead, GaussianHead, NormalHead, TwoHotHead
+from dreamer_tf.nn.heads import (
+    BernoulliHead,
+    GaussianHead,
+    HuberHead,
+    LogStdHead,
+    NormalHead,
+    TwoHotHead,
+)
 from dreamer_tf.nn.image_pyramid import Pyramid, PyramidDecoder, PyramidEncoder
 from dreamer_tf.nn.initializers import fan_in_normal
 from dreamer_tf.nn.multikey import MultiDecoder, MultiEncoder, select_keys
@@ -34,10 +41,12 @@ __all__ = [
     "Ensemble",
     "FeedForwardCell",
     "GaussianHead",
+    "HuberHead",
     "ImageDecoder",
     "ImageEncoder",
     "LayerNorm",
     "LayerNormGRU",
+    "LogStdHead",
     "MultiDecoder",
     "MultiEncoder",
     "NormAct",

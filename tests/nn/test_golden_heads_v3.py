@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamer_tf.distributions import OneHot, SquaredError, TwoHot, symexp_bins
-from dreamer_tf.nn import BernoulliHead, TwoHotHead, fan_in_normal
+from dreamer_tf.distributions import OneHot, PseudoHuber, SquaredError, TwoHot, symexp_bins
+from dreamer_tf.nn import BernoulliHead, HuberHead, LogStdHead, TwoHotHead, fan_in_normal
 from dreamer_tf.ops import symlog
 from tests.golden_data import Golden, assert_close
 from tests.golden_v2 import load
@@ -64,6 +64,39 @@ def test_recorded_squared_errors(golden, name, prepare):
     assert_close(-log_prob, golden[f"{name}/loss"])
     mean = np.square(dist.mean - prepare(golden[f"{name}/target"])).mean()
     np.testing.assert_allclose(dist.fit(log_prob)["mse"], mean, rtol=1e-5)
+
+
+def test_recorded_huber_head(golden):
+    feat, target = golden["in/x"], golden["huber/target"]
+    head = HuberHead(0, 1, target.shape[-1])
+    head.build(feat.shape[-1])
+    head.out.kernel.assign(golden["huber/param/pred/kernel"])
+    head.out.bias.assign(golden["huber/param/pred/bias"])
+    dist = head.dist(feat)
+    assert_close(dist.mode(), golden["huber/pred"])
+    assert_close(-dist.log_prob(target), golden["huber/loss"])
+    per_number = golden["huber/loss"].mean() / target.shape[-1]
+    np.testing.assert_allclose(dist.fit(dist.log_prob(target))["huber"], per_number, rtol=1e-5)
+
+
+def test_the_huber_loss_of_a_small_error_is_half_its_square():
+    error = tf.constant([[1e-4], [1e4]])
+    loss = -PseudoHuber(tf.zeros([2, 1]), 1).log_prob(error)
+    np.testing.assert_allclose(loss, [0.5e-8, 1e4 - 1], rtol=1e-5)
+
+
+def test_recorded_normal_with_logarithmic_deviation(golden):
+    feat, recorded = golden["in/x"], golden.group("normal_logstd")
+    head = LogStdHead(0, 1, recorded["mean"].shape[-1])
+    head.build(feat.shape[-1])
+    for part, variable in (("kernel", head.out.kernel), ("bias", head.out.bias)):
+        parts = [recorded[f"param/{name}/{part}"] for name in ("mean", "stddev")]
+        variable.assign(np.concatenate(parts, axis=-1))
+    stats, dist = head.stats(feat), head.dist(feat)
+    assert_close(stats["mean"], recorded["mean"])
+    assert_close(stats["std"], recorded["std"])
+    assert_close(dist.log_prob(recorded["event"]), recorded["logp"])
+    assert_close(dist.entropy(), recorded["entropy"])
 
 
 @pytest.mark.parametrize("name", ["categorical", "categorical2"])
