@@ -19,6 +19,14 @@ def test_defaults_are_the_values_of_the_schema():
     assert resolved.given() == {}
 
 
+def test_a_preset_added_later_stays_beneath_what_was_given():
+    overrides = {"run.train_ratio": 7, "env.count": 3}
+    added = config.add_preset(config.load(["dmc"], overrides), "dreamerv3_cpu")
+    assert added == config.load(["dmc", "dreamerv3_cpu"], overrides)
+    added = config.add_preset(config.load(["dmc"], ["--env.count", "3"]), "dreamerv3_cpu")
+    assert added == config.load(["dmc", "dreamerv3_cpu"], ["--env.count", "3"])
+
+
 def test_presets_apply_from_left_to_right_and_overrides_last():
     resolved = config.load(["dmc", "cpu"], {"replay.batch_size": 7})
     cpu = config.read_preset("cpu")

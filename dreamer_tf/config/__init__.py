@@ -10,6 +10,7 @@ from dreamer_tf.config.commandline import command, help_text, parse_args
 from dreamer_tf.config.dreamerv2 import DreamerV2Config
 from dreamer_tf.config.dreamerv3 import DreamerV3Config
 from dreamer_tf.config.files import (
+    CONFIG_NAME,
     differences,
     preset_names,
     read,
@@ -17,7 +18,7 @@ from dreamer_tf.config.files import (
     save,
 )
 from dreamer_tf.config.options import ConfigError, Option, flatten, options
-from dreamer_tf.config.resolve import Resolved, load, print_config
+from dreamer_tf.config.resolve import Resolved, add_preset, load, print_config
 from dreamer_tf.config.schema import (
     ActorConfig,
     Config,
@@ -34,6 +35,7 @@ from dreamer_tf.config.schema import (
 )
 
 __all__ = [
+    "CONFIG_NAME",
     "ActorConfig",
     "Config",
     "ConfigError",
@@ -51,6 +53,7 @@ __all__ = [
     "ReplayConfig",
     "Resolved",
     "RunConfig",
+    "add_preset",
     "command",
     "differences",
     "flatten",

@@ -76,6 +76,23 @@ def load(
     return Resolved(build(values), origins)
 
 
+def add_preset(resolved: Resolved, name: str) -> Resolved:
+    """Applies one more preset, beneath the options that were given one by one.
+
+    Args:
+        resolved: What was resolved so far.
+        name: Name of the preset.
+
+    Returns:
+        What ``load`` returns with the preset as the last one.
+    """
+    given = {key for key, origin in resolved.origins.items() if origin in (ARGUMENT, COMMAND_LINE)}
+    layer = _without_rivals(read_preset(name), f"preset {name}")
+    layer = {key: value for key, value in layer.items() if key not in given}
+    origins = resolved.origins | dict.fromkeys(layer, f"preset {name}")
+    return Resolved(build(flatten(resolved.config) | layer), origins)
+
+
 def _without_rivals(layer, origin):
     """A layer that sets to 0 what cannot be in use beside its values, see ``schema.EXCLUSIVE``."""
     for group in EXCLUSIVE:

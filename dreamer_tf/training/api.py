@@ -1,7 +1,7 @@
 """Training, loading and evaluating from Python.
 
 >>> import dreamer_tf as dreamer
->>> agent = dreamer.train(lambda: MyEnv(), configs=["dmc", "cpu"], logdir="runs/mine")
+>>> agent = dreamer.train(lambda: MyEnv(), logdir="runs/mine")
 >>> action, state = agent.policy(obs, state)
 """
 
@@ -13,7 +13,7 @@ import re
 
 from dreamer_tf.config import load as load_config
 from dreamer_tf.config import read as read_config
-from dreamer_tf.training import run_folder, seeding, session
+from dreamer_tf.training import defaults, run_folder, seeding, session
 from dreamer_tf.training.errors import RunFolderError
 
 
@@ -23,7 +23,9 @@ def train(env=None, configs=(), logdir=None, steps=None, **overrides):
     Args:
       env: A function without arguments that makes an environment, or an environment object, that
         follows the gymnasium API; or the name of a task; None for the config's task.
-      configs: Names of presets, applied from left to right over the defaults.
+      configs: Names of presets, applied from left to right over the defaults. Where an environment
+        is given, but neither presets nor an agent nor a folder with a run: DreamerV3, in a size
+        that suits the machine, which the run's first lines name.
       logdir: Run folder; None for a new one under ``runs/``.
       steps: env_frames to collect in all; None for the config's.
       **overrides: Further options, nested (``run={"prefill": 1000}``) or dotted
@@ -37,6 +39,11 @@ def train(env=None, configs=(), logdir=None, steps=None, **overrides):
       EnvError: The environment cannot be used.
       RunFolderInUse: Another trainer works in the folder.
     """
+    continues = logdir is not None and run_folder.has_run(logdir)
+    nothing_said = not configs and "agent" not in overrides and not continues
+    choose_size = env is not None and nothing_said
+    if choose_size:
+        configs = [defaults.PRESET]
     if isinstance(env, str):
         overrides["task"], env = env, None
     if env is not None:
@@ -45,7 +52,7 @@ def train(env=None, configs=(), logdir=None, steps=None, **overrides):
         overrides["logdir"] = os.fspath(logdir)
     if steps is not None:
         overrides["steps"] = steps
-    return session.run(load_config(configs, overrides), env)
+    return session.run(load_config(configs, overrides), env, choose_size=choose_size)
 
 
 def load(logdir):

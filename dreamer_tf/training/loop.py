@@ -25,6 +25,7 @@ from dreamer_tf.training.counters import Counters
 from dreamer_tf.training.driver import Driver, HandOver
 from dreamer_tf.training.evaluation import Evaluator, fit
 from dreamer_tf.training.experience import training_policy
+from dreamer_tf.training.forecast import Forecast
 from dreamer_tf.training.interval import Interval
 from dreamer_tf.training.learner import Learner
 from dreamer_tf.training.log import RunLog
@@ -102,6 +103,7 @@ class Trainer:
         )
         self._seeding = False
         self._policy = training_policy(config, parts.agent)
+        self._forecast = Forecast(parts.counters, parts.stopwatch)
         self._interval = Interval(
             parts.counters,
             parts.stopwatch,
@@ -215,6 +217,9 @@ class Trainer:
             self._pending -= self._parts.learner.update(self._pending, self._interrupt_updates)
             if self._save_clock.due():
                 self._save()
+        forecast = self._forecast.take()
+        if forecast:
+            self._parts.log.terminal.message(forecast)
 
     def _interrupt_updates(self):
         self._show(f"update {self._counters.grad_steps:,}")

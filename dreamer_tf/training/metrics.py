@@ -51,6 +51,7 @@ class Stopwatch:
 
     def __init__(self):
         self._sections = collections.defaultdict(float)
+        self._totals = collections.defaultdict(float)
         self._start = time.perf_counter()
 
     @contextlib.contextmanager
@@ -60,7 +61,13 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._sections[name] += time.perf_counter() - start
+            seconds = time.perf_counter() - start
+            self._sections[name] += seconds
+            self._totals[name] += seconds
+
+    def total(self, *names):
+        """Seconds spent in activities since the stopwatch was made, whatever the interval."""
+        return sum(self._totals[name] for name in names)
 
     def take(self):
         """Returns (seconds by activity, seconds in all) and begins a new interval."""

@@ -49,6 +49,11 @@ def default_folder(config, now=None):
     return pathlib.Path("runs") / name.replace(os.sep, "_")
 
 
+def has_run(folder):
+    """Whether a run was started in the folder."""
+    return (pathlib.Path(folder) / configs.CONFIG_NAME).exists()
+
+
 def continue_config(resolved, folder):
     """The config of a run that may have been started before.
 
@@ -62,11 +67,10 @@ def continue_config(resolved, folder):
       The ``config.Resolved`` to use, and a list of (key, old value, new value) that differ from
       the run so far, the folder's own path excepted.
     """
-    path = pathlib.Path(folder) / "config.yaml"
-    if not path.exists():
+    if not has_run(folder):
         return resolved, []
     earlier = configs.read(folder)
-    merged = configs.load([str(path)], resolved.given())
+    merged = configs.load([str(pathlib.Path(folder) / configs.CONFIG_NAME)], resolved.given())
     origins = {
         key: resolved.origins[key] if key in resolved.given() else "earlier start"
         for key in merged.origins

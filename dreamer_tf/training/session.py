@@ -13,7 +13,7 @@ import signal
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs
-from dreamer_tf.training import run_folder, seeding
+from dreamer_tf.training import defaults, run_folder, seeding
 from dreamer_tf.training.allocator import keep_freed_memory
 from dreamer_tf.training.counters import Counters
 from dreamer_tf.training.experience import make_replay
@@ -23,12 +23,13 @@ from dreamer_tf.training.stopping import StopSignals
 from dreamer_tf.training.terminal import open_terminal
 
 
-def run(resolved, env=None):
+def run(resolved, env=None, *, choose_size=False):
     """Trains in the folder ``logdir``, from the beginning or from where it stopped.
 
     Args:
       resolved: ``config.Resolved``; without ``logdir``, a new folder under ``runs/``.
       env: A user's environment or constructor; None: the config's task.
+      choose_size: Whether to add the preset that suits the machine, see ``defaults.py``.
 
     Returns:
       The trained agent.
@@ -50,6 +51,8 @@ def run(resolved, env=None):
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
         vector_env = stack.enter_context(start_envs(config, env))
         resolved = configs.Resolved(config, resolved.origins)
+        if choose_size:
+            resolved = _choose_size(resolved, vector_env.obs_space, terminal)
         trainer = _assemble(resolved, folder, env, vector_env, terminal, stop, stack)
         stack.enter_context(terminal)
         trainer.run()
@@ -232,6 +235,18 @@ def make_agent(config, obs_space, act_space):
         raise configs.ConfigError(
             f"the agent {config.agent!r} cannot play {config.task!r}: {error}"
         ) from error
+
+
+def _choose_size(resolved, obs_space, terminal):
+    """Adds the preset that suits the machine, and says so."""
+    import tensorflow as tf
+
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    preset, reason = defaults.choose_size(obs_space, on_gpu)
+    terminal.message(
+        f"no presets given, {reason}: the same as --configs {defaults.PRESET} {preset}"
+    )
+    return configs.add_preset(resolved, preset)
 
 
 def _introduce(terminal, config, agent, counters, frames_per_step):

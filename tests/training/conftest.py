@@ -7,6 +7,7 @@ from dreamer_tf.training import session
 from tests.training.counting_agent import CountingAgent, SeededEnv
 
 SMALL = {
+    "agent": "dreamer",  # Replaced below; an agent named, or the default one would bring a preset.
     "run.prefill": 30,
     "run.pretrain": 2,
     "run.train_every": 4,
