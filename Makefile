@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RENDERING := $(VENV)/.rendering
 
-.PHONY: train test lint bench setup clean
+.PHONY: train test lint bench setup browser clean
 
 train: ARGS ?= --configs dmc_proprio cpu --task dmc_cartpole_balance --steps 60000
 train: setup
@@ -35,6 +35,10 @@ $(INSTALLED): requirements.txt requirements-dev.txt setup.py scripts/setup_venv.
 # Without rendering, training from state works: warn, go on, and try again next time.
 $(RENDERING): $(INSTALLED) scripts/setup_rendering.sh
 	@sh scripts/setup_rendering.sh $(BIN)/python && touch $@ || true
+
+# For the tests of reports only, which are skipped without one.
+browser:
+	@sh scripts/setup_browser.sh
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -34,6 +34,7 @@ INSTALL_REQUIRES = [
     "cloudpickle>=3.0",  # environment constructors travel to worker processes
     "rich>=13.0",
     "psutil>=5.9",
+    "jinja2>=3.1",  # the template of reports
 ]
 
 EXTRAS_REQUIRE = {
@@ -47,7 +48,7 @@ EXTRAS_REQUIRE = {
         # arguments, but lets pip choose it.
         "pandas>=2.2.2,<3",  # 2.2.2: the first for NumPy 2
     ],
-    "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12"],
+    "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "selenium>=4.20"],
 }
 
 setup(
@@ -59,7 +60,10 @@ setup(
     python_requires=">=3.11,<3.14",  # what TensorFlow 2.21 and current NumPy and Keras share
     packages=[*find_packages(include=["dreamer_tf", "dreamer_tf.*"]), "dreamer_tf.presets"],
     package_dir={"dreamer_tf.presets": "configs"},
-    package_data={"dreamer_tf.presets": ["*.yaml"]},
+    package_data={
+        "dreamer_tf.presets": ["*.yaml"],
+        "dreamer_tf.report": ["page/*.*", "page/vendor/*"],
+    },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     entry_points={
@@ -68,6 +72,7 @@ setup(
             "dreamer-evaluate = dreamer_tf.training.commands:evaluate",
             "dreamer-benchmark = dreamer_tf.training.benchmark:main",
             "dreamer-plot = dreamer_tf.figures.commands:plot",
+            "dreamer-report = dreamer_tf.report.commands:report",
             "dreamer-sweep = dreamer_tf.sweep.commands:sweep",
         ]
     },

@@ -14,5 +14,6 @@ else
   exit 1
 fi
 echo "Installing $*"
-$as_root apt-get update -q
-$as_root DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" </dev/null
+$as_root apt-get update -q -o Acquire::Retries=3
+$as_root DEBIAN_FRONTEND=noninteractive apt-get install -q -y -o Acquire::Retries=3 \
+  --no-install-recommends "$@" </dev/null

@@ -26,11 +26,12 @@ ALLOWED = {
     "envs": {"specs"},
     "replay": {"specs"},
     "agents": PARTS | {"config"},
-    "training": PARTS | {"config", "envs", "replay", "agents"},
+    "training": PARTS | {"config", "envs", "replay", "agents", "report"},
     "figures": {"config"},
+    "report": {"config", "figures"},
     "sweep": {"config", "training", "figures"},
 }
-WITHOUT_TENSORFLOW = {"specs", "config", "envs", "replay", "figures", "sweep"}
+WITHOUT_TENSORFLOW = {"specs", "config", "envs", "replay", "figures", "report", "sweep"}
 TENSORFLOW = {"tensorflow", "tensorflow_probability", "keras", "tf_keras"}
 CONFIG_PACKAGES = sys.stdlib_module_names | {"ruamel"}
 

@@ -90,9 +90,18 @@ def test_everything_the_package_imports_is_asked_for():
 def test_presets_are_package_data():
     values = setup_lists()
     assert values["package_dir"] == {"dreamer_tf.presets": "configs"}
-    assert values["package_data"] == {"dreamer_tf.presets": ["*.yaml"]}
+    assert values["package_data"]["dreamer_tf.presets"] == ["*.yaml"]
     assert {"atari", "cpu", "debug", "dmc", "dmc_proprio", "dmc_tf2"} <= set(config.preset_names())
     assert all(path.suffix == ".yaml" for path in (ROOT / "configs").iterdir())
+
+
+def test_the_page_of_reports_is_package_data():
+    report = ROOT / "dreamer_tf" / "report"
+    patterns = setup_lists()["package_data"]["dreamer_tf.report"]
+    packed = {path for pattern in patterns for path in report.glob(pattern) if path.is_file()}
+    files = {path for path in (report / "page").rglob("*") if path.is_file()}
+    assert files and packed == files
+    assert (report / "page" / "vendor" / "uPlot.LICENSE") in packed
 
 
 def test_console_commands_exist():

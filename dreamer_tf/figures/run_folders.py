@@ -63,7 +63,7 @@ def read_run_folder(path):
       FigureError: If it is none, or its files cannot be read.
     """
     path = pathlib.Path(path)
-    settings = _read_settings(path / CONFIG_NAME)
+    settings = read_settings(path / CONFIG_NAME)
     curve = None
     if (path / _SCORES).is_file():
         curves, finals = read_score_file(path / _SCORES)
@@ -101,7 +101,12 @@ def _step(path, line):
         raise FigureError(f"{path}: the last line is no metrics: {line[:80]!r}") from error
 
 
-def _read_settings(path):
+def read_settings(path):
+    """The options in a ``config.yaml`` by dotted key; ``steps`` is among them.
+
+    Raises:
+      FigureError: If the file is missing or is not the config of a run.
+    """
     if not path.is_file():
         raise FigureError(f"{path.parent} is not a run folder: it has no {path.name}")
     try:

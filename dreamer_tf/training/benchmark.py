@@ -12,7 +12,6 @@ import datetime
 import importlib.metadata
 import os
 import pathlib
-import platform
 import shlex
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from dreamer_tf.training import run_folder, session
 from dreamer_tf.training.allocator import keep_freed_memory
 from dreamer_tf.training.commands import exit_codes
 from dreamer_tf.training.experience import make_replay
+from dreamer_tf.training.machine import machine
 
 DESCRIPTION = (
     "Measures how fast a preset runs on this machine, in about two minutes, and prints and saves "
@@ -201,6 +201,8 @@ def describe(resolved, load):
       resolved: ``config.Resolved``.
       load: Load average before the measurement.
     """
+    import tensorflow as tf
+
     config = resolved.config
     packages = ("tensorflow", "keras", "numpy")
     return {
@@ -215,42 +217,15 @@ def describe(resolved, load):
         "dreamer_tf": dreamer_tf.__version__,
         "git": run_folder.git_commit(pathlib.Path(dreamer_tf.__file__).parent.parent),
         "packages": {name: importlib.metadata.version(name) for name in packages},
-        "machine": _machine(),
+        "machine": {
+            **machine(),
+            # 0: TensorFlow's own choice, one for each core.
+            "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+            "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+            "nice": psutil.Process().nice(),
+        },
         "load_average": load,
     }
-
-
-def _machine():
-    import tensorflow as tf
-
-    devices = tf.config.list_physical_devices("GPU")
-    details = [tf.config.experimental.get_device_details(device) for device in devices]
-    process = psutil.Process()
-    cores = psutil.cpu_count()
-    return {
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "cpu": _cpu_name(),
-        "cores": cores,
-        # macOS has no affinity.
-        "usable_cores": len(process.cpu_affinity()) if hasattr(process, "cpu_affinity") else cores,
-        "memory_bytes": psutil.virtual_memory().total,
-        "gpus": [detail.get("device_name", "unnamed") for detail in details],
-        # 0: TensorFlow's own choice, one for each core.
-        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
-        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
-        "nice": process.nice(),
-    }
-
-
-def _cpu_name():
-    path = pathlib.Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name":
-                return value.strip()
-    return platform.processor()
 
 
 def _notes_on_load(load):

@@ -7,6 +7,7 @@
     info.json       packages and commit per start  replay/        see dreamer_tf.replay
     metrics.jsonl   see docs/metrics.md            tensorboard/   the same, as event files
     scores.json     the learning curve             videos/        evaluation and prediction
+    report.html     all of this to look at, see dreamer_tf.report
 """
 
 import datetime
@@ -26,6 +27,7 @@ import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf.specs import Space
 from dreamer_tf.training.errors import RunFolderError
+from dreamer_tf.training.machine import machine
 
 CHECKPOINT_NAME = re.compile(r"(\d{5,})-frames(\d+)-updates(\d+)")
 """How the folder of a checkpoint is called: serial number, env_frames and grad_steps."""
@@ -81,7 +83,7 @@ def continue_config(resolved, folder):
 
 
 def add_start(folder, env_frames):
-    """Adds the present program to ``info.json``: when, from which frame, with what packages."""
+    """Adds the present program to ``info.json``: when, from which frame, with what, on what."""
     path = pathlib.Path(folder) / "info.json"
     starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     starts.append(
@@ -91,6 +93,7 @@ def add_start(folder, env_frames):
             "command": shlex.join(sys.argv),
             "python": platform.python_version(),
             "platform": platform.platform(),
+            "machine": machine(),
             "dreamer_tf": dreamer_tf.__version__,
             "packages": _versions(),
             "git": git_commit(pathlib.Path(dreamer_tf.__file__).parent.parent),

@@ -8,11 +8,13 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import logging
 import pathlib
 import signal
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs
+from dreamer_tf.report.document import write_report
 from dreamer_tf.training import defaults, run_folder, seeding
 from dreamer_tf.training.allocator import keep_freed_memory
 from dreamer_tf.training.counters import Counters
@@ -21,6 +23,8 @@ from dreamer_tf.training.lock import RunFolderLock
 from dreamer_tf.training.pace import updates_per_block
 from dreamer_tf.training.stopping import StopSignals
 from dreamer_tf.training.terminal import open_terminal
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def run(resolved, env=None, *, choose_size=False):
@@ -57,11 +61,26 @@ def run(resolved, env=None, *, choose_size=False):
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
+    _write_report(folder, terminal)
     if stop.requested == signal.SIGINT:
         raise KeyboardInterrupt
     if stop.requested == signal.SIGTERM:
         raise SystemExit(128 + signal.SIGTERM)
     return trainer.agent
+
+
+def _write_report(folder, terminal):
+    """Writes ``report.html``. The run is complete without it, so that no failure may end it."""
+    try:
+        path = write_report([folder])
+    except Exception as error:
+        _LOGGER.debug("the report of %s failed", folder, exc_info=True)
+        terminal.message(
+            f"the report could not be written ({type(error).__name__}: {error}); the run is whole, "
+            f"and dreamer-report {folder} tries again"
+        )
+    else:
+        terminal.message(f"report {path}")
 
 
 def make_vector_env(config, env, *, count, seed, workers, evaluation=False):

@@ -67,10 +67,11 @@ def test_a_run_leaves_what_the_documentation_says(trained):
     names = {path.name for path in trained.iterdir()}
     assert names == {
         *("config.yaml", "info.json", "spaces.json", "trainer.lock", "metrics.jsonl"),
-        *("scores.json", "tensorboard", "checkpoints", "replay"),
+        *("scores.json", "tensorboard", "checkpoints", "replay", "report.html"),
     }
     [start] = json.loads((trained / "info.json").read_text())
     assert start["packages"]["tensorflow"] and start["env_frames"] == 0
+    assert start["machine"]["cores"] == os.cpu_count()
     assert start["git"] is None or len(start["git"].removesuffix("-dirty")) == 40
 
 

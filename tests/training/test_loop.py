@@ -50,6 +50,21 @@ def test_updates_and_frames_are_paced_exactly(run, tmp_path):
     assert agent.batch_shapes == {(3, 6)}
 
 
+def test_a_report_that_cannot_be_written_is_said_and_loses_nothing(run, tmp_path, capsys):
+    (tmp_path / "run" / "report.html").mkdir(parents=True)
+    agent = run(steps=40)
+    assert (
+        int(agent.updates) == 5 and newest_state(tmp_path / "run")["counters"]["env_frames"] == 40
+    )
+    message = capsys.readouterr().out.splitlines()[-1]
+    assert message.startswith("the report could not be written (IsADirectoryError: ")
+    assert message.endswith(f"the run is whole, and dreamer-report {tmp_path / 'run'} tries again")
+    (tmp_path / "run" / "report.html").rmdir()
+    run(steps=50)
+    assert capsys.readouterr().out.endswith(f"report {tmp_path / 'run' / 'report.html'}\n")
+    assert "50 <small>of 50</small>" in (tmp_path / "run" / "report.html").read_text("utf-8")
+
+
 def test_seed_episodes_are_random_and_whole(run, tmp_path):
     run(env=lambda: CountingEnv(10), steps=60, **{"run.prefill": 25, **NO_UPDATES})
     rows = replayed(tmp_path / "run")

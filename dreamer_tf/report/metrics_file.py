@@ -1,0 +1,123 @@
+"""Reads ``metrics.jsonl`` into one series of points for each metric."""
+
+import dataclasses
+import json
+import math
+import numbers
+import pathlib
+
+import numpy as np
+
+_SPEED = "speed/frames"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Series:
+    """The values of one metric.
+
+    Attributes:
+      xs: env_frames, int64 ``[N]``, never falling; several episodes may end at the same frame.
+      ys: Values, float64 ``[N]``, exactly those of the file.
+    """
+
+    xs: np.ndarray
+    ys: np.ndarray
+
+    @property
+    def last(self):
+        """The newest value."""
+        return self.ys[-1]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class History:
+    """What a run has logged.
+
+    Attributes:
+      series: ``Series`` by the name of the metric, in the order of their first appearance.
+      env_frames: Frames at the last line; 0 without any.
+      notes: What could not be read, for the user.
+    """
+
+    series: dict[str, Series]
+    env_frames: int
+    notes: tuple[str, ...]
+
+    def seconds(self):
+        """Seconds that each log interval took, float64 ``[N]``: its frames over their speed.
+
+        The points are those of ``speed/frames``. Start-up and work that was lost do not count.
+        """
+        speed = self.series.get(_SPEED)
+        if speed is None:
+            return np.zeros(0)
+        frames = np.diff(speed.xs, prepend=0)
+        return np.divide(frames, speed.ys, out=np.zeros(len(speed.ys)), where=speed.ys > 0)
+
+
+def read_metrics(path, restarts=()):
+    """Reads a ``metrics.jsonl``.
+
+    Work that a killed process lost stays in the file, and the steps after the restart follow it:
+    where steps fall back, the points beyond the restart are dropped.
+
+    Args:
+      path: The file; missing: a run that has logged nothing yet.
+      restarts: env_frames at which the run continued, as ``info.json`` has them.
+
+    Returns:
+      ``History``.
+    """
+    path = pathlib.Path(path)
+    points, unreadable, last = {}, [], 0
+    if path.is_file():
+        with path.open("rb") as file:
+            for number, text in enumerate(file, 1):
+                line = _parse(text)
+                if line is None:
+                    # A last line without an end is being written, or was when the run was killed.
+                    if text.endswith(b"\n"):
+                        unreadable.append(number)
+                    continue
+                step = line.pop("step")
+                if step < last:
+                    _drop_lost(points, step, restarts)
+                last = step
+                for name, value in line.items():
+                    if isinstance(value, numbers.Real) and math.isfinite(value):
+                        points.setdefault(name, []).append((step, value))
+    series = {name: _series(pairs) for name, pairs in points.items() if pairs}
+    return History(series, last, _notes(path, unreadable))
+
+
+def _parse(text):
+    """The object of a line with its ``step``; None if it is no such line."""
+    try:
+        line = json.loads(text)
+    except ValueError:
+        return None
+    fits = isinstance(line, dict) and isinstance(line.get("step"), int)
+    return line if fits else None
+
+
+def _drop_lost(points, step, restarts):
+    """Drops what was logged after the checkpoint from which the run continued.
+
+    Without a record of that checkpoint it is known to lie before ``step``, the first line since.
+    """
+    restart = max((frames for frames in restarts if frames <= step), default=step - 1)
+    for pairs in points.values():
+        while pairs and pairs[-1][0] > restart:
+            pairs.pop()
+
+
+def _series(pairs):
+    xs, ys = zip(*pairs, strict=True)
+    return Series(np.array(xs, np.int64), np.array(ys, np.float64))
+
+
+def _notes(path, unreadable):
+    if not unreadable:
+        return ()
+    shown = ", ".join(map(str, unreadable[:5])) + (", …" if len(unreadable) > 5 else "")
+    return (f"{path.name}: left out what is no line of metrics: line {shown}",)

@@ -1,0 +1,48 @@
+"""A headless Chromium for tests of pages."""
+
+import contextlib
+import os
+import shutil
+
+import pytest
+
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_SWITCHES = (
+    "--headless=new",
+    "--no-sandbox",  # a container's root has none
+    "--disable-gpu",
+    "--disable-dev-shm-usage",  # which is small in containers
+    "--disable-background-networking",
+    "--autoplay-policy=no-user-gesture-required",
+    "--window-size=1280,1000",
+)
+PATIENCE = 120
+"""Seconds to wait for what takes a moment on an idle machine."""
+
+
+@contextlib.contextmanager
+def open_browser():
+    """Starts a Chromium; without one the test is skipped, or fails where ``CI`` is set.
+
+    Yields:
+      A driver of selenium.
+    """
+    paths = [path for path in map(shutil.which, _BROWSERS) if path]
+    driver_path = shutil.which("chromedriver")
+    if not (paths and driver_path):
+        reason = "there is no Chromium with its chromedriver; make browser installs them"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = paths[0]
+    for switch in _SWITCHES:
+        options.add_argument(switch)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(driver_path))
+    try:
+        driver.set_page_load_timeout(PATIENCE)
+        driver.set_script_timeout(PATIENCE)
+        yield driver
+    finally:
+        driver.quit()
