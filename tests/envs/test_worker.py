@@ -25,7 +25,7 @@ def python(code, **options):
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True, **options)
 
 
-def gone(pid, seconds=10):
+def gone(pid, seconds=60):
     """Whether a process ends in time; one that only waits to be collected has ended."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

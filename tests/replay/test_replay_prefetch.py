@@ -84,7 +84,7 @@ def test_at_most_depth_batches_are_prepared_ahead():
         with prefetch.block(10) as batches:
             for used in range(8):
                 for _ in range(3 if used == 0 else 1):
-                    assert ready.acquire(timeout=10)
+                    assert ready.acquire(timeout=60)
                 time.sleep(0.01)
                 assert numbers.drawn == used + 3
                 assert next(batches) == used + 1
