@@ -70,6 +70,7 @@ setup(
         "console_scripts": [
             "dreamer-train = dreamer_tf.training.commands:train",
             "dreamer-evaluate = dreamer_tf.training.commands:evaluate",
+            "dreamer-export = dreamer_tf.training.commands:export",
             "dreamer-benchmark = dreamer_tf.training.benchmark:main",
             "dreamer-plot = dreamer_tf.figures.commands:plot",
             "dreamer-report = dreamer_tf.report.commands:report",

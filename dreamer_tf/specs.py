@@ -175,3 +175,36 @@ def row_spaces(obs_space, act_space):
                 raise ValueError(f"the {name} key {key!r} is already an {owner[key]} key")
             owner[key], spaces[key] = name, space
     return spaces
+
+
+def space_to_json(space):
+    """A `Space` as JSON values, infinite bounds as text."""
+    return {
+        "dtype": str(space.dtype),
+        "shape": list(space.shape),
+        "low": _encode_bound(space.low),
+        "high": _encode_bound(space.high),
+    }
+
+
+def _encode_bound(bound):
+    """A bound as text, which JSON needs for infinity: one if all are equal, else all."""
+    values = [str(value) for value in bound.flat]
+    return values[0] if len(set(values)) == 1 else values
+
+
+def space_from_json(encoded):
+    """The `Space` that `space_to_json` made JSON values of; further entries do not matter."""
+    dtype, shape = np.dtype(encoded["dtype"]), tuple(encoded["shape"])
+    low, high = (_decode_bound(encoded[name], dtype, shape) for name in ("low", "high"))
+    return Space(dtype, shape, low, high)
+
+
+def _decode_bound(bound, dtype, shape):
+    if isinstance(bound, str):
+        bound = [bound] * int(np.prod(shape))
+    if dtype.kind == "b":
+        return np.array([value == "True" for value in bound], bool).reshape(shape)
+    # Text of integers beyond 2**53 would not survive as float64.
+    number = float if dtype.kind == "f" else int
+    return np.array([number(value) for value in bound], dtype).reshape(shape)

@@ -4,6 +4,7 @@ Both have ``noise(rng, batch_size)``, the random draws that ``sample(state, nois
 ``mode(state, rng)``, the choice without exploration.
 """
 
+from dreamer_tf.ops import leading_size
 from dreamer_tf.world_model import get_feat
 
 
@@ -75,4 +76,4 @@ class PlannerBehavior:
 
     def mode(self, state, rng):
         """The same with fresh draws: a plan has no further randomness of its own."""
-        return self.sample(state, self.noise(rng, state.stoch.shape[0]))
+        return self.sample(state, self.noise(rng, leading_size(state.stoch)))

@@ -1,9 +1,15 @@
 """What every agent can do."""
 
 import abc
+import functools
 
 import numpy as np
 import tensorflow as tf
+
+from dreamer_tf.agents.exporting import ExportedFunctions
+from dreamer_tf.export.errors import ExportError
+from dreamer_tf.export.native_actions import NativeActions
+from dreamer_tf.export.saved_model import write
 
 MODES = ("train", "eval")
 
@@ -23,6 +29,10 @@ class Agent(tf.Module, abc.ABC):
         super().__init__(name=name)
         # Held in one untracked place: tf.Module would wrap the dicts for checkpoints.
         self._spaces = (tuple(obs_space.items()), tuple(act_space.items()))
+        self._explore, self._exploit = (
+            tf.function(functools.partial(self._decide_with_own_draws, mode), autograph=False)
+            for mode in MODES
+        )
 
     @property
     def obs_space(self):
@@ -87,9 +97,31 @@ class Agent(tf.Module, abc.ABC):
             raise ValueError("some observations have a batch axis and others have none")
         return singles.pop(), arrays
 
-    @abc.abstractmethod
     def _act(self, obs, state, is_first, mode):
         """`policy` on tensors ``[N, ...]``: dict of actions and the next state."""
+        act = {"train": self._explore, "eval": self._exploit}[mode]
+        return act(obs, state, is_first)
+
+    def _decide_with_own_draws(self, mode, obs, state, is_first):
+        return self.decide(obs, state, is_first, mode, self.rng)
+
+    def decide(self, obs, state, is_first, mode, rng):
+        """What `policy` computes, as a function of its arguments and the weights alone.
+
+        The agent's ``rng`` is handed in by `policy`; an export hands in draws that depend on
+        nothing but the state.
+
+        Args:
+          obs: Dict of tensors ``[N, *shape]``; a graph may leave N open.
+          state: Policy state.
+          is_first: ``[N]`` bool.
+          mode: As for `policy`.
+          rng: Has ``normal(shape)`` and ``uniform(shape)``, as a ``tf.random.Generator``.
+
+        Returns:
+          Dict of action key to tensor ``[N, *shape]`` and the next policy state.
+        """
+        raise NotImplementedError(f"{type(self).__name__} decides otherwise")
 
     @property
     def context_space(self):
@@ -147,9 +179,37 @@ class Agent(tf.Module, abc.ABC):
           start with ``openloop/``.
         """
 
-    @abc.abstractmethod
+    def export(self, path, *, native_actions=None, litert=True, info=None):
+        """Writes the policy as a SavedModel that TensorFlow alone can run, see docs/export.md.
+
+        Args:
+          path: Folder to make.
+          native_actions: Dict of action key to the environment's own `Space`; None: actions as
+            `policy` returns them.
+          litert: Whether to write a LiteRT file, too, if its operations allow.
+          info: Dict of JSON values that ``export.json`` should hold too.
+
+        Returns:
+          The folder, and why there is no LiteRT file: None if there is one, or none was wanted.
+
+        Raises:
+          ExportError: If the agent has nothing to export, the folder is taken, or the actions do
+            not fit.
+        """
+        if not self.networks:
+            raise ExportError(f"the agent {self.name!r} has no networks to export")
+        native = NativeActions(self.act_space, native_actions or self.act_space)
+        policy = ExportedFunctions(self, native).policy()
+        return write(policy, path, with_litert=litert, info=info)
+
+    @property
+    def networks(self):
+        """Dict of component name to Keras model; empty (the default): the agent has no weights."""
+        return {}
+
     def parameter_counts(self):
         """Dict of component name to its number of weights."""
+        return {name: network.count_params() for name, network in self.networks.items()}
 
 
 def filter_step(world_model, obs, state, is_first, noise):

@@ -35,7 +35,7 @@ from dreamer_tf.agents.dreamer_parts import (
 )
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.distributions import UnitNormal
-from dreamer_tf.ops import cumulative_discount, lambda_return, reward_sum
+from dreamer_tf.ops import cumulative_discount, lambda_return, leading_size, reward_sum
 from dreamer_tf.optim import GlobalNormClip, GradientStep
 from dreamer_tf.world_model import get_feat
 
@@ -79,8 +79,6 @@ class Dreamer(Agent):
         )
         self.diagnostic, self._open_loop = self._build_diagnostic(decoder)
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
-        self._explore = tf.function(self._act_exploring, autograph=False)
-        self._exploit = tf.function(self._act_greedily, autograph=False)
 
     def _build_diagnostic(self, decoder):
         """What trains the decoder where the world model does not, and open-loop prediction."""
@@ -377,16 +375,17 @@ class Dreamer(Agent):
         latent = self.world_model.rssm.initial_state(batch_size)
         return latent, tf.zeros([batch_size, self.actions.size])
 
-    def _act(self, obs, state, is_first, mode):
-        act = {"train": self._explore, "eval": self._exploit}[mode]
-        return act(obs, state, is_first)
+    def decide(self, obs, state, is_first, mode, rng):
+        """Samples and explores in ``train``, else takes the mode action, see `Agent.decide`."""
+        act = {"train": self._act_exploring, "eval": self._act_greedily}[mode]
+        return act(obs, state, is_first, rng)
 
-    def _act_exploring(self, obs, state, is_first):
-        batch_size = is_first.shape[0]
+    def _act_exploring(self, obs, state, is_first, rng):
+        batch_size = leading_size(is_first)
         noise = {
-            "post": self.world_model.rssm.latent.noise(self.rng, [batch_size]),
-            "action": self.behavior.noise(self.rng, batch_size),
-            "explore": self.explorer.noise(self.rng, [batch_size, self.actions.size]),
+            "post": self.world_model.rssm.latent.noise(rng, [batch_size]),
+            "action": self.behavior.noise(rng, batch_size),
+            "explore": self.explorer.noise(rng, [batch_size, self.actions.size]),
         }
         action, state = self.explore(obs, state, is_first, noise)
         return self.actions.decode(action), state
@@ -409,10 +408,10 @@ class Dreamer(Agent):
         action = self.explorer(action, noise["explore"], self._grad_steps)
         return action, (latent, action)
 
-    def _act_greedily(self, obs, state, is_first):
-        noise = self.world_model.rssm.latent.noise(self.rng, [is_first.shape[0]])
+    def _act_greedily(self, obs, state, is_first, rng):
+        noise = self.world_model.rssm.latent.noise(rng, [leading_size(is_first)])
         latent = filter_step(self.world_model, obs, state, is_first, noise)
-        action = self.behavior.mode(latent, self.rng)
+        action = self.behavior.mode(latent, rng)
         return self.actions.decode(action), (latent, action)
 
     # --------------------------------------------------------------- reporting
@@ -421,11 +420,12 @@ class Dreamer(Agent):
         """Open-loop prediction, see `OpenLoop`; nothing where no decoder is trained."""
         return self._open_loop(self.prepare(batch)) if self._open_loop else {}
 
-    def parameter_counts(self):
-        """Weights of each network."""
+    @property
+    def networks(self):
+        """All networks, see `Agent.networks`."""
         networks = self.world_model.networks | {"actor": self.actor}
         if self.critic:
             networks["critic"] = self.critic
         if self.diagnostic:
             networks["decoder"] = self.diagnostic.decoder
-        return {name: network.count_params() for name, network in networks.items()}
+        return networks

@@ -33,6 +33,7 @@ from dreamer_tf.nn import (
     NormalHead,
     select_keys,
 )
+from dreamer_tf.ops import leading_size
 from dreamer_tf.world_model import (
     RSSM,
     BalancedKL,
@@ -82,8 +83,6 @@ class DreamerV2(Agent):
         self.explorer = _build_explorer(self.config.exploration_noise, action)
         self.model_step = make_step(self.config, "model", self.world_model, self.config.model_lr)
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
-        self._explore = tf.function(self._act_exploring, autograph=False)
-        self._exploit = tf.function(self._act_greedily, autograph=False)
         self._open_loop = OpenLoop(self.world_model, self.world_model.objective.decoder, self.rng)
 
     def _build_world_model(self, obs_space, dtype):
@@ -298,16 +297,17 @@ class DreamerV2(Agent):
         latent = self.world_model.rssm.initial_state(batch_size)
         return latent, tf.zeros([batch_size, self.actions.size])
 
-    def _act(self, obs, state, is_first, mode):
-        act = {"train": self._explore, "eval": self._exploit}[mode]
-        return act(obs, state, is_first)
+    def decide(self, obs, state, is_first, mode, rng):
+        """Samples and explores in ``train``, else takes the mode action, see `Agent.decide`."""
+        act = {"train": self._act_exploring, "eval": self._act_greedily}[mode]
+        return act(obs, state, is_first, rng)
 
-    def _act_exploring(self, obs, state, is_first):
-        batch_size = is_first.shape[0]
+    def _act_exploring(self, obs, state, is_first, rng):
+        batch_size = leading_size(is_first)
         noise = {
-            "post": self.world_model.rssm.latent.noise(self.rng, [batch_size]),
-            "action": self.exploration.behavior.noise(self.rng, batch_size),
-            "explore": self.explorer.noise(self.rng, [batch_size, self.actions.size]),
+            "post": self.world_model.rssm.latent.noise(rng, [batch_size]),
+            "action": self.exploration.behavior.noise(rng, batch_size),
+            "explore": self.explorer.noise(rng, [batch_size, self.actions.size]),
         }
         action, state = self.explore(obs, state, is_first, noise)
         return self.actions.decode(action), state
@@ -330,8 +330,8 @@ class DreamerV2(Agent):
         action = self.explorer(action, noise["explore"], self.grad_steps)
         return action, (latent, action)
 
-    def _act_greedily(self, obs, state, is_first):
-        noise = self.world_model.rssm.latent.noise(self.rng, [is_first.shape[0]])
+    def _act_greedily(self, obs, state, is_first, rng):
+        noise = self.world_model.rssm.latent.noise(rng, [leading_size(is_first)])
         action, state = self.exploit(obs, state, is_first, noise)
         return self.actions.decode(action), state
 
@@ -359,10 +359,10 @@ class DreamerV2(Agent):
         """Open-loop prediction, see `OpenLoop`."""
         return self._open_loop(self.prepare(batch))
 
-    def parameter_counts(self):
-        """Weights of each network; the slow critic is a copy and not counted."""
-        networks = self.world_model.networks | self.behavior.networks | self.exploration.networks
-        return {name: network.count_params() for name, network in networks.items()}
+    @property
+    def networks(self):
+        """All networks but the slow critic, which is a copy, see `Agent.networks`."""
+        return self.world_model.networks | self.behavior.networks | self.exploration.networks
 
 
 def _build_explorer(noise, action):

@@ -36,6 +36,7 @@ from dreamer_tf.nn import (
     rms_silu_layers,
     select_keys,
 )
+from dreamer_tf.ops import leading_size
 from dreamer_tf.optim import AdaptiveClip, GradientStep, LaProp, Warmup
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
@@ -72,8 +73,6 @@ class DreamerV3(Agent):
         )
         self.step = self._build_step()
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
-        self._explore = tf.function(self._act_sampling, autograph=False)
-        self._exploit = tf.function(self._act_greedily, autograph=False)
         self._open_loop = OpenLoop(self.world_model, self.world_model.objective.decoder, self.rng)
 
     def _build_world_model(self, obs_space, dtype):
@@ -150,7 +149,7 @@ class DreamerV3(Agent):
         return rssm
 
     def _build_step(self):
-        config, networks = self.config.optimizer, self._networks()
+        config, networks = self.config.optimizer, self._trained_networks()
         optimizer = LaProp(
             Warmup(config.learning_rate, config.warmup),
             beta_1=config.beta1,
@@ -160,7 +159,7 @@ class DreamerV3(Agent):
         variables = [v for network in networks.values() for v in network.trainable_variables]
         return GradientStep("model", variables, optimizer, AdaptiveClip(config.grad_clip))
 
-    def _networks(self):
+    def _trained_networks(self):
         return self.world_model.networks | self.behavior.networks
 
     # ------------------------------------------------------------------ memory
@@ -360,15 +359,16 @@ class DreamerV3(Agent):
         latent = self.world_model.rssm.initial_state(batch_size)
         return latent, tf.zeros([batch_size, self.actions.size])
 
-    def _act(self, obs, state, is_first, mode):
-        act = {"train": self._explore, "eval": self._exploit}[mode]
-        return act(obs, state, is_first)
+    def decide(self, obs, state, is_first, mode, rng):
+        """Samples and explores in ``train``, else takes the mode action, see `Agent.decide`."""
+        act = {"train": self._act_sampling, "eval": self._act_greedily}[mode]
+        return act(obs, state, is_first, rng)
 
-    def _act_sampling(self, obs, state, is_first):
-        batch_size = is_first.shape[0]
+    def _act_sampling(self, obs, state, is_first, rng):
+        batch_size = leading_size(is_first)
         noise = {
-            "post": self.world_model.rssm.latent.noise(self.rng, [batch_size]),
-            "action": self.behavior.actor.noise(self.rng, [batch_size]),
+            "post": self.world_model.rssm.latent.noise(rng, [batch_size]),
+            "action": self.behavior.actor.noise(rng, [batch_size]),
         }
         action, state = self.explore(obs, state, is_first, noise)
         return self._execute(action), state
@@ -391,10 +391,10 @@ class DreamerV3(Agent):
         action = self.behavior.choose(get_feat(latent), noise["action"])
         return action, (latent, action)
 
-    def _act_greedily(self, obs, state, is_first):
-        noise = self.world_model.rssm.latent.noise(self.rng, [is_first.shape[0]])
+    def _act_greedily(self, obs, state, is_first, rng):
+        noise = self.world_model.rssm.latent.noise(rng, [leading_size(is_first)])
         latent = filter_step(self.world_model, obs, state, is_first, noise)
-        action = self.behavior.actor.mode(get_feat(latent), self.rng)
+        action = self.behavior.actor.mode(get_feat(latent), rng)
         return self._execute(action), (latent, action)
 
     def _execute(self, action):
@@ -407,10 +407,10 @@ class DreamerV3(Agent):
         """Open-loop prediction, see `OpenLoop`."""
         return self._open_loop(self.prepare(batch))
 
-    def parameter_counts(self):
-        """Weights of each network, the slow copy included, as the names of the sizes count."""
-        networks = self._networks() | {"slow_critic": self.behavior.slow_critic.network}
-        return {name: network.count_params() for name, network in networks.items()}
+    @property
+    def networks(self):
+        """All networks, the slow copy included, as the names of the sizes count."""
+        return self._trained_networks() | {"slow_critic": self.behavior.slow_critic.network}
 
 
 def _swap_time(x):

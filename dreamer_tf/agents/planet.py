@@ -26,7 +26,7 @@ from dreamer_tf.agents.base import Agent, filter_step, merge_metrics
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.behaviors import ActionEncoder, CrossEntropyPlanner, GaussianNoise
 from dreamer_tf.nn import DenseGRU, MultiDecoder, MultiEncoder, NormalHead
-from dreamer_tf.ops import quantize_image
+from dreamer_tf.ops import leading_size, quantize_image
 from dreamer_tf.optim import GlobalNormClip, GradientStep
 from dreamer_tf.world_model import (
     RSSM,
@@ -77,8 +77,6 @@ class PlaNet(Agent):
             GlobalNormClip(self.config.grad_clip),
         )
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
-        self._explore = tf.function(self._act_exploring, autograph=False)
-        self._exploit = tf.function(self._act_greedily, autograph=False)
         self._open_loop = OpenLoop(self.world_model, self.world_model.objective.decoder, self.rng)
 
     def _build_world_model(self, obs_space, dtype):
@@ -127,7 +125,7 @@ class PlaNet(Agent):
         """
         latent = self.world_model.rssm.latent
         noise = {
-            "image": self._image_noise([batch_size, length]),
+            "image": self._image_noise([batch_size, length], self.rng),
             "post": latent.noise(self.rng, [length, batch_size]),
         }
         if self.config.overshooting_scale:
@@ -135,9 +133,9 @@ class PlaNet(Agent):
             noise["overshooting"] = latent.noise(self.rng, [distance, length, batch_size])
         return noise
 
-    def _image_noise(self, leading):
+    def _image_noise(self, leading, rng):
         shapes = {key: self.obs_space[key].shape for key in self.images}
-        return {key: self.rng.uniform([*leading, *shape]) for key, shape in shapes.items()}
+        return {key: rng.uniform([*leading, *shape]) for key, shape in shapes.items()}
 
     def quantize(self, obs, noise):
         """Observations with images of few bits.
@@ -236,29 +234,32 @@ class PlaNet(Agent):
         latent = self.world_model.rssm.initial_state(batch_size)
         return latent, tf.zeros([batch_size, self.actions.size])
 
-    def _act(self, obs, state, is_first, mode):
-        act = {"train": self._explore, "eval": self._exploit}[mode]
-        return act(obs, state, is_first)
+    def decide(self, obs, state, is_first, mode, rng):
+        """Samples and explores in ``train``, else takes the mode action, see `Agent.decide`."""
+        act = {"train": self._act_exploring, "eval": self._act_greedily}[mode]
+        return act(obs, state, is_first, rng)
 
-    def draw_policy_noise(self, batch_size):
+    def draw_policy_noise(self, batch_size, rng=None):
         """Every random draw of a decision.
 
         Args:
           batch_size: Environments (N).
+          rng: Where the draws come from; None: the agent's own generator.
 
         Returns:
           Dict of ``image``, uniform draws for each image key, ``post`` ``[N, S]``, standard normal,
           and ``action`` and ``explore``, what the search and the exploration take.
         """
+        rng = self.rng if rng is None else rng
         return {
-            "image": self._image_noise([batch_size]),
-            "post": self.world_model.rssm.latent.noise(self.rng, [batch_size]),
-            "action": self.behavior.noise(self.rng, batch_size),
-            "explore": self.explorer.noise(self.rng, [batch_size, self.actions.size]),
+            "image": self._image_noise([batch_size], rng),
+            "post": self.world_model.rssm.latent.noise(rng, [batch_size]),
+            "action": self.behavior.noise(rng, batch_size),
+            "explore": self.explorer.noise(rng, [batch_size, self.actions.size]),
         }
 
-    def _act_exploring(self, obs, state, is_first):
-        noise = self.draw_policy_noise(is_first.shape[0])
+    def _act_exploring(self, obs, state, is_first, rng):
+        noise = self.draw_policy_noise(leading_size(is_first), rng)
         action, state = self.explore(obs, state, is_first, noise)
         return self.actions.decode(action), state
 
@@ -278,8 +279,8 @@ class PlaNet(Agent):
         action = self.explorer(action, noise["explore"], self.model_step.optimizer.iterations)
         return action, (latent, action)
 
-    def _act_greedily(self, obs, state, is_first):
-        noise = self.draw_policy_noise(is_first.shape[0])
+    def _act_greedily(self, obs, state, is_first, rng):
+        noise = self.draw_policy_noise(leading_size(is_first), rng)
         action, state = self.exploit(obs, state, is_first, noise)
         return self.actions.decode(action), state
 
@@ -299,10 +300,10 @@ class PlaNet(Agent):
             self.quantize(batch, middle) | {"action": self.actions.encode(batch)}
         )
 
-    def parameter_counts(self):
-        """Weights of each network."""
-        networks = self.world_model.networks
-        return {name: network.count_params() for name, network in networks.items()}
+    @property
+    def networks(self):
+        """All networks, see `Agent.networks`."""
+        return self.world_model.networks
 
 
 def _transition_model(config, **dense):

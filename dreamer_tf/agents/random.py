@@ -45,7 +45,3 @@ class RandomAgent(Agent):
     def report(self, batch):
         """There is nothing to report."""
         return {}
-
-    def parameter_counts(self):
-        """There are no weights."""
-        return {}

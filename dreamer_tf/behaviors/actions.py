@@ -5,6 +5,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
+from dreamer_tf.ops import open_shape
+
 
 @dataclasses.dataclass(frozen=True)
 class ActionPart:
@@ -114,7 +116,7 @@ class ActionEncoder:
                 piece = tf.argmax(piece, -1, output_type=tf.int32)[..., None]
             pieces[part.key].append(piece)
         actions = {key: tf.concat(found, -1) for key, found in pieces.items()}
-        leading = _lengths(vector.shape[:-1])
+        leading = open_shape(vector.shape[:-1])
         return {key: tf.reshape(x, [*leading, *self._shapes[key]]) for key, x in actions.items()}
 
     def split(self, vector):
@@ -125,9 +127,4 @@ class ActionEncoder:
 def _merge_last(x, count):
     """Makes one axis of the last ``count`` axes; a new one of size 1 if that is zero."""
     kept = x.shape.rank - count
-    return tf.reshape(x, [*_lengths(x.shape[:kept]), int(np.prod(x.shape[kept:]))])
-
-
-def _lengths(shape):
-    """A static shape as `tf.reshape` takes it, which finds out one unknown length by itself."""
-    return [-1 if length is None else length for length in shape]
+    return tf.reshape(x, [*open_shape(x.shape[:kept]), int(np.prod(x.shape[kept:]))])

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from dreamer_tf.distributions import OneHot, TanhNormal, TruncatedNormal
 from dreamer_tf.nn import MLP
+from dreamer_tf.ops import leading_size
 
 
 class TanhNormalActor(MLP):
@@ -67,7 +68,9 @@ class TanhNormalActor(MLP):
         dist = self.dist(feat)
         if not self.mode_samples:
             return dist.mode()
-        return dist.best_of(self.noise(rng, [self.mode_samples, *feat.shape[:-1]]))
+        return dist.best_of(
+            self.noise(rng, [self.mode_samples, leading_size(feat), *feat.shape[1:-1]])
+        )
 
     def metrics(self, dist, noise):
         """Scalars about the policy.

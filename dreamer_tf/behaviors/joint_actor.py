@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from dreamer_tf.distributions import BoundedNormal, OneHot
-from dreamer_tf.nn import MLP, dense_layer, fan_in_normal, rms_silu_layers
+from dreamer_tf.nn import MLP, dense_layer, fan_in_normal, layer_name, rms_silu_layers
 
 
 class JointActions:
@@ -100,8 +100,9 @@ class JointActor(keras.Model):
             width = sum(part.size for part in parts)
             outputs = ("logits",) if parts[0].is_discrete else ("mean", "std")
             for output in outputs:
-                self.outs[f"{key}_{output}"] = dense_layer(
-                    width, fan_in_normal(out_scale), dtype=dtype, name=f"{key}_{output}"
+                name = f"{key}_{output}"
+                self.outs[name] = dense_layer(
+                    width, fan_in_normal(out_scale), dtype=dtype, name=layer_name(name)
                 )
 
     def _parts(self, key):

@@ -3,6 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from dreamer_tf.ops import open_shape
+
 
 class OneHot:
     """Categorical distribution over the last axis, its samples one-hot vectors.
@@ -52,7 +54,7 @@ class OneHot:
             tf.reshape(tf.stop_gradient(self.probs), [-1, size]),
             tf.constant(np.triu(np.ones([size, size], np.float32))),
         )
-        below = tf.reshape(upper, self.probs.shape) <= uniform[..., None]
+        below = tf.reshape(upper, open_shape(self.probs.shape)) <= uniform[..., None]
         # Rounding may leave the last sum a little below 1.
         return tf.minimum(tf.reduce_sum(tf.cast(below, tf.int32), -1), size - 1)
 

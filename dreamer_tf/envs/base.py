@@ -29,6 +29,15 @@ class Env(abc.ABC):
         """Dict of action key to ``Space``; continuous actions lie between -1 and 1."""
 
     @property
+    def native_act_space(self):
+        """Dict of action key to ``Space``: the actions as the simulator itself takes them.
+
+        Numbers have its own bounds (int32: it counts in whole steps) and its shape; categories
+        are counted from its first one.
+        """
+        return self.act_space
+
+    @property
     def frames_per_step(self):
         """Simulator frames (``env_frames``) that one step usually takes: the action repeat."""
         return 1

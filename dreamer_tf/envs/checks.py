@@ -42,6 +42,10 @@ class CheckedEnv(Env):
         return self._env.act_space
 
     @property
+    def native_act_space(self):
+        return self._env.native_act_space
+
+    @property
     def frames_per_step(self):
         return self._env.frames_per_step
 

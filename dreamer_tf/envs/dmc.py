@@ -77,6 +77,10 @@ class DMControl(FrameEnv):
     def act_space(self):
         return self._act_space
 
+    @property
+    def native_act_space(self):
+        return {"action": Space(np.float32, self._low.shape, self._low, self._high)}
+
     def render(self):
         if self._camera is None:
             self._camera = self._make_camera()

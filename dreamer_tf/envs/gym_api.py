@@ -47,6 +47,10 @@ class GymEnv(FrameEnv):
     def act_space(self):
         return {key: codec.space for key, codec in self._actions.items()}
 
+    @property
+    def native_act_space(self):
+        return {key: codec.native_space for key, codec in self._actions.items()}
+
     def render(self):
         if getattr(self._env, "render_mode", None) != "rgb_array":
             raise NotImplementedError(

@@ -34,8 +34,9 @@ class Host:
 
     @property
     def spaces(self):
-        """Observation spaces, action spaces and frames per step."""
-        return self._env.obs_space, self._env.act_space, self._env.frames_per_step
+        """Observation spaces, action spaces, the simulator's own ones, and frames per step."""
+        env = self._env
+        return env.obs_space, env.act_space, env.native_act_space, env.frames_per_step
 
     def call(self, command, argument=None):
         """Runs ``reset`` (a seed), ``step`` (an action), ``render`` or ``close`` (nothing).

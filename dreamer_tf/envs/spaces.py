@@ -144,6 +144,9 @@ class BoxAction:
             )
         self._dtype = np.dtype(box.dtype)
         self.space = Space(np.float32, (self._low.size,), -1, 1)
+        counts = self._dtype.kind in "iu" and np.abs([self._low, self._high]).max() < 2**31
+        native = np.int32 if counts else np.float32
+        self.native_space = Space(native, self._low.shape, self._low, self._high)
 
     def decode(self, action):
         """Converts our action to theirs."""
@@ -163,6 +166,8 @@ class CategoryAction:
         self._shape = classes.shape
         high = classes.reshape(-1) - 1 if classes.ndim else classes - 1
         self.space = Space(np.int32, high.shape, 0, high)
+        start = np.broadcast_to(self._start, self._shape)
+        self.native_space = Space(np.int32, self._shape, start, start + classes - 1)
         self._dtype = np.dtype(space.dtype)
 
     def decode(self, action):

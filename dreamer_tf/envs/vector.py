@@ -50,7 +50,8 @@ class VectorEnv:
         try:
             self._hosts += [self._make_host(constructor) for constructor in self._constructors]
             spaces = [self._wait(index) for index in range(count)]
-            self._obs_space, self._act_space, self._frames_per_step = _common(spaces)
+            common = _common(spaces)
+            self._obs_space, self._act_space, self._native_act_space, self._frames_per_step = common
         except BaseException:
             self.close()
             raise
@@ -73,6 +74,11 @@ class VectorEnv:
     def act_space(self):
         """Dict of action key to ``Space``, without the batch dimension."""
         return self._act_space
+
+    @property
+    def native_act_space(self):
+        """Dict of action key to ``Space``: the actions as the simulator itself takes them."""
+        return self._native_act_space
 
     @property
     def frames_per_step(self):
@@ -214,7 +220,7 @@ def _common(spaces):
     for index, other in enumerate(spaces):
         if other != spaces[0]:
             raise EnvError(
-                f"environment {index} differs from environment 0: (observations, actions, frames "
-                f"per step) {other} instead of {spaces[0]}"
+                f"environment {index} differs from environment 0: (observations, actions, "
+                f"actions of the simulator, frames per step) {other} instead of {spaces[0]}"
             )
     return spaces[0]

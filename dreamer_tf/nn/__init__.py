@@ -8,7 +8,14 @@ layers compute in bfloat16 while their variables, and everything the networks re
 from dreamer_tf.nn.block_gru import BlockDense, BlockGRU
 from dreamer_tf.nn.cells import DenseGRU, FeedForwardCell, LayerNormGRU
 from dreamer_tf.nn.convolutions import ImageDecoder, ImageEncoder
-from dreamer_tf.nn.dense import MLP, ConcatDense, ConcatMLP, dense_layer, rms_silu_layers
+from dreamer_tf.nn.dense import (
+    MLP,
+    ConcatDense,
+    ConcatMLP,
+    dense_layer,
+    layer_name,
+    rms_silu_layers,
+)
 from dreamer_tf.nn.ensemble import Ensemble
 from dreamer_tf.nn.heads import (
     BernoulliHead,
@@ -55,5 +62,6 @@ __all__ = [
     "TwoHotHead",
     "dense_layer",
     "fan_in_normal",
+    "layer_name",
     "select_keys",
 ]

@@ -205,6 +205,14 @@ def dense_layer(units, initializer, **kwargs):
     return keras.layers.Dense(units, kernel_initializer=initializer, **kwargs)
 
 
+def layer_name(key):
+    """A name for the layer of an observation or action, whose key may be one such as ``robot/arm``.
+
+    Keras allows no slash in names.
+    """
+    return key.replace("/", ".")
+
+
 def rms_silu_layers(out_scale=1.0):
     """Arguments of `MLP` and `ConcatMLP` for layers as DreamerV3 has them everywhere.
 

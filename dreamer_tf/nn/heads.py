@@ -25,6 +25,10 @@ class NormalHead(MLP):
         """``[..., F]`` to the mean ``[...]``, float32."""
         return tf.cast(tf.squeeze(super().call(feat), axis=-1), tf.float32)
 
+    def mean(self, feat):
+        """The expected value ``[...]``."""
+        return self(feat)
+
     def dist(self, feat):
         """Distribution with batch shape ``[...]``."""
         return UnitNormal(self(feat))
@@ -39,6 +43,10 @@ class BernoulliHead(MLP):
     def call(self, feat):
         """``[..., F]`` to the logit ``[...]``, float32."""
         return tf.cast(tf.squeeze(super().call(feat), axis=-1), tf.float32)
+
+    def mean(self, feat):
+        """The probability ``[...]``."""
+        return tf.sigmoid(self(feat))
 
     def dist(self, feat):
         """Distribution with batch shape ``[...]``."""
@@ -68,6 +76,10 @@ class TwoHotHead(MLP):
     def dist(self, feat):
         """`TwoHot` with batch shape ``[...]``."""
         return TwoHot(self(feat), self.bins)
+
+    def mean(self, feat):
+        """The expected value ``[...]``."""
+        return self.dist(feat).mean()
 
 
 class GaussianHead(MLP):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.nn.convolutions import ImageDecoder, ImageEncoder
 from dreamer_tf.nn.dense import MLP
-from dreamer_tf.ops import image_to_float, merge_leading, restore_leading
+from dreamer_tf.ops import float_to_image, image_to_float, merge_leading, restore_leading
 
 
 def split_keys(obs_space):
@@ -232,6 +232,11 @@ class MultiDecoder(keras.Model):
             sizes = [self.sizes[key] for key in self.vectors]
             means |= dict(zip(self.vectors, tf.split(joint, sizes, axis=-1), strict=True))
         return means
+
+    def restore(self, means):
+        """Means on the prepared scale as observations again, images as bytes."""
+        images = {key: float_to_image(means[key]) for key in self.images}
+        return images | {key: means[key] for key in self.vectors}
 
     def dist(self, feat):
         """Dict of distributions with batch shape ``[...]``."""

@@ -5,10 +5,10 @@ import numpy as np
 import tensorflow as tf
 
 from dreamer_tf.distributions import IndependentOneHot, SquaredError
-from dreamer_tf.nn.dense import MLP, dense_layer, rms_silu_layers
+from dreamer_tf.nn.dense import MLP, dense_layer, layer_name, rms_silu_layers
 from dreamer_tf.nn.initializers import fan_in_normal
 from dreamer_tf.nn.multikey import joint_image_shape
-from dreamer_tf.ops import image_to_float, symlog
+from dreamer_tf.ops import float_to_image, image_to_float, symexp, symlog
 
 
 class KeyPlan:
@@ -18,6 +18,7 @@ class KeyPlan:
       images: Sorted keys of images.
       vectors: Sorted keys of everything else.
       shapes: Dict of key to the shape of a prepared value.
+      dtypes: Dict of key to the dtype of the observation.
     """
 
     def __init__(self, obs_space):
@@ -34,6 +35,7 @@ class KeyPlan:
         self.vectors = sorted(key for key in obs_space if key not in self.images)
         self.categories = {key: _categories(key, obs_space[key]) for key in self.vectors}
         self.shapes = {key: obs_space[key].shape for key in obs_space}
+        self.dtypes = {key: obs_space[key].dtype for key in obs_space}
         for key, classes in self.categories.items():
             if classes:
                 self.shapes[key] = (*self.shapes[key], classes)
@@ -63,6 +65,22 @@ class KeyPlan:
             else:
                 prepared[key] = symlog(tf.cast(obs[key], tf.float32))
         return prepared
+
+    def restore(self, prepared):
+        """The inverse of `prepare`: images as bytes, of categories the likeliest.
+
+        Args:
+          prepared: Dict of float32 tensors as `prepare` returns them; categories may have
+            probabilities in place of one-hot vectors.
+        """
+        restored = {key: float_to_image(prepared[key]) for key in self.images}
+        for key, classes in self.categories.items():
+            if classes:
+                likeliest = tf.argmax(prepared[key], -1, output_type=tf.int32)
+                restored[key] = tf.cast(likeliest, self.dtypes[key])
+            else:
+                restored[key] = symexp(prepared[key])
+        return restored
 
 
 def _categories(key, space):
@@ -158,7 +176,9 @@ class SymlogDecoder(keras.Model):
             self.mlp = MLP(layers, units, 0, dtype=dtype, name="mlp", **rms_silu_layers())
             self.mlp.build(sum(sizes))
             self.outs = [
-                dense_layer(self.plan.size(key), fan_in_normal(), dtype=dtype, name=f"out_{key}")
+                dense_layer(
+                    self.plan.size(key), fan_in_normal(), dtype=dtype, name=layer_name(f"out_{key}")
+                )
                 for key in self.plan.vectors
             ]
             for out in self.outs:
@@ -182,6 +202,10 @@ class SymlogDecoder(keras.Model):
     def prepare(self, obs):
         """What is predicted, see `KeyPlan.prepare`."""
         return self.plan.prepare(obs)
+
+    def restore(self, means):
+        """Means on the scale of `prepare` as observations again, see `KeyPlan.restore`."""
+        return self.plan.restore(means)
 
     def call(self, feat):
         """``[..., F]`` to a dict of means ``[..., *shape]``, float32; of categories, probabilities.

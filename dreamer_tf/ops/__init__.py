@@ -1,6 +1,6 @@
 """Pure functions of tensors: returns, scans, contrastive loss, norms, scaling, schedules."""
 
-from dreamer_tf.ops.axes import merge_leading, restore_leading
+from dreamer_tf.ops.axes import leading_size, merge_leading, open_shape, restore_leading
 from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
 from dreamer_tf.ops.images import (
     IMAGE_OFFSET,
@@ -24,7 +24,9 @@ __all__ = [
     "image_to_float",
     "lambda_return",
     "layer_norm",
+    "leading_size",
     "merge_leading",
+    "open_shape",
     "quantize_image",
     "restore_leading",
     "reward_sum",

@@ -3,6 +3,16 @@
 import tensorflow as tf
 
 
+def leading_size(x):
+    """Length of the first axis (N): an int, or a scalar tensor where the graph leaves it open."""
+    return tf.shape(x)[0] if x.shape[0] is None else x.shape[0]
+
+
+def open_shape(shape):
+    """A static shape as `tf.reshape` takes it, which finds out one unknown length by itself."""
+    return [-1 if length is None else length for length in shape]
+
+
 def merge_leading(x, event_ndims):
     """``[..., *event]`` to ``[N, *event]``.
 

@@ -7,14 +7,18 @@
 
 import dataclasses
 import functools
+import logging
 import os
 import pathlib
 import re
+import shutil
 
 from dreamer_tf.config import load as load_config
 from dreamer_tf.config import read as read_config
 from dreamer_tf.training import defaults, run_folder, seeding, session
 from dreamer_tf.training.errors import RunFolderError
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def train(env=None, configs=(), logdir=None, steps=None, **overrides):
@@ -77,6 +81,36 @@ def load(logdir):
     return agent
 
 
+def export(logdir, out, *, litert=True):
+    """Writes the trained policy of a run as a SavedModel that TensorFlow alone can run.
+
+    Args:
+      logdir: Run folder.
+      out: Folder to make.
+      litert: Whether to write a LiteRT file, too, if its operations allow.
+
+    Returns:
+      The folder, and why there is no LiteRT file: None if there is one, or none was wanted.
+
+    Raises:
+      RunFolderError: The folder holds no run, or no checkpoint yet.
+      ExportError: The agent has nothing to export, or the folder is taken.
+    """
+    config = read_config(logdir)
+    agent = load(logdir)
+    native = run_folder.load_native_actions(logdir)
+    if native is None:
+        _LOGGER.warning(
+            "%s does not tell the environment's own action range: the export's numbers lie between "
+            "-1 and 1. Continue the run for a moment and it will.",
+            logdir,
+        )
+    written = agent.export(out, native_actions=native, litert=litert, info={"task": config.task})
+    # What an evaluation of the export makes the environment of.
+    shutil.copyfile(pathlib.Path(logdir) / "config.yaml", pathlib.Path(out) / "config.yaml")
+    return written
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
     """The outcome of ``evaluate``.
@@ -96,19 +130,23 @@ class Evaluation:
     video: pathlib.Path | None
 
 
-def evaluate(logdir, episodes=10, *, env=None, video=None, seed=None, count=1):
+def evaluate(logdir, episodes=10, *, env=None, task=None, video=None, seed=None, count=1):
     """Plays episodes with the mode action; nothing is learned or stored.
 
     Args:
-      logdir: Run folder.
+      logdir: Run folder, or an export of one.
       episodes: How many to play.
       env: The environment of a run that was trained on a user's own; else None.
+      task: Another task than the run's, with the same observations and actions; None: the run's.
       video: File (``.mp4`` or ``.gif``) for a video of the first episode; None for none.
       seed: Decides the episodes; None for others than those of the training run.
       count: Environments side by side, in worker processes.
 
     Returns:
       An ``Evaluation``.
+
+    Raises:
+      RunFolderError: The folder holds neither, or the policy cannot play in this environment.
     """
     from dreamer_tf.training.evaluation import play_episodes, summarize
     from dreamer_tf.training.videos import check_format, make_recorder, save_video
@@ -116,8 +154,9 @@ def evaluate(logdir, episodes=10, *, env=None, video=None, seed=None, count=1):
     if video is not None:
         check_format(video)
     config = read_config(logdir)
+    config = dataclasses.replace(config, task=task or config.task)
     seed = seeding.derive(config.seed if seed is None else seed, "evaluate")
-    agent = load(logdir)
+    make_policy = _load_policy(logdir)
     with session.make_vector_env(
         config,
         env,
@@ -127,7 +166,7 @@ def evaluate(logdir, episodes=10, *, env=None, video=None, seed=None, count=1):
         evaluation=True,
     ) as vector_env:
         recorder = make_recorder(vector_env, can_render=True) if video else None
-        policy = functools.partial(agent.policy, mode="eval")
+        policy = make_policy(vector_env)
         played = play_episodes(vector_env, policy, episodes, recorder=recorder)
         summary = summarize(played, vector_env.frames_per_step)
         frames_per_step = vector_env.frames_per_step
@@ -141,6 +180,28 @@ def evaluate(logdir, episodes=10, *, env=None, video=None, seed=None, count=1):
         std=summary["eval/return_std"],
         video=pathlib.Path(video) if filmed else None,
     )
+
+
+def _load_policy(logdir):
+    """Function of a ``VectorEnv`` to the policy of a run or of an export for it."""
+    from dreamer_tf.training.exported import ExportedPolicy, is_export
+
+    exported = is_export(logdir)
+    agent = ExportedPolicy(logdir) if exported else load(logdir)
+
+    def make_policy(vector_env):
+        actions = "native_act_space" if exported else "act_space"
+        for name, kind in (("obs_space", "observations"), (actions, "actions")):
+            expected, got = getattr(agent, name), getattr(vector_env, name)
+            if expected != got:
+                raise RunFolderError(
+                    f"the policy in {logdir} has the {kind} {expected}; this environment has {got}"
+                )
+        if exported:
+            return functools.partial(agent.policy, mode="eval", act_space=vector_env.act_space)
+        return functools.partial(agent.policy, mode="eval")
+
+    return make_policy
 
 
 def _name(env):

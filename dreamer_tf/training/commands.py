@@ -1,4 +1,4 @@
-"""The commands ``train`` and ``evaluate``: arguments, messages and exit codes.
+"""The commands ``train``, ``evaluate`` and ``export``: arguments, messages and exit codes.
 
 Exit codes: 0 done; 1 the run could not go on (a full disk, say); 2 the arguments, the environment
 or the run folder do not fit; 130 and 143 stopped by Ctrl-C and SIGTERM, everything saved; 141
@@ -14,6 +14,7 @@ import sys
 from dreamer_tf import config as configs
 from dreamer_tf.config.commandline import program_name, unread_output
 from dreamer_tf.envs import EnvError
+from dreamer_tf.export.errors import ExportError
 from dreamer_tf.replay import WrongSpacesError
 from dreamer_tf.training import api, session
 from dreamer_tf.training.errors import (
@@ -30,6 +31,7 @@ _USAGE_ERRORS = (
     configs.ConfigError,
     CheckpointMismatchError,
     EnvError,
+    ExportError,
     RunFolderError,
     RunFolderInUse,
     VideoFormatError,
@@ -59,7 +61,10 @@ def evaluate(argv=None):
     parser = argparse.ArgumentParser(
         description="Plays episodes with the agent of a run and prints their mean return."
     )
-    parser.add_argument("--logdir", required=True, help="run folder")
+    parser.add_argument("--logdir", required=True, help="run folder, or an export of one")
+    parser.add_argument(
+        "--task", help="another task with the same observations and actions (default: the run's)"
+    )
     parser.add_argument("--episodes", type=_positive, default=10, help="default: 10")
     parser.add_argument("--video", help="save the first episode as .mp4 or .gif")
     parser.add_argument("--seed", type=int, help="decides the episodes")
@@ -70,6 +75,7 @@ def evaluate(argv=None):
         outcome = api.evaluate(
             arguments.logdir,
             arguments.episodes,
+            task=arguments.task,
             video=arguments.video,
             seed=arguments.seed,
             count=arguments.count,
@@ -81,6 +87,30 @@ def evaluate(argv=None):
         )
         if outcome.video:
             print(f"video {outcome.video}")
+
+
+def export(argv=None):
+    """Writes the policy of a run as a SavedModel: ``--logdir RUN --out DIR``.
+
+    Args:
+      argv: Words of the command line; None: those of this process.
+    """
+    parser = argparse.ArgumentParser(
+        description="Writes the trained policy of a run as a SavedModel that TensorFlow alone can "
+        "run, with the weights in Keras format and, where its operations allow, a LiteRT file."
+    )
+    parser.add_argument("--logdir", required=True, help="run folder")
+    parser.add_argument("--out", required=True, help="folder to make; it says how to use it")
+    parser.add_argument("--no_litert", action="store_true", help="write no LiteRT file")
+    with exit_codes():
+        arguments = parser.parse_args(argv)
+        _quiet_tensorflow()
+        folder, refusal = api.export(
+            arguments.logdir, arguments.out, litert=not arguments.no_litert
+        )
+        print(f"exported to {folder}")
+        if refusal:
+            print(f"no policy.tflite: {refusal}")
 
 
 @contextlib.contextmanager

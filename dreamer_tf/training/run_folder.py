@@ -21,11 +21,9 @@ import shlex
 import subprocess
 import sys
 
-import numpy as np
-
 import dreamer_tf
 from dreamer_tf import config as configs
-from dreamer_tf.specs import Space
+from dreamer_tf.specs import space_from_json, space_to_json
 from dreamer_tf.training.errors import RunFolderError
 from dreamer_tf.training.machine import machine
 
@@ -116,11 +114,22 @@ def git_commit(folder):
     return result.stdout.strip()
 
 
-def save_spaces(folder, obs_space, act_space):
-    """Writes ``spaces.json``, from which the agent can be built without an environment."""
-    groups = {"observations": obs_space, "actions": act_space}
+def save_spaces(folder, obs_space, act_space, native_act_space):
+    """Writes ``spaces.json``, from which the agent can be built without an environment.
+
+    Args:
+      folder: Run folder.
+      obs_space: Dict of observation key to ``Space``.
+      act_space: Dict of action key to ``Space``.
+      native_act_space: The actions as the simulator itself takes them.
+    """
+    groups = {
+        "observations": obs_space,
+        "actions": act_space,
+        "native_actions": native_act_space,
+    }
     encoded = {
-        name: {key: _encode_space(space) for key, space in group.items()}
+        name: {key: space_to_json(space) for key, space in group.items()}
         for name, group in groups.items()
     }
     write_json(pathlib.Path(folder) / "spaces.json", encoded)
@@ -135,14 +144,31 @@ def load_spaces(folder):
     Raises:
       RunFolderError: If the folder has no ``spaces.json``.
     """
+    groups = _read_spaces(folder)
+    return groups["observations"], groups["actions"]
+
+
+def load_native_actions(folder):
+    """Reads the simulator's own action spaces, which ``save_spaces`` wrote.
+
+    Returns:
+      Dict of action key to ``Space``; None if an earlier version wrote the folder.
+
+    Raises:
+      RunFolderError: If the folder has no ``spaces.json``.
+    """
+    return _read_spaces(folder).get("native_actions")
+
+
+def _read_spaces(folder):
     path = pathlib.Path(folder) / "spaces.json"
     if not path.is_file():
         raise RunFolderError(f"{folder} is not the folder of a run: it has no {path.name}")
     groups = json.loads(path.read_text(encoding="utf-8"))
-    return tuple(
-        {key: _decode_space(encoded) for key, encoded in groups[name].items()}
-        for name in ("observations", "actions")
-    )
+    return {
+        name: {key: space_from_json(encoded) for key, encoded in group.items()}
+        for name, group in groups.items()
+    }
 
 
 def saved_frames(folder):
@@ -179,34 +205,3 @@ def _versions():
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
     return versions
-
-
-def _encode_space(space):
-    return {
-        "dtype": str(space.dtype),
-        "shape": list(space.shape),
-        "low": _encode_bound(space.low),
-        "high": _encode_bound(space.high),
-    }
-
-
-def _encode_bound(bound):
-    """A bound as text, which JSON needs for infinity: one if all are equal, else all."""
-    values = [str(value) for value in bound.flat]
-    return values[0] if len(set(values)) == 1 else values
-
-
-def _decode_space(encoded):
-    dtype, shape = np.dtype(encoded["dtype"]), tuple(encoded["shape"])
-    low, high = (_decode_bound(encoded[name], dtype, shape) for name in ("low", "high"))
-    return Space(dtype, shape, low, high)
-
-
-def _decode_bound(bound, dtype, shape):
-    if isinstance(bound, str):
-        bound = [bound] * int(np.prod(shape))
-    if dtype.kind == "b":
-        return np.array([value == "True" for value in bound], bool).reshape(shape)
-    # Text of integers beyond 2**53 would not survive as float64.
-    number = float if dtype.kind == "f" else int
-    return np.array([number(value) for value in bound], dtype).reshape(shape)

@@ -176,7 +176,7 @@ def _assemble(resolved, folder, env, vector_env, terminal, stop, stack):
     state = checkpoints.restore()
     # Only now, when everything fits together, so that a wrong option does not stay in the folder.
     configs.save(config, folder, resolved.origins)
-    run_folder.save_spaces(folder, *spaces)
+    run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
     counters = Counters(**state["counters"]) if state else Counters()
     ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
     run_folder.add_start(folder, counters.env_frames)

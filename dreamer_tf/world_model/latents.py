@@ -7,6 +7,7 @@ dict of tensors), samples from them with given noise, and compares two of them.
 import tensorflow as tf
 
 from dreamer_tf.distributions import OneHot, diagonal_gaussian, gaussian_kl
+from dreamer_tf.ops import open_shape
 
 STD_ACTIVATIONS = {
     "softplus": tf.nn.softplus,
@@ -118,7 +119,7 @@ class CategoricalLatent:
 
     def stats(self, raw):
         """Network outputs ``[..., V K]`` to a dict of ``logit`` ``[..., V, K]``."""
-        shape = [*raw.shape[:-1], self.variables, self.classes]
+        shape = [*open_shape(raw.shape[:-1]), self.variables, self.classes]
         return {"logit": tf.reshape(tf.cast(raw, tf.float32), shape)}
 
     def initial_stats(self, batch_size):
@@ -154,7 +155,7 @@ class CategoricalLatent:
         return tf.reduce_sum(self._dist(stats).entropy(), -1)
 
     def _flatten(self, one_hots):
-        return tf.reshape(one_hots, [*one_hots.shape[:-2], self.size])
+        return tf.reshape(one_hots, [*open_shape(one_hots.shape[:-2]), self.size])
 
     def _dist(self, stats):
         return OneHot(stats["logit"], self.unimix)

@@ -1,12 +1,16 @@
 """The commands: what they print, and their exit codes."""
 
+import importlib.util
 import json
 import os
 import pathlib
 import subprocess
 import sys
 
+import gymnasium
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from dreamer_tf.training import commands
 from dreamer_tf.training.lock import RunFolderLock
@@ -125,7 +129,7 @@ def test_a_full_disk_is_exit_code_1_and_the_run_can_go_on(capsys, tmp_path):
     commands.train([*words, "--steps", "200"])
 
 
-@pytest.mark.parametrize("name", ["train.py", "evaluate.py"])
+@pytest.mark.parametrize("name", ["train.py", "evaluate.py", "export.py"])
 def test_the_scripts_show_help_without_tensorflow(name):
     command = [sys.executable, "-X", "importtime", str(ROOT / "scripts" / name), "--help"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -142,3 +146,90 @@ def test_output_that_nobody_reads_is_no_traceback():
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 141
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """Export of the tiny Dreamer by the command, with all that it may hold."""
+    folder = tmp_path_factory.mktemp("exported") / "policy"
+    commands.export(["--logdir", str(trained), "--out", str(folder)])
+    return folder
+
+
+def load_example(name):
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_export_writes_what_the_documentation_says(exported):
+    names = {path.name for path in exported.iterdir()}
+    assert names >= {"saved_model.pb", "variables", "export.json", "README.md"}
+    assert names >= {"weights", "policy.tflite"}
+    manifest = json.loads((exported / "export.json").read_text())
+    assert manifest["task"] == "gymnasium_Pendulum-v1"
+    action = manifest["actions"]["action"]
+    assert (action["low"], action["high"]) == ("-2.0", "2.0")
+
+
+def test_the_example_plays_an_export(exported, capsys):
+    example = load_example("play_export")
+    env = gymnasium.make("Pendulum-v1", max_episode_steps=20)
+    policy = example.Policy(exported)
+    returns = example.play(policy, env, episodes=2)
+    assert len(returns) == 2 and max(returns) < 0
+    with pytest.raises(SystemExit, match="the policy sees 'vector' as float32 \\[3\\]"):
+        example.play(policy, gymnasium.make("CartPole-v1"))
+
+
+def test_the_serving_example_speaks_the_rest_form(exported):
+    """Its requests, answered by the signatures as a server would."""
+    signatures = tf.saved_model.load(str(exported)).signatures
+
+    def server(url, body):
+        assert url == "http://host:1/v1/models/policy:predict"
+        request = json.loads(body)
+        assert request.keys() == {"signature_name", "inputs"}
+        function = signatures[request["signature_name"]]
+        specs = function.structured_input_signature[1]
+        inputs = {name: tf.constant(x, specs[name].dtype) for name, x in request["inputs"].items()}
+        answer = {name: x.numpy().tolist() for name, x in function(**inputs).items()}
+        return json.dumps({"outputs": answer}).encode()
+
+    policy = load_example("serve_export").RemotePolicy("http://host:1/v1/models/policy", server)
+    state, obs = policy.initial_state(2), np.ones([2, 3], np.float32)
+    direct = signatures["initial_state"](batch_size=tf.constant(2))
+    for step in range(3):
+        is_first = [step == 0, True]
+        actions, state = policy.act({"vector": obs}, state, is_first)
+        answer = signatures["act"](vector=obs, **direct, is_first=tf.constant(is_first))
+        direct = {name: x for name, x in answer.items() if name.startswith("state_")}
+        np.testing.assert_allclose(actions["action"], answer["action"], rtol=1e-4, atol=1e-5)
+
+
+def test_evaluate_plays_an_export_and_refuses_other_observations(capsys, exported):
+    commands.evaluate(["--logdir", str(exported), "--episodes", "1", "--seed", "3"])
+    assert capsys.readouterr().out.startswith("return -")
+    words = ["--logdir", exported, "--task", "gymnasium_MountainCarContinuous-v0"]
+    message = failure(capsys, 2, commands.evaluate, *words)
+    assert str(exported) in message and "observations" in message
+    assert "(3,)" in message and "(2,)" in message
+
+
+@pytest.mark.parametrize("missing", ["all", "checkpoint"])
+def test_export_refuses_what_is_no_trained_run(capsys, trained, tmp_path, missing):
+    if missing == "checkpoint":
+        for name in ("config.yaml", "spaces.json"):
+            (tmp_path / name).write_bytes((trained / name).read_bytes())
+    words = ["--logdir", tmp_path, "--out", tmp_path / "policy"]
+    message = failure(capsys, 2, commands.export, *words)
+    assert str(tmp_path) in message
+    assert ("no whole checkpoint" in message) == (missing == "checkpoint")
+    assert not (tmp_path / "policy").exists()
+
+
+def test_export_does_not_write_over_other_files(capsys, trained):
+    words = ["--logdir", trained, "--out", trained]
+    assert "is there already" in failure(capsys, 2, commands.export, *words)

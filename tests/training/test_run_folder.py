@@ -21,8 +21,10 @@ def test_spaces_come_back_as_they_were(tmp_path):
         "kind": Space(np.int32, (), 0, 4),
     }
     act_space = {"action": Space(np.float32, (3,), -1, 1), "count": Space(np.int32, (2,))}
-    run_folder.save_spaces(tmp_path, obs_space, act_space)
+    native = {"action": Space(np.float32, (3,), -2, [1, 2, 3]), "count": Space(np.int32, (2,), -1)}
+    run_folder.save_spaces(tmp_path, obs_space, act_space, native)
     assert run_folder.load_spaces(tmp_path) == (obs_space, act_space)
+    assert run_folder.load_native_actions(tmp_path) == native
     assert (tmp_path / "spaces.json").stat().st_size < 2000
 
 

@@ -1,0 +1,279 @@
+"""Exports act as the agents that they are made of, and need TensorFlow alone."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from dreamer_tf import agents, config
+from dreamer_tf.export import litert
+from dreamer_tf.export.draws import FedDraws
+from dreamer_tf.export.errors import ExportError
+from dreamer_tf.export.native_actions import NativeActions
+from dreamer_tf.export.saved_model import Names, Policy
+from dreamer_tf.specs import Space, space_from_json
+from dreamer_tf.world_model import get_feat
+
+OBS_SPACE = {"image": Space(np.uint8, (16, 16, 3)), "robot/arm": Space(np.float32, (3,))}
+BOX = {"action": Space(np.float32, (2,), -1, 1)}
+NATIVE_BOX = {"action": Space(np.float32, (2,), [-2, 0], [2, 10])}
+CATEGORY = {"action": Space(np.int32, (), 0, 3)}
+NATIVE_CATEGORY = {"action": Space(np.int32, (), 5, 8)}
+SEVERAL = BOX | {"shift": Space(np.int32, (), 0, 2)}
+NATIVE_SEVERAL = NATIVE_BOX | {"shift": Space(np.int32, (), -1, 1)}
+SPACES = {
+    "planet": (BOX, NATIVE_BOX),
+    "dreamer": (BOX, NATIVE_BOX),
+    "dreamerv2": (CATEGORY, NATIVE_CATEGORY),
+    "dreamerv3": (SEVERAL, NATIVE_SEVERAL),
+}
+ROWS, STEPS, HORIZON = 5, 50, 4  # Rows: no other length of the tiny agents is a multiple of 5.
+
+
+class LiveDraws:
+    """What an export draws, row by row, in place of a live agent's generator.
+
+    docs/export.md says what it is: the d-th draws of a decision for row i are stateless ones with
+    the seed [seed 0 of the row + 7919 d, seed 1].
+    """
+
+    def __init__(self, seeds):
+        self.seeds = seeds
+        self.calls = 0
+
+    def normal(self, shape):
+        return self.draw(tf.random.stateless_normal, shape)
+
+    def uniform(self, shape):
+        return self.draw(tf.random.stateless_uniform, shape)
+
+    def draw(self, function, shape):
+        [axis] = [axis for axis, length in enumerate(shape) if length and length % ROWS == 0]
+        own = [length // ROWS if i == axis else length for i, length in enumerate(shape)]
+        offset = [7919 * self.calls, 0]
+        self.calls += 1
+        return tf.concat([function(own, self.seeds[i] + offset) for i in range(ROWS)], axis)
+
+
+def make_agent(name):
+    tf.keras.utils.set_random_seed(0)
+    options = {"agent": name, "dreamerv2.discount_model": True}
+    agent = agents.make(config.load(["debug"], options).config, OBS_SPACE, SPACES[name][0])
+    rng = np.random.default_rng(0)
+    for network in agent.networks.values():
+        for variable in network.trainable_variables:
+            variable.assign_add(rng.normal(0, 0.1, variable.shape))
+    return agent
+
+
+def observations(seed=0):
+    """Dict of ``[T, N, ...]``; the rows begin new episodes at different steps."""
+    rng = np.random.default_rng(seed)
+    leading = (STEPS, ROWS)
+    is_first = rng.random(leading) < 0.1
+    is_first[0] = True
+    is_first[1:, 0] = False
+    return {
+        "image": rng.integers(0, 256, (*leading, 16, 16, 3), dtype=np.uint8),
+        "robot/arm": rng.normal(size=(*leading, 3)).astype(np.float32),
+        "is_first": is_first,
+    }
+
+
+def native(name, actions):
+    """An agent's actions in the environment's range."""
+    actions = dict(actions)
+    for key, space in SPACES[name][1].items():
+        if space.is_discrete:
+            actions[key] = actions[key] + space.low
+        else:
+            actions[key] = space.low + (actions[key] + 1) / 2 * (space.high - space.low)
+    return actions
+
+
+def play_live(name, agent, mode):
+    """The live agent's actions along the observations, dict of ``[T, N, ...]``; its last state."""
+    seeds = tf.Variable([[row, 0] for row in range(ROWS)])
+    agent.rng = LiveDraws(seeds)
+    recorded, state, played = observations(), None, []
+    for step in range(STEPS):
+        obs = {key: values[step] for key, values in recorded.items()}
+        actions, state = agent.policy(obs, state, mode)
+        seeds.assign_add([[0, 1]] * ROWS)
+        played.append(native(name, actions))
+    return {key: np.stack([one[key] for one in played]) for key in played[0]}, state
+
+
+def planned(name):
+    """Actions to imagine along, in the environment's range, dict of ``[N, H, ...]``."""
+    rng, plan = np.random.default_rng(1), {}
+    for key, space in SPACES[name][1].items():
+        shape = (ROWS, HORIZON, *space.shape)
+        if space.is_discrete:
+            plan[key] = rng.integers(space.low, space.high, shape, np.int32, endpoint=True)
+        else:
+            plan[key] = rng.uniform(space.low, space.high, shape).astype(np.float32)
+    return plan
+
+
+@pytest.fixture(scope="module")
+def live():
+    """Dict of algorithm to agent."""
+    return {name: make_agent(name) for name in SPACES}
+
+
+@pytest.fixture(scope="module")
+def folder(live, tmp_path_factory):
+    """Folder of all exports, and of what they answered in a process of their own."""
+    folder = tmp_path_factory.mktemp("exports")
+    for name, agent in live.items():
+        written, refusal = agent.export(folder / name, native_actions=SPACES[name][1], litert=False)
+        assert (written, refusal) == (folder / name, None)
+        recorded = {key.replace("/", "_"): values for key, values in observations().items()}
+        plan = planned(name)
+        inputs = {f"imagine/{key}": values for key, values in plan.items()}
+        np.savez(folder / name, actions=list(plan), **recorded, **inputs)
+    script = pathlib.Path(__file__).with_name("fresh_process.py")
+    subprocess.run([sys.executable, str(script), str(folder)], check=True, cwd=folder)
+    return folder
+
+
+@pytest.fixture(params=list(SPACES))
+def name(request):
+    return request.param
+
+
+def answers(folder, name, part):
+    """What an export answered, dict of name to array."""
+    with np.load(folder / f"{name}.out.npz") as file:
+        return {
+            key.removeprefix(f"{part}/"): file[key] for key in file if key.startswith(f"{part}/")
+        }
+
+
+def assert_same(got, expected):
+    assert got.keys() == expected.keys()
+    for key in expected:
+        np.testing.assert_allclose(got[key], expected[key], rtol=1e-4, atol=1e-4, err_msg=key)
+
+
+def test_exported_actions_are_the_live_agents(live, folder, name):
+    expected, _ = play_live(name, live[name], "eval")
+    got = answers(folder, name, "act")
+    assert_same(got, expected)
+    for key, space in SPACES[name][1].items():
+        assert got[key].dtype == space.dtype and got[key].std() > 0
+        assert (got[key] >= space.low).all() and (got[key] <= space.high).all()
+
+
+def test_sampled_actions_and_imagination_are_the_live_agents(live, folder, name):
+    agent = live[name]
+    expected, (latent, action) = play_live(name, agent, "train")
+    assert_same(answers(folder, name, "act_sample"), expected)
+    last = answers(folder, name, "last")
+    np.testing.assert_allclose(last["state_deter"], latent.deter, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(last["state_stoch"], latent.stoch, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(last["state_action"], action, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(last["state_seed"], [[row, STEPS] for row in range(ROWS)])
+
+    model, native_actions = agent.world_model, NativeActions(*SPACES[name])
+    plan = agent.actions.encode(native_actions.from_native(planned(name)))
+    rewards, images = [], []
+    for step in range(HORIZON):
+        draws = LiveDraws(tf.constant([[row, STEPS + step] for row in range(ROWS)]))
+        noise = model.rssm.latent.noise(draws, [ROWS])
+        latent = model.rssm.img_step(latent, plan[:, step], noise)
+        rewards.append(model.heads["reward"].mean(get_feat(latent)))
+        images.append(agent.networks["decoder"](get_feat(latent))["image"])
+    seen = answers(folder, name, "imagine")
+    np.testing.assert_allclose(seen["reward"], np.stack(rewards, 1), rtol=1e-3, atol=1e-4)
+    shown = np.clip((np.stack(images, 1) + 0.5) * 255, 0, 255)
+    assert seen["image"].dtype == np.uint8
+    np.testing.assert_allclose(seen["image"], shown, atol=0.6)
+    assert seen["robot_arm"].shape == (ROWS, HORIZON, 3)
+    assert ("cont" in seen) == ("cont" in model.heads)
+    np.testing.assert_allclose(seen["state_deter"], latent.deter, rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(seen["state_seed"][:, 1], STEPS + HORIZON)
+
+
+def test_a_row_does_not_depend_on_the_others(folder, name):
+    whole = answers(folder, name, "act_sample")
+    third = {key: values[:10, 2:3] for key, values in whole.items()}
+    assert_same(answers(folder, name, "alone"), third)
+
+
+def test_the_weights_come_back_into_the_networks(live, folder, name):
+    for part, network in live[name].networks.items():
+        before = [variable.numpy() for variable in network.variables]
+        for variable in network.variables:
+            variable.assign(tf.zeros_like(variable))
+        network.load_weights(folder / name / "weights" / f"{part}.weights.h5")
+        for old, variable in zip(before, network.variables, strict=True):
+            np.testing.assert_array_equal(variable.numpy(), old, err_msg=variable.path)
+
+
+def test_an_export_says_what_it_takes(folder, name):
+    manifest = json.loads((folder / name / "export.json").read_text())
+    assert manifest["agent"] == name
+    spaces = {key: space_from_json(value) for key, value in manifest["actions"].items()}
+    assert spaces == SPACES[name][1]
+    assert manifest["observations"]["robot/arm"]["name"] == "robot_arm"
+    readme = (folder / name / "README.md").read_text()
+    for part in [*manifest["state"], "robot_arm", "act_sample", "is_first"]:
+        assert f"`{part}`" in readme
+
+
+def test_what_cannot_be_exported_says_why(live, folder, tmp_path):
+    with pytest.raises(ExportError, match="is there already"):
+        live["dreamer"].export(folder / "dreamer")
+    with pytest.raises(ExportError, match="'action' has 2 elements"):
+        live["dreamer"].export(tmp_path / "new", native_actions=NATIVE_CATEGORY)
+    random = agents.make(config.load([], {"agent": "random"}).config, OBS_SPACE, BOX)
+    with pytest.raises(ExportError, match="'random' has no networks"):
+        random.export(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["planet", "dreamerv3"])
+def test_the_litert_file_acts_as_the_agent(live, tmp_path, name):
+    _, refusal = live[name].export(tmp_path / name, native_actions=SPACES[name][1])
+    assert refusal is None
+    manifest = json.loads((tmp_path / name / "export.json").read_text())
+    interpreter = tf.lite.Interpreter(str(tmp_path / name / "policy.tflite"))
+    runner, rng = interpreter.get_signature_runner("act"), np.random.default_rng(0)
+    state, seen = live[name].initial_state(1), None
+    for step in range(3):
+        draws = [
+            (rng.normal if draw["kind"] == "normal" else rng.random)(size=draw["shape"])
+            for draw in manifest["litert"]["draws"]
+        ]
+        draws = [tf.constant(draw, tf.float32) for draw in draws]
+        obs = {key: values[step, :1] for key, values in observations().items()}
+        is_first = tf.constant(obs.pop("is_first"))
+        tensors = {key: tf.constant(value) for key, value in obs.items()}
+        actions, state = live[name].decide(tensors, state, is_first, "eval", FedDraws(draws))
+        if seen is None:
+            shapes = {key: value["shape"] for key, value in manifest["state"].items()}
+            seen = {key: np.zeros([1, *shape], "f") for key, shape in shapes.items()}
+            del seen["state_seed"]
+        inputs = {key.replace("/", "_"): value for key, value in obs.items()} | seen
+        inputs |= {f"draw_{index}": draw.numpy() for index, draw in enumerate(draws)}
+        answer = runner(**inputs, is_first=is_first.numpy())
+        seen = {key: value for key, value in answer.items() if key in seen}
+        expected = native(name, {key: action.numpy() for key, action in actions.items()})
+        assert_same({key: answer[key] for key in expected}, expected)
+
+
+def test_operations_that_litert_lacks_are_named(tmp_path):
+    def act(obs, state, is_first, draws):
+        return {"action": tf.math.betainc(obs["x"], obs["x"], obs["x"])}, {}
+
+    space = {"x": Space(np.float32, (1,))}
+    policy = Policy("test", space, BOX, {}, None, None, None, act, [], {})
+    with pytest.raises(ExportError, match="does not have Betainc"):
+        litert.convert(policy, Names(policy), tmp_path / "policy.tflite")
+    assert list(tmp_path.iterdir()) == []
