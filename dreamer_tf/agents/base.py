@@ -29,6 +29,7 @@ class Agent(tf.Module, abc.ABC):
         super().__init__(name=name)
         # Held in one untracked place: tf.Module would wrap the dicts for checkpoints.
         self._spaces = (tuple(obs_space.items()), tuple(act_space.items()))
+        self._native_act_space = self._spaces[1]
         self._explore, self._exploit = (
             tf.function(functools.partial(self._decide_with_own_draws, mode), autograph=False)
             for mode in MODES
@@ -43,6 +44,18 @@ class Agent(tf.Module, abc.ABC):
     def act_space(self):
         """Dict of action key to `Space`."""
         return dict(self._spaces[1])
+
+    @property
+    def native_act_space(self):
+        """Dict of action key to `Space`: the actions as the environment itself takes them.
+
+        `policy` answers in `act_space`, an export in this one. Until it is set, they are equal.
+        """
+        return dict(self._native_act_space)
+
+    @native_act_space.setter
+    def native_act_space(self, spaces):
+        self._native_act_space = tuple(spaces.items())
 
     @abc.abstractmethod
     def initial_state(self, batch_size):
@@ -184,8 +197,8 @@ class Agent(tf.Module, abc.ABC):
 
         Args:
           path: Folder to make.
-          native_actions: Dict of action key to the environment's own `Space`; None: actions as
-            `policy` returns them.
+          native_actions: Dict of action key to the `Space` of actions that the export answers in;
+            None: `native_act_space`, which an agent from a run knows.
           litert: Whether to write a LiteRT file, too, if its operations allow.
           info: Dict of JSON values that ``export.json`` should hold too.
 
@@ -198,7 +211,7 @@ class Agent(tf.Module, abc.ABC):
         """
         if not self.networks:
             raise ExportError(f"the agent {self.name!r} has no networks to export")
-        native = NativeActions(self.act_space, native_actions or self.act_space)
+        native = NativeActions(self.act_space, native_actions or self.native_act_space)
         policy = ExportedFunctions(self, native).policy()
         return write(policy, path, with_litert=litert, info=info)
 

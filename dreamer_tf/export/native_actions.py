@@ -57,6 +57,7 @@ class NativeActions:
 
     def _from_native(self, key, action):
         space, native = self.act_space[key], self.native_space[key]
+        action = tf.convert_to_tensor(action)
         if space.is_discrete:
             return _reshape(action - native.low, native, space)
         low, high = (tf.constant(bound, tf.float32) for bound in (native.low, native.high))

@@ -78,6 +78,9 @@ def load(logdir):
     folder = pathlib.Path(logdir) / "checkpoints"
     if Checkpoints(folder, agent=agent).restore(set_aside=False) is None:
         raise RunFolderError(f"there is no whole checkpoint in {folder}")
+    native = run_folder.load_native_actions(logdir)
+    if native is not None:
+        agent.native_act_space = native
     return agent
 
 
@@ -98,14 +101,13 @@ def export(logdir, out, *, litert=True):
     """
     config = read_config(logdir)
     agent = load(logdir)
-    native = run_folder.load_native_actions(logdir)
-    if native is None:
+    if run_folder.load_native_actions(logdir) is None:
         _LOGGER.warning(
             "%s does not tell the environment's own action range: the export's numbers lie between "
             "-1 and 1. Continue the run for a moment and it will.",
             logdir,
         )
-    written = agent.export(out, native_actions=native, litert=litert, info={"task": config.task})
+    written = agent.export(out, litert=litert, info={"task": config.task})
     # What an evaluation of the export makes the environment of.
     shutil.copyfile(pathlib.Path(logdir) / "config.yaml", pathlib.Path(out) / "config.yaml")
     return written

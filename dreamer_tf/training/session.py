@@ -162,6 +162,7 @@ def _assemble(resolved, folder, env, vector_env, terminal, stop, stack):
     config = resolved.config
     spaces = vector_env.obs_space, vector_env.act_space
     agent = make_agent(config, *spaces)
+    agent.native_act_space = vector_env.native_act_space
     replay = make_replay(config, folder / "replay", agent)
     seed = seeding.derive(config.seed, "seed episodes")
     explorer = make_agent(dataclasses.replace(config, agent="random", seed=seed), *spaces)

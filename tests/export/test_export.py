@@ -190,7 +190,10 @@ def test_sampled_actions_and_imagination_are_the_live_agents(live, folder, name)
         rewards.append(model.heads["reward"].mean(get_feat(latent)))
         images.append(agent.networks["decoder"](get_feat(latent))["image"])
     seen = answers(folder, name, "imagine")
-    np.testing.assert_allclose(seen["reward"], np.stack(rewards, 1), rtol=1e-3, atol=1e-4)
+    rewards = np.stack(rewards, 1)
+    # DreamerV3's sums up numbers of up to 5e8, which the larger weights here make use of.
+    rounding = 1e-4 * max(np.abs(rewards).max(), 1)
+    np.testing.assert_allclose(seen["reward"], rewards, rtol=1e-3, atol=rounding)
     shown = np.clip((np.stack(images, 1) + 0.5) * 255, 0, 255)
     assert seen["image"].dtype == np.uint8
     np.testing.assert_allclose(seen["image"], shown, atol=0.6)
@@ -208,11 +211,11 @@ def test_a_row_does_not_depend_on_the_others(folder, name):
 
 def test_the_weights_come_back_into_the_networks(live, folder, name):
     for part, network in live[name].networks.items():
-        before = [variable.numpy() for variable in network.variables]
-        for variable in network.variables:
+        before = [variable.numpy() for variable in network.weights]
+        for variable in network.weights:
             variable.assign(tf.zeros_like(variable))
         network.load_weights(folder / name / "weights" / f"{part}.weights.h5")
-        for old, variable in zip(before, network.variables, strict=True):
+        for old, variable in zip(before, network.weights, strict=True):
             np.testing.assert_array_equal(variable.numpy(), old, err_msg=variable.path)
 
 

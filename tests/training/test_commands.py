@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import dreamer_tf
 from dreamer_tf.training import commands
 from dreamer_tf.training.lock import RunFolderLock
 from tests.limits import files_of_at_most
@@ -164,7 +165,7 @@ def load_example(name):
     return module
 
 
-def test_export_writes_what_the_documentation_says(exported):
+def test_export_writes_what_the_documentation_says(trained, exported):
     names = {path.name for path in exported.iterdir()}
     assert names >= {"saved_model.pb", "variables", "export.json", "README.md"}
     assert names >= {"weights", "policy.tflite"}
@@ -172,6 +173,8 @@ def test_export_writes_what_the_documentation_says(exported):
     assert manifest["task"] == "gymnasium_Pendulum-v1"
     action = manifest["actions"]["action"]
     assert (action["low"], action["high"]) == ("-2.0", "2.0")
+    native = dreamer_tf.load(trained).native_act_space["action"]
+    assert (native.low, native.high) == (-2, 2)
 
 
 def test_the_example_plays_an_export(exported, capsys):
