@@ -175,3 +175,24 @@ def test_subclasses_of_spaces_are_what_they_derive_from():
         pass
 
     assert encode(Angles(-1, 1, (2,)), np.zeros(2))[0] == "vector"
+
+
+def test_native_spaces_have_the_bounds_that_actions_reach():
+    codecs = action_codecs(
+        gymnasium.spaces.Dict(
+            {
+                "turn": gymnasium.spaces.Box(np.array([[-2, 0, 1]]), np.array([[2, 10, 4]])),
+                "notch": gymnasium.spaces.Box(-3, 7, (2,), np.int64),
+                "gear": gymnasium.spaces.Discrete(4, start=-1),
+                "keys": gymnasium.spaces.MultiDiscrete([2, 5]),
+            }
+        )
+    )
+    for key, codec in codecs.items():
+        native = codec.native_space
+        for bound in ("low", "high"):
+            decoded = codec.decode(getattr(codec.space, bound))
+            np.testing.assert_array_equal(decoded, getattr(native, bound), err_msg=key)
+            assert native.shape == np.shape(decoded)
+    assert codecs["turn"].native_space.dtype == np.float32
+    assert codecs["notch"].native_space.dtype == np.int32

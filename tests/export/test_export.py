@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf import agents, config
+from dreamer_tf.agents.exporting import ExportedFunctions
 from dreamer_tf.export import litert
 from dreamer_tf.export.draws import FedDraws
 from dreamer_tf.export.errors import ExportError
@@ -243,16 +244,16 @@ def test_what_cannot_be_exported_says_why(live, folder, tmp_path):
 
 @pytest.mark.parametrize("name", ["planet", "dreamerv3"])
 def test_the_litert_file_acts_as_the_agent(live, tmp_path, name):
-    _, refusal = live[name].export(tmp_path / name, native_actions=SPACES[name][1])
-    assert refusal is None
-    manifest = json.loads((tmp_path / name / "export.json").read_text())
-    interpreter = tf.lite.Interpreter(str(tmp_path / name / "policy.tflite"))
-    runner, rng = interpreter.get_signature_runner("act"), np.random.default_rng(0)
+    policy = ExportedFunctions(live[name], NativeActions(*SPACES[name])).policy()
+    names, path = Names(policy), tmp_path / "policy.tflite"
+    needed = litert.convert(policy, names, path)
+    runner = tf.lite.Interpreter(str(path)).get_signature_runner("act")
+    rng = np.random.default_rng(0)
     state, seen = live[name].initial_state(1), None
     for step in range(3):
         draws = [
             (rng.normal if draw["kind"] == "normal" else rng.random)(size=draw["shape"])
-            for draw in manifest["litert"]["draws"]
+            for draw in needed["draws"]
         ]
         draws = [tf.constant(draw, tf.float32) for draw in draws]
         obs = {key: values[step, :1] for key, values in observations().items()}
@@ -260,9 +261,11 @@ def test_the_litert_file_acts_as_the_agent(live, tmp_path, name):
         tensors = {key: tf.constant(value) for key, value in obs.items()}
         actions, state = live[name].decide(tensors, state, is_first, "eval", FedDraws(draws))
         if seen is None:
-            shapes = {key: value["shape"] for key, value in manifest["state"].items()}
-            seen = {key: np.zeros([1, *shape], "f") for key, shape in shapes.items()}
-            del seen["state_seed"]
+            seen = {
+                names.state[key]: np.zeros([1, *spec.shape], "f")
+                for key, spec in policy.state.items()
+                if key != "seed"
+            }
         inputs = {key.replace("/", "_"): value for key, value in obs.items()} | seen
         inputs |= {f"draw_{index}": draw.numpy() for index, draw in enumerate(draws)}
         answer = runner(**inputs, is_first=is_first.numpy())
