@@ -81,6 +81,7 @@ def test_rendering_beside_tensorflow_is_said(environ, caplog):
 @pytest.mark.parametrize("users", ["egl", "osmesa"])
 def test_beside_tensorflow_no_gl_is_loaded_that_nobody_draws_with(environ, users):
     environ.setenv("MUJOCO_GL", users)
+    environ.delitem(sys.modules, "tensorflow", raising=False)
     with gl.chosen(rendering=False):
         assert os.environ["MUJOCO_GL"] == users, "a worker process may still draw a video"
     environ.setitem(sys.modules, "tensorflow", types.ModuleType("tensorflow"))
