@@ -82,4 +82,5 @@ def _tensor_indices(variables):
 
 def _join(norms, tensors):
     """Norms of whole tensors from those of their parts."""
-    return tf.sqrt(tf.math.segment_sum(tf.square(norms), tensors))
+    # XLA has no segment_sum for sorted indices.
+    return tf.sqrt(tf.math.unsorted_segment_sum(tf.square(norms), tensors, tensors[-1] + 1))
