@@ -24,6 +24,15 @@ DMC_PLANET = tuple(
 )
 ATARI57 = tuple(ATARI)
 ATARI55 = tuple(game for game in ATARI57 if game not in ("atari_defender", "atari_surround"))
+ATARI100K = tuple(
+    f"atari_{name}"
+    for name in (
+        *("alien", "amidar", "assault", "asterix", "bank_heist", "battle_zone", "boxing"),
+        *("breakout", "chopper_command", "crazy_climber", "demon_attack", "freeway", "frostbite"),
+        *("gopher", "hero", "jamesbond", "kangaroo", "krull", "kung_fu_master", "ms_pacman"),
+        *("pong", "private_eye", "qbert", "road_runner", "seaquest", "up_n_down"),
+    )
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,5 +82,29 @@ BENCHMARKS = {
         DMC_VISION,
         seeds=5,
         presets=("dreamerv2_dmc_vision",),
+    ),
+    "dreamerv3_dmc_proprio18": Benchmark(
+        "DreamerV3, 18 tasks of proprioceptive control (arXiv:2301.04104)",
+        DMC_PROPRIO,
+        seeds=5,
+        presets=("dreamerv3_dmc_proprio",),
+    ),
+    "dreamerv3_dmc20": Benchmark(
+        "DreamerV3, 20 tasks of visual control (arXiv:2301.04104)",
+        DMC_VISION,
+        seeds=10,
+        presets=("dreamerv3_dmc_vision",),
+    ),
+    "dreamerv3_atari57": Benchmark(
+        "DreamerV3, 57 Atari games, 200M frames (arXiv:2301.04104)",
+        ATARI57,
+        seeds=6,
+        presets=("dreamerv3_atari",),
+    ),
+    "dreamerv3_atari100k": Benchmark(
+        "DreamerV3, 26 Atari games with two hours of play (arXiv:1903.00374, arXiv:2301.04104)",
+        ATARI100K,
+        seeds=5,
+        presets=("dreamerv3_atari100k",),
     ),
 }

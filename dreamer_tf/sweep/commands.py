@@ -73,7 +73,8 @@ def _run(jobs, parallel, gpus):
 
 
 def _parser():
-    listed = "\n".join(f"  {name:<15} {entry.title}" for name, entry in BENCHMARKS.items())
+    width = max(map(len, BENCHMARKS))
+    listed = "\n".join(f"  {name:<{width}} {entry.title}" for name, entry in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
         description="Runs the tasks and seeds of a paper's benchmark on this machine. The same "
         "command goes on where it stopped: finished runs are left alone, others are continued.",

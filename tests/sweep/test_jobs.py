@@ -39,7 +39,8 @@ def test_atari_benchmarks_name_games_that_exist():
     games = {f"atari_{name}" for name in roms.get_all_rom_ids()}
     for benchmark in BENCHMARKS.values():
         assert {task for task in benchmark.tasks if task.startswith("atari_")} <= games
-    assert len(BENCHMARKS["dreamerv2_atari55"].tasks) == 55
+    sizes = {"dreamerv2_atari55": 55, "dreamerv3_atari57": 57, "dreamerv3_atari100k": 26}
+    assert {name: len(BENCHMARKS[name].tasks) for name in sizes} == sizes
 
 
 def test_the_first_papers_benchmark_is_20_tasks_with_5_seeds():
