@@ -67,7 +67,7 @@ def test_coverage_counts_each_cell_once(tmp_path, capsys):
     for name, turn in (("still", np.full(4, np.pi)), ("swinging", np.array([3.0, 2.0, 1.0, 0.0]))):
         run = tmp_path / name
         (run / "replay").mkdir(parents=True)
-        (run / "config.yaml").write_text("env:\\n  action_repeat: 4\n")
+        (run / "config.yaml").write_text("env:\n  action_repeat: 4\n")
         position = np.stack([np.zeros(4), np.cos(turn), np.sin(turn)], axis=1)
         for half in range(2):
             rows = slice(2 * half, 2 * half + 2)
