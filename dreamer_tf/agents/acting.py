@@ -1,7 +1,8 @@
 """What chooses actions in a latent state: an actor, or a planner.
 
 Both have ``noise(rng, batch_size)``, the random draws that ``sample(state, noise)`` takes, and
-``mode(state, rng)``, the choice without exploration.
+``mode(state, rng)``, the choice without exploration. ``kind`` says which of the two it is, and
+``choices`` which of ``mode`` and ``sample`` differ.
 """
 
 from dreamer_tf.ops import leading_size
@@ -10,6 +11,9 @@ from dreamer_tf.world_model import get_feat
 
 class ActorBehavior:
     """Acts as an actor says."""
+
+    kind = "actor"
+    choices = ("mode", "sample")
 
     def __init__(self, actor):
         """Wraps the network.
@@ -39,6 +43,9 @@ class ActorBehavior:
 
 class PlannerBehavior:
     """Searches in the model at every step and takes the first action of the plan."""
+
+    kind = "planner"
+    choices = ("mode",)
 
     def __init__(self, planner, latent, action_size):
         """Joins the search and the model's draws for it.

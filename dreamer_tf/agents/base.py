@@ -192,6 +192,29 @@ class Agent(tf.Module, abc.ABC):
           start with ``openloop/``.
         """
 
+    def prepare(self, batch):
+        """Rows of experience as the world model takes them: actions as vectors, rewards as learned.
+
+        Args:
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no world model")
+
+    @property
+    def task_behavior(self):
+        """What chooses actions for the task in a latent state, see `acting`; None: nothing does."""
+        return None
+
+    @property
+    def valuation(self):
+        """What latent states are worth, a `Valuation`; None (the default): nothing learns it."""
+        return None
+
+    @property
+    def cont_scale(self):
+        """What the continue model, if there is one, learns where an episode goes on: γ, or 1."""
+        return 1.0
+
     def export(self, path, *, native_actions=None, litert=True, info=None):
         """Writes the policy as a SavedModel that TensorFlow alone can run, see docs/export.md.
 

@@ -33,6 +33,7 @@ from dreamer_tf.agents.dreamer_parts import (
     build_world_model,
     one_action,
 )
+from dreamer_tf.agents.latent_model import Valuation
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.ops import cumulative_discount, lambda_return, leading_size, reward_sum
@@ -419,6 +420,21 @@ class Dreamer(Agent):
     def report(self, batch):
         """Open-loop prediction, see `OpenLoop`; nothing where no decoder is trained."""
         return self._open_loop(self.prepare(batch)) if self._open_loop else {}
+
+    @property
+    def task_behavior(self):
+        """Actor or planner, see `Agent.task_behavior`."""
+        return self.behavior
+
+    @property
+    def valuation(self):
+        """The value model, if there is one, see `imagined_returns`."""
+        return self.critic and Valuation(self.critic, self.config.discount, counts_arrival=True)
+
+    @property
+    def cont_scale(self):
+        """The discount model learns γ where an episode goes on."""
+        return self.config.discount
 
     @property
     def networks(self):

@@ -20,9 +20,11 @@ Differences from the paper and the author's code (more in docs/differences.md):
 
 import tensorflow as tf
 
+from dreamer_tf.agents.acting import ActorBehavior
 from dreamer_tf.agents.base import Agent, filter_step
 from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, hidden_block, make_step
 from dreamer_tf.agents.exploring import make_exploration
+from dreamer_tf.agents.latent_model import Valuation
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.behaviors import ActionEncoder, EpsilonGreedy, GaussianNoise
 from dreamer_tf.nn import (
@@ -358,6 +360,21 @@ class DreamerV2(Agent):
     def report(self, batch):
         """Open-loop prediction, see `OpenLoop`."""
         return self._open_loop(self.prepare(batch))
+
+    @property
+    def task_behavior(self):
+        """The task's actor, whatever explores, see `Agent.task_behavior`."""
+        return ActorBehavior(self.behavior.actor)
+
+    @property
+    def valuation(self):
+        """The critic of the task, see `ActorCritic.target`."""
+        return Valuation(self.behavior.critic, self.config.discount, counts_arrival=True)
+
+    @property
+    def cont_scale(self):
+        """The discount model learns γ where an episode goes on."""
+        return self.config.discount
 
     @property
     def networks(self):

@@ -20,8 +20,10 @@ Differences from the paper and the authors' code (more in docs/differences.md):
 
 import tensorflow as tf
 
+from dreamer_tf.agents.acting import ActorBehavior
 from dreamer_tf.agents.base import Agent, filter_step, merge_metrics
 from dreamer_tf.agents.dreamerv3_behavior import ActorCritic
+from dreamer_tf.agents.latent_model import Valuation
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.behaviors import ActionEncoder
 from dreamer_tf.nn import (
@@ -327,8 +329,7 @@ class DreamerV3(Agent):
         """
         config = self.config
         alive = 1.0 - tf.cast(batch["is_terminal"], tf.float32)
-        discount = 1.0 - 1.0 / config.horizon if config.cont_discount else 1.0
-        targets = {"reward": batch["reward"], "cont": discount * alive}
+        targets = {"reward": batch["reward"], "cont": self.cont_scale * alive}
         losses, post, metrics = self.world_model.losses(batch, targets, noise, state)
         metrics["kl"] = tf.reduce_mean(losses["dyn"])
         for name in ("dyn", "rep"):
@@ -406,6 +407,25 @@ class DreamerV3(Agent):
     def report(self, batch):
         """Open-loop prediction, see `OpenLoop`."""
         return self._open_loop(self.prepare(batch))
+
+    @property
+    def task_behavior(self):
+        """The actor, see `Agent.task_behavior`."""
+        return ActorBehavior(self.behavior.actor)
+
+    @property
+    def valuation(self):
+        """The critic, see `ActorCritic.returns`."""
+        return Valuation(self.behavior.critic, self._discount, counts_arrival=False)
+
+    @property
+    def cont_scale(self):
+        """The continue model learns 1 where an episode goes on, with ``cont_discount`` γ."""
+        return self._discount if self.config.cont_discount else 1.0
+
+    @property
+    def _discount(self):
+        return 1.0 - 1.0 / self.config.horizon
 
     @property
     def networks(self):

@@ -147,6 +147,15 @@ class PlaNet(Agent):
         bits = self.config.image_bits
         return obs | {key: quantize_image(obs[key], bits, noise[key]) for key in self.images}
 
+    def prepare(self, batch):
+        """Rows as the world model takes them, without draws: images from the middle of each level.
+
+        Args:
+          batch: Dict of ``[B, T, ...]``.
+        """
+        middle = dict.fromkeys(self.images, MIDDLE)
+        return self.quantize(batch, middle) | {"action": self.actions.encode(batch)}
+
     def update(self, batch, noise):
         """The update, as a function of the random draws.
 
@@ -295,10 +304,14 @@ class PlaNet(Agent):
 
     def report(self, batch):
         """Open-loop prediction, see `OpenLoop`."""
-        middle = dict.fromkeys(self.images, MIDDLE)
-        return self._open_loop(
-            self.quantize(batch, middle) | {"action": self.actions.encode(batch)}
-        )
+        return self._open_loop(self.prepare(batch))
+
+    # ----------------------------------------------------------------- looking on
+
+    @property
+    def task_behavior(self):
+        """The planner, see `Agent.task_behavior`."""
+        return self.behavior
 
     @property
     def networks(self):
