@@ -48,6 +48,7 @@ EXTRAS_REQUIRE = {
         # arguments, but lets pip choose it.
         "pandas>=2.2.2,<3",  # 2.2.2: the first for NumPy 2
     ],
+    "dream": ["flask>=3.0", "werkzeug>=3.0"],
     "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "selenium>=4.20"],
 }
 
@@ -62,6 +63,7 @@ setup(
     package_dir={"dreamer_tf.presets": "configs"},
     package_data={
         "dreamer_tf.presets": ["*.yaml"],
+        "dreamer_tf.dream": ["page/*"],
         "dreamer_tf.report": ["page/*.*", "page/vendor/*"],
     },
     install_requires=INSTALL_REQUIRES,
@@ -73,6 +75,7 @@ setup(
             "dreamer-export = dreamer_tf.training.commands:export",
             "dreamer-benchmark = dreamer_tf.training.benchmark:main",
             "dreamer-plot = dreamer_tf.figures.commands:plot",
+            "dreamer-dream = dreamer_tf.dream.commands:dream",
             "dreamer-report = dreamer_tf.report.commands:report",
             "dreamer-sweep = dreamer_tf.sweep.commands:sweep",
         ]

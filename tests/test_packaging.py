@@ -50,6 +50,7 @@ def pins(name):
         (None, "requirements.txt"),
         ("atari", "requirements-dev.txt"),
         ("crafter", "requirements-dev.txt"),
+        ("dream", "requirements-dev.txt"),
         ("figures", "requirements-dev.txt"),
         ("dev", "requirements-dev.txt"),
     ],
@@ -57,7 +58,7 @@ def pins(name):
 def test_pinned_versions_lie_in_the_ranges_of_setup(extra, file):
     values = setup_lists()
     ranges = values["INSTALL_REQUIRES"] if extra is None else values["EXTRAS_REQUIRE"][extra]
-    pinned = pins(file)
+    pinned = pins("requirements.txt") | pins(file)  # the second begins with the first
     for requirement in map(Requirement, ranges):
         version = pinned[canonicalize_name(requirement.name)]
         assert version in requirement.specifier, f"{requirement} but {file} has {version}"
@@ -95,13 +96,17 @@ def test_presets_are_package_data():
     assert all(path.suffix == ".yaml" for path in (ROOT / "configs").iterdir())
 
 
-def test_the_page_of_reports_is_package_data():
-    report = ROOT / "dreamer_tf" / "report"
-    patterns = setup_lists()["package_data"]["dreamer_tf.report"]
-    packed = {path for pattern in patterns for path in report.glob(pattern) if path.is_file()}
-    files = {path for path in (report / "page").rglob("*") if path.is_file()}
+@pytest.mark.parametrize("room", ["report", "dream"])
+def test_the_files_of_a_page_are_package_data(room):
+    folder = ROOT / "dreamer_tf" / room
+    patterns = setup_lists()["package_data"][f"dreamer_tf.{room}"]
+    packed = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    files = {path for path in (folder / "page").rglob("*") if path.is_file()}
     assert files and packed == files
-    assert (report / "page" / "vendor" / "uPlot.LICENSE") in packed
+
+
+def test_the_licence_of_what_is_packed_is_packed_too():
+    assert (ROOT / "dreamer_tf" / "report" / "page" / "vendor" / "uPlot.LICENSE").is_file()
 
 
 def test_console_commands_exist():

@@ -1,7 +1,6 @@
 """Puts the page together and writes it."""
 
 import datetime
-import importlib.resources
 import json
 import math
 import os
@@ -13,6 +12,7 @@ import dreamer_tf
 from dreamer_tf.figures.palette import styles
 from dreamer_tf.figures.tasks import title as task_title
 from dreamer_tf.report import summary, tables
+from dreamer_tf.report.assets import page_file
 from dreamer_tf.report.curves import MOST_POINTS, Plot
 from dreamer_tf.report.films import films
 from dreamer_tf.report.looks import LINE_WIDTH, looks
@@ -94,11 +94,11 @@ def render(runs, videos, now=None):
         unlike=[row for row in settings if (row.differs if len(runs) > 1 else row.is_changed)],
         environment=tables.environment(runs),
         data=script_json(plot.data),
-        style=_page_file("report.css"),
-        program=_page_file("report.js"),
-        uplot=_page_file("vendor/uPlot.iife.min.js"),
-        uplot_style=_page_file("vendor/uPlot.min.css"),
-        uplot_licence=_page_file("vendor/uPlot.LICENSE"),
+        style=page_file("report.css"),
+        program=page_file("report.js"),
+        uplot=page_file("vendor/uPlot.iife.min.js"),
+        uplot_style=page_file("vendor/uPlot.min.css"),
+        uplot_licence=page_file("vendor/uPlot.LICENSE"),
         version=dreamer_tf.__version__,
         written=now.strftime("%Y-%m-%d %H:%M UTC"),
     )
@@ -162,8 +162,3 @@ def _listed(names):
     if len(names) > 3:
         return f"{', '.join(names[:2])} and {len(names) - 2} more"
     return " and ".join([*filter(None, [", ".join(names[:-1])]), names[-1]])
-
-
-def _page_file(name):
-    folder = importlib.resources.files("dreamer_tf.report") / "page"
-    return folder.joinpath(name).read_text(encoding="utf-8")

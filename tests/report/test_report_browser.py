@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dreamer_tf.report.document import write_report
-from tests.report.browser import PATIENCE, open_browser
+from tests.browser import PATIENCE, open_browser
 from tests.report.example_runs import example_run
 
 PHONE, DESK = (360, 740), (1280, 1000)

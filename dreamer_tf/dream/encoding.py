@@ -1,0 +1,45 @@
+"""Arrays as JSON values."""
+
+import base64
+import math
+
+import numpy as np
+
+
+def number(value):
+    """A float, or None where JSON has no word for it: NaN and infinity of a model gone wrong."""
+    value = float(value)
+    return value if math.isfinite(value) else None
+
+
+def numbers(mapping):
+    """Dict of name to `number`."""
+    return {key: number(value) for key, value in mapping.items()}
+
+
+def observation(value, space):
+    """An observation: the bytes of an image in base64, all others as a list of numbers.
+
+    Args:
+      value: Array ``[*shape]``.
+      space: Its ``Space``.
+    """
+    if space.is_image:
+        return base64.b64encode(np.ascontiguousarray(value, np.uint8).tobytes()).decode("ascii")
+    return flat(value)
+
+
+def flat(value):
+    """The elements of an array as a list of numbers; flags are 0 and 1."""
+    return [number(x) for x in np.asarray(value).reshape(-1)]
+
+
+def described(space):
+    """What the page must know of a ``Space``."""
+    return {
+        "shape": list(space.shape),
+        "is_image": space.is_image,
+        "is_discrete": space.is_discrete,
+        "low": flat(space.low),
+        "high": flat(space.high),
+    }
