@@ -10,7 +10,7 @@ from dreamer_tf.dream.errors import RequestError
 LONGEST = 2000
 """Steps of a dream."""
 
-_IMAGINE, _CHOOSE = 1 << 20, 1 << 21
+IMAGINE, CHOOSE = 1 << 20, 1 << 21
 """Where the draws of imagined steps and of choices are counted from; those of filtering from 0."""
 
 
@@ -92,7 +92,7 @@ class Dream:
         """
         if choice != "recorded":
             latent = self.steps[step].latent
-            return self._model.choose(latent, choice, (self._seed, _CHOOSE + step))
+            return self._model.choose(latent, choice, (self._seed, CHOOSE + step))
         action = self.recorded_action(step)
         if action is None:
             raise RequestError(
@@ -120,7 +120,7 @@ class Dream:
             raise RequestError(f"a dream has at most {LONGEST} steps; begin another one", 409)
         before, recorded = self.steps[step], self.recorded_action(step)
         follows = before.follows and recorded is not None and _same(action, recorded)
-        latent = self._model.step(before.latent, action, (self._seed, _IMAGINE + step))
+        latent = self._model.step(before.latent, action, (self._seed, IMAGINE + step))
         after = Step(latent, action, chosen_by, follows, *self._model.look(latent))
         self.steps[step + 1 :] = [after]
         return after

@@ -30,8 +30,9 @@ def observation(value, space):
 
 
 def flat(value):
-    """The elements of an array as a list of numbers; flags are 0 and 1."""
-    return [number(x) for x in np.asarray(value).reshape(-1)]
+    """The elements of an array as a list of numbers: whole ones of whole kinds, flags 0 and 1."""
+    elements = np.asarray(value).reshape(-1)
+    return [number(x) if elements.dtype.kind == "f" else int(x) for x in elements]
 
 
 def described(space):
