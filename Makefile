@@ -36,7 +36,7 @@ $(INSTALLED): requirements.txt requirements-dev.txt setup.py scripts/setup_venv.
 $(RENDERING): $(INSTALLED) scripts/setup_rendering.sh
 	@sh scripts/setup_rendering.sh $(BIN)/python && touch $@ || true
 
-# For the tests of reports only, which are skipped without one.
+# For the tests of pages only, which are skipped without one.
 browser:
 	@sh scripts/setup_browser.sh
 

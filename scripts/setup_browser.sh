@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes sure that there is a Chromium and its driver, in which reports are tested.
+# Makes sure that there is a Chromium and its driver, in which pages are tested.
 #
 # usage: setup_browser.sh
 #
@@ -17,7 +17,7 @@ sh scripts/apt_install.sh chromium chromium-driver ||
   echo "System packages cannot be installed from here."
 found && exit 0
 cat >&2 <<END
-error: there is no browser for the tests of reports. Install Chromium and its driver:
+error: there is no browser for the tests of pages. Install Chromium and its driver:
   Debian:  apt-get install chromium chromium-driver
   Fedora:  dnf install chromium chromedriver
   Arch:    pacman -S chromium
