@@ -56,7 +56,6 @@ class Replayed:
             before = Latent(*(part[-1] for part in self._chunks[-1][0]))
         else:
             # Wherever the warm-up starts: there is nothing before it, no action led there.
-            rows["is_first"] = rows["is_first"].copy()
             rows["is_first"][0] = True
             before = self._model.initial()
         return self._model.observe(rows, before, (self._seed, chunk))

@@ -275,6 +275,12 @@ def test_another_moment_begins_another_dream(show):
     assert page.run("return location.hash") == "#episode=2&row=30&seed=0"
 
 
+def test_an_address_that_outlived_its_episode_begins_at_the_newest(show):
+    page = show("mixed", "#episode=77&row=8&seed=0")
+    assert "there is no episode 77" in page.text("#error-text")
+    assert page.count == 0 and page.run("return location.hash").startswith("#episode=2&")
+
+
 def test_a_forgotten_dream_begins_again(show):
     page = show("mixed")
     page.click("#step")

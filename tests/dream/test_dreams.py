@@ -245,6 +245,14 @@ def test_chance_decides_a_sampled_action_within_the_range(runs):
         assert len(set(taken)) > 1, name
 
 
+def test_the_model_sees_sampled_actions_as_the_environment_would(runs):
+    agent, studio = runs["dreamerv3"]
+    latent = studio.model.initial()
+    taken = [studio.model.choose(latent, "sample", (seed, 0))["action"] for seed in range(20)]
+    # DreamerV3 samples beyond the range, where the environment acts as at its limit.
+    assert np.abs(taken).max() == 1.0 and np.abs(taken).min() < 1.0
+
+
 def test_only_the_planner_has_one_choice(runs):
     choices = {name: studio.about()["choices"] for name, (_, studio) in runs.items()}
     both = ["mode", "sample"]

@@ -2,6 +2,7 @@
 
 const root = document.documentElement;
 const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const exact = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
 const MOST_ELEMENTS = 24; // of a vector that are shown one by one
 
@@ -39,7 +40,8 @@ export function plot(element, series, more = {}) {
     ticks: { show: false },
     font: "11px system-ui, sans-serif",
   };
-  const values = (_, ticks) => ticks.map((tick) => said(tick));
+  const label = (tick) => (Math.abs(tick) >= 1e4 ? compact.format(tick) : said(tick));
+  const values = (_, ticks) => ticks.map(label);
   const chart = new uPlot(
     {
       width: element.clientWidth || 300,
@@ -158,7 +160,8 @@ class Elements {
       const row = document.createElement("div");
       row.className = "element";
       const name = document.createElement("span");
-      name.textContent = size > 1 ? `${key}[${i}]` : key;
+      name.textContent = `[${i}]`;
+      name.title = `${key}[${i}]`;
       const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
       svg.setAttribute("viewBox", "0 0 160 32");
       svg.setAttribute("preserveAspectRatio", "none");

@@ -317,8 +317,16 @@ async function start() {
   const { episode, row, seed } = wanted();
   await moment.list(episode ?? about.newest);
   if (seed !== null) find("seed").value = seed;
-  await moment.open(episode ?? about.newest, row);
-  await begin();
+  try {
+    await moment.open(episode ?? about.newest, row);
+    await begin();
+  } catch (error) {
+    if (episode === null) throw error;
+    // A noted address may outlive its episode.
+    await moment.open(about.newest);
+    await begin();
+    failed(error);
+  }
 }
 
 ask(start);
