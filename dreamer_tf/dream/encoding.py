@@ -35,11 +35,14 @@ def flat(value):
     return [number(x) if elements.dtype.kind == "f" else int(x) for x in elements]
 
 
-def described(space):
-    """What the page must know of a ``Space``."""
+def seen(space):
+    """What the page must know of the ``Space`` of an observation."""
+    return {"shape": list(space.shape), "is_image": space.is_image}
+
+
+def done(space):
+    """What the page must know of the ``Space`` of an action: also the range of each element."""
     return {
-        "shape": list(space.shape),
-        "is_image": space.is_image,
         "is_discrete": space.is_discrete,
         "low": flat(space.low),
         "high": flat(space.high),

@@ -43,9 +43,11 @@ def test_the_run_is_described(client):
     assert (about["agent"], about["frames"], about["steps"]) == ("DreamerV3", 600, 1000)
     assert not about["is_finished"] and about["newest"] == 1
     assert "000000002" in about["notes"][0]
+    assert about["observations"] == {
+        "image": {"shape": [16, 16, 3], "is_image": True},
+        "robot/arm": {"shape": [3], "is_image": False},
+    }
     assert about["actions"]["action"] == {
-        "shape": [2],
-        "is_image": False,
         "is_discrete": False,
         "low": [-2.0, 0.0],
         "high": [2.0, 10.0],
