@@ -245,6 +245,14 @@ def test_chance_decides_a_sampled_action_within_the_range(runs):
         assert len(set(taken)) > 1, name
 
 
+def test_the_seed_decides_the_choice_in_the_same_state(runs):
+    studio, rows = runs["dreamer"][1], recorded("dreamer")
+    replayed = Replayed(studio.model, rows, 0, SEED)
+    dreams = [Dream(studio.model, replayed, rows, 0, seed) for seed in (0, 0, 1)]
+    first, again, other = (dream.choose(0, "sample")["action"].tolist() for dream in dreams)
+    assert first == again != other
+
+
 def test_the_model_sees_sampled_actions_as_the_environment_would(runs):
     agent, studio = runs["dreamerv3"]
     latent = studio.model.initial()
