@@ -30,12 +30,15 @@ SPACES = {
 FRAMES = 600
 
 
-def small_run(path, name, *, lengths=(50,), frames=FRAMES, checkpoint=True, **options):
+def small_run(
+    path, name, *, obs_space=None, lengths=(50,), frames=FRAMES, checkpoint=True, **options
+):
     """Makes the folder of a run of 1000 frames.
 
     Args:
       path: The folder.
       name: Of the agent.
+      obs_space: Dict of observation key to ``Space``; None: the agent's of `SPACES`.
       lengths: Rows of each episode.
       frames: Frames of its checkpoint.
       checkpoint: Whether it has one.
@@ -46,7 +49,8 @@ def small_run(path, name, *, lengths=(50,), frames=FRAMES, checkpoint=True, **op
     """
     keys = {key.replace("__", "."): value for key, value in options.items()}
     config = configs.load(["debug"], {"agent": name, **keys}).config
-    obs_space, act_space, native = SPACES.get(name, SPACES["dreamer"])
+    usual, act_space, native = SPACES.get(name, SPACES["dreamer"])
+    obs_space = obs_space or usual
     configs.save(config, path)
     save_spaces(path, obs_space, act_space, native)
     agent = _make_agent(config, obs_space, act_space)
@@ -86,6 +90,6 @@ def episode(obs_space, act_space, length, seed):
 
 
 def _drawn(space, length, rng):
-    if space.is_image:
-        return rng.integers(0, 256, (length, *space.shape), dtype=np.uint8)
-    return rng.normal(size=(length, *space.shape)).astype(np.float32)
+    if space.dtype == np.float32:
+        return rng.normal(size=(length, *space.shape)).astype(np.float32)
+    return np.stack([space.sample(rng) for _ in range(length)])

@@ -9,8 +9,18 @@ pytest.importorskip("flask", reason="flask is missing: pip install -e '.[dream]'
 
 from dreamer_tf.dream import server  # noqa: E402
 from dreamer_tf.dream.studio import Studio  # noqa: E402
+from dreamer_tf.specs import Space  # noqa: E402
 from tests.browser import PATIENCE, open_browser  # noqa: E402
-from tests.dream.small_runs import small_run  # noqa: E402
+from tests.dream.small_runs import COLOR, GREY, NUMBERS, small_run  # noqa: E402
+
+MIXED = {
+    "image": COLOR,
+    "robot/eye": GREY,
+    "robot/arm": NUMBERS,
+    "kind": Space("int32", (2,), 0, 3),
+    "flag": Space("bool"),
+}
+LONG = {"arm": NUMBERS, "rays": Space("float32", (30,))}
 
 PHONE, DESK = (390, 800), (1280, 1000)
 PIXELS = """
@@ -38,11 +48,11 @@ def served(folder, name, **options):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Addresses: ``mixed`` with an image, numbers and several actions; ``choice`` with one."""
+    """Addresses: ``mixed`` with images, numbers and several actions; ``choice`` with one."""
     folder = tmp_path_factory.mktemp("runs")
     with (
-        served(folder / "mixed", "dreamerv3") as mixed,
-        served(folder / "choice", "dreamerv2", steps=600) as choice,
+        served(folder / "mixed", "dreamerv3", obs_space=MIXED) as mixed,
+        served(folder / "choice", "dreamerv2", obs_space=LONG, steps=600) as choice,
     ):
         yield {"mixed": mixed, "choice": choice}
 
@@ -229,6 +239,44 @@ def test_keys_do_what_the_page_says(show):
     assert page.text("#play-text") == "Play"
     page.press("r")
     assert page.count == 0
+
+
+def test_every_kind_of_observation_is_shown(show):
+    page = show("mixed")
+    page.click("[data-who=recorded]")
+    page.click("#step")
+    headings = page.run(
+        "return [...document.querySelectorAll('#frames h3')].map((h) => h.textContent)"
+    )
+    assert headings == ["image", "robot/eye"]
+    grey = page.run("document.querySelectorAll('.frames-row')[0].remove();" + PIXELS, "truth")
+    values = [int(value) for value in grey.split(",")]
+    assert values[0::4] == values[1::4] == values[2::4] and len(set(values)) > 10
+    shown = page.run(
+        "return [...document.querySelectorAll('.vector')].map((card) => [card.dataset.key,"
+        " [...card.querySelectorAll('.element b')].map((number) => number.textContent)])"
+    )
+    numbers = {key: [float(text) for text in texts] for key, texts in shown}
+    assert {key: len(found) for key, found in numbers.items()} == {
+        "robot/arm": 6,
+        "kind": 4,
+        "flag": 2,
+    }
+    assert set(numbers["kind"]) <= {0, 1, 2, 3} and set(numbers["flag"]) <= {0, 1}
+    curves = page.run(
+        "return [...document.querySelectorAll('.element path')].map((p) => p.getAttribute('d'))"
+    )
+    assert len(curves) == 12 and all(d.startswith("M") and d.count("L") == 1 for d in curves)
+
+
+def test_a_long_vector_is_drawn_whole(show):
+    page = show("choice")
+    page.click("#step")
+    drawn = page.run(
+        "return document.querySelector('[data-key=rays] .plot').chart.data.map((x) => [...x])"
+    )
+    assert [len(column) for column in drawn] == [30, 30, 30]
+    assert drawn[0] == list(range(30)) and drawn[1] != drawn[2] and None not in drawn[1]
 
 
 def test_one_choice_is_taken_at_once(show):
