@@ -66,7 +66,7 @@ def draw(runs, path):
         axes[-1].plot(repeat * np.arange(len(cells)), cells, color=color, label=name)
     axes[0].set_ylabel("Its speed in rad/s")
     axes[-1].set(title="Coverage", xlabel="Environment frames", ylabel="Cells seen")
-    axes[-1].legend()
+    axes[-1].legend(loc="lower right", fontsize=8)
     figure.savefig(path, dpi=150)
     plt.close(figure)
 
