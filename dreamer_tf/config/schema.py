@@ -364,7 +364,7 @@ class Config:
         "arithmetic of the networks; losses, distributions and variables stay float32",
         ("float32", "mixed_bfloat16"),
     )
-    jit: bool = option(False, "compile the update with XLA (pays off on GPU; slower on CPU)")
+    jit: bool = option(False, "compile the update with XLA: a long start, and other random draws")
     env: EnvConfig = section(EnvConfig, "environments")
     replay: ReplayConfig = section(ReplayConfig, "experience on disk")
     run: RunConfig = section(RunConfig, "the training loop")
