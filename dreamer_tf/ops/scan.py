@@ -6,9 +6,9 @@ import tensorflow as tf
 def scan(step, state, inputs, length):
     """Runs ``state = step(state, inputs[t])`` for t = 0 … length-1 and stacks the states.
 
-    The loop is unrolled into the graph: on every device tried, the scheduler then overlaps
-    neighbouring steps, and backpropagation needs no stacks of saved tensors. ``length`` is
-    therefore a Python int, and part of the trace.
+    The loop is unrolled into the graph: the scheduler can overlap neighbouring steps, and
+    backpropagation needs no stacks of saved tensors, but tracing takes longer (docs/performance.md
+    compares). ``length`` is therefore a Python int, and part of the trace.
 
     Args:
       step: Function of a state and one time slice of ``inputs`` to the next state. States are
