@@ -113,6 +113,13 @@ def test_overrides_from_python_may_be_dotted_or_nested():
 
 
 @pytest.mark.parametrize(
+    "given", [{"dreamerv2.entropy_scale": 3e-3}, ["--dreamerv2.entropy_scale=3e-3"]]
+)
+def test_a_number_serves_where_a_schedule_could_stand(given):
+    assert float(config.load([], given).config.dreamerv2.entropy_scale) == 3e-3
+
+
+@pytest.mark.parametrize(
     ("presets", "overrides", "message"),
     [
         (["dcm"], [], "Unknown preset 'dcm'. Did you mean 'dmc'"),

@@ -17,7 +17,7 @@ from dreamer_tf.behaviors import (
 )
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.nn import NormalHead
-from dreamer_tf.ops import Schedule, cumulative_discount, lambda_return, unroll
+from dreamer_tf.ops import Schedule, cumulative_discount, lambda_return, scan
 from dreamer_tf.optim import DecayedAdam, GlobalNormClip, GradientStep
 from dreamer_tf.world_model import get_feat
 
@@ -158,9 +158,8 @@ class ActorCritic(tf.Module):
             return state, get_feat(state), action, outputs
 
         first = get_feat(start)
-        steps = unroll(step, (start, first), noise, self.config.imag_horizon)
-        _, feats, actions, outputs = zip(*steps, strict=True)
-        return tf.stack([first, *feats]), tf.stack(actions), tf.stack(outputs)
+        _, feats, actions, outputs = scan(step, (start, first), noise, self.config.imag_horizon)
+        return tf.concat([first[None], feats], axis=0), actions, outputs
 
     def target(self, feat, reward, discount):
         """λ-returns from the slow critic.

@@ -17,7 +17,7 @@ from dreamer_tf.behaviors import (
 )
 from dreamer_tf.distributions import two_hot
 from dreamer_tf.nn import TwoHotHead, rms_silu_layers
-from dreamer_tf.ops import lambda_return, unroll
+from dreamer_tf.ops import lambda_return, scan
 from dreamer_tf.world_model import get_feat
 
 
@@ -136,9 +136,8 @@ class ActorCritic(tf.Module):
             return state, get_feat(state), action
 
         first = get_feat(start)
-        steps = unroll(step, (start, first), noise, self.config.imag_horizon)
-        _, feats, actions = zip(*steps, strict=True)
-        return Trajectory(tf.stack([first, *feats[:-1]]), feats[-1][None], tf.stack(actions))
+        _, feats, actions = scan(step, (start, first), noise, self.config.imag_horizon)
+        return Trajectory(tf.concat([first[None], feats[:-1]], axis=0), feats[-1:], actions)
 
     def choose(self, feat, draws):
         """Action vectors ``[N, A]`` at features ``[N, F]``, sampled with draws of `noise`."""

@@ -115,7 +115,8 @@ def convert(option: Option, value, origin: str):
     Args:
         option: What is set.
         value: Plain value; a number for a ``float`` may be an int, a number for an ``int`` may be
-            a float without fraction (``1e6``), and a list or tuple serves for a tuple.
+            a float without fraction (``1e6``), a number serves for a ``str`` whose default is one
+            (where a schedule could stand), and a list or tuple serves for a tuple.
         origin: Where the value comes from, for the message.
 
     Returns:
@@ -163,6 +164,7 @@ def _from_word(kind, word):
 
 def _scalar(option, kind, value, origin):
     if kind in (bool, str):
+        value = str(value) if _may_be_number(option) and _is_number(value) else value
         if not isinstance(value, kind):
             raise _wrong_type(option, value, origin)
         value = kind(value)
@@ -176,7 +178,7 @@ def _scalar(option, kind, value, origin):
 
 
 def _number(option, kind, value, origin):
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if not _is_number(value):
         raise _wrong_type(option, value, origin)
     if not math.isfinite(value):
         raise _not_allowed(option, value, "a finite number", origin)
@@ -190,6 +192,14 @@ def _number(option, kind, value, origin):
     if option.maximum is not None and value > option.maximum:
         raise _not_allowed(option, value, f"at most {option.maximum}", origin)
     return value
+
+
+def _is_number(value):
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _may_be_number(option):
+    return option.kind is str and _is_number(_from_word(float, option.default))
 
 
 def _wrong_type(option, value, origin):

@@ -10,7 +10,7 @@ from dreamer_tf.ops.images import (
 )
 from dreamer_tf.ops.normalize import layer_norm, rms_norm_silu
 from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
-from dreamer_tf.ops.scan import scan, unroll
+from dreamer_tf.ops.scan import scan
 from dreamer_tf.ops.schedules import Schedule
 from dreamer_tf.ops.symlog import symexp, symlog
 
@@ -34,5 +34,4 @@ __all__ = [
     "scan",
     "symexp",
     "symlog",
-    "unroll",
 ]

@@ -2,38 +2,47 @@
 
 import tensorflow as tf
 
+# An unrolled step costs a quarter of a second of tracing and compiling, a step of the loop up to a
+# tenth of the update (docs/performance.md has the measurements). Sequences of 50 steps start soon
+# enough, sequences of 64 do not.
+_LONGEST_UNROLLED = 50
+
 
 def scan(step, state, inputs, length):
     """Runs ``state = step(state, inputs[t])`` for t = 0 … length-1 and stacks the states.
 
-    The loop is unrolled into the graph: the scheduler can overlap neighbouring steps, and
-    backpropagation needs no stacks of saved tensors, but tracing takes longer (docs/performance.md
-    compares). ``length`` is therefore a Python int, and part of the trace.
+    Up to 50 steps are unrolled into the graph: the scheduler can overlap neighbouring steps,
+    backpropagation needs no stacks of saved tensors, and gradients that nobody asked for are left
+    out. More of them are a ``tf.while_loop``, whose body is traced once.
 
     Args:
-      step: Function of a state and one time slice of ``inputs`` to the next state. States are
-        nested structures of tensors ``[N, ...]`` and keep their structure.
+      step: Function of a state and one time slice of ``inputs`` to the next state, a nested
+        structure of tensors ``[N, ...]``. What it returns has the same structure, shapes and types
+        each time; of ``state``, only what it reads has to be there.
       state: State before the first step.
       inputs: Nested structure of tensors ``[T, N, ...]``, time first.
-      length: Number of steps; T must be at least this.
+      length: Number of steps, a Python int; T must be at least this.
 
     Returns:
-      States after each step, the structure of ``state`` with tensors ``[length, N, ...]``.
+      States after each step, the structure of what ``step`` returns with tensors
+      ``[length, N, ...]``.
     """
-    states = unroll(step, state, inputs, length)
-    return tf.nest.map_structure(lambda *xs: tf.stack(xs, axis=0), *states)
+    inputs = tf.nest.map_structure(lambda x: x[:length], inputs)
+    run = _unroll if length <= _LONGEST_UNROLLED else _loop
+    return run(step, state, inputs)
 
 
-def unroll(step, state, inputs, length):
-    """`scan` without the stacking: a list of the states after each step.
-
-    For whoever needs only parts of the states, or wants to stack something in front of them without
-    copying all of it again.
-    """
-    flat_inputs = [tf.unstack(x, axis=0)[:length] for x in tf.nest.flatten(inputs)]
+def _unroll(step, state, inputs):
     states = []
-    for t in range(length):
-        inputs_t = tf.nest.pack_sequence_as(inputs, [x[t] for x in flat_inputs])
-        state = step(state, inputs_t)
+    for slices in zip(*map(tf.unstack, tf.nest.flatten(inputs)), strict=True):
+        state = step(state, tf.nest.pack_sequence_as(inputs, slices))
         states.append(state)
-    return states
+    return tf.nest.map_structure(lambda *xs: tf.stack(xs), *states)
+
+
+def _loop(step, state, inputs):
+    """The first step stands before the loop, which learns from it what a state consists of."""
+    first = step(state, tf.nest.map_structure(lambda x: x[0], inputs))
+    rest = tf.nest.map_structure(lambda x: x[1:], inputs)
+    later = tf.scan(step, rest, initializer=first)
+    return tf.nest.map_structure(lambda x, xs: tf.concat([x[None], xs], axis=0), first, later)

@@ -8,16 +8,20 @@ random numbers and the optimiser are left out: they are a small part of the arit
 import math
 import re
 
+import tensorflow as tf
+
 _PRODUCT = re.compile("MatMul|Einsum|Conv[23][dD]")
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _BRANCHES = ("If", "StatelessIf", "Case", "StatelessCase")
+_LOOPS = ("While", "StatelessWhile")
 
 
 def count_flops(function):
     """Operations of one call.
 
     Only what the results or the state depend on is counted: TensorFlow leaves out the rest, such
-    as gradients that nobody asked for. Of a condition the dearest branch counts.
+    as gradients that nobody asked for. Of a condition the dearest branch counts, of a loop as many
+    rounds as its ``maximum_iterations``.
 
     Args:
       function: A ``tf.types.experimental.ConcreteFunction``, whose products have static shapes.
@@ -27,7 +31,7 @@ def count_flops(function):
 
     Raises:
       ValueError: If there is a product whose operations cannot be told: of an unknown kind, with
-        unknown shapes, or in a loop.
+        unknown shapes, or in a loop without such a bound.
     """
     return _count_graph(function.graph)
 
@@ -59,9 +63,21 @@ def _count(op):
         return sum(counts)
     if op.type in _BRANCHES:
         return max(counts)
+    if op.type in _LOOPS and (rounds := _rounds(op)) is not None:
+        return rounds * sum(counts)
     if any(counts):
         raise ValueError(f"cannot tell how often {op.type} ({op.name}) computes its products")
     return 0
+
+
+def _rounds(op):
+    """The constant bound of a loop's rounds, or None.
+
+    Whether a loop has one or not, TensorFlow passes the round first and the bound, or -1, second,
+    and gives the bound on to the loop that computes the gradient.
+    """
+    bound = tf.get_static_value(op.inputs[1])
+    return None if bound is None or bound < 0 else int(bound)
 
 
 def _called(op):

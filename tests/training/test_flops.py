@@ -3,6 +3,7 @@
 import pytest
 import tensorflow as tf
 
+from dreamer_tf.ops import scan
 from dreamer_tf.training.flops import count_flops
 
 BATCH = 2
@@ -102,6 +103,20 @@ def test_of_a_condition_the_dearest_branch_counts():
         return tf.cond(x[0, 0] > 0, lambda: tf.matmul(tf.matmul(x, w), w), lambda: tf.matmul(x, w))
 
     assert count_flops(trace(either, [2, 3], [3, 3])) == 2 * 2 * 2 * 3 * 3
+
+
+def test_a_loop_counts_as_often_as_it_runs_and_its_gradient_too():
+    def gradients(inputs, weights):
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            loss = tf.reduce_sum(
+                scan(lambda x, y: tf.matmul(x + y, weights), inputs[0], inputs, 60)
+            )
+        return tape.gradient(loss, weights)
+
+    one = 2 * 5 * 3 * 3
+    # The first step's inputs need no gradient.
+    assert count_flops(trace(gradients, [60, 5, 3], [3, 3])) == one * (60 + 60 + 59)
 
 
 def test_a_loop_without_products_counts_nothing():
