@@ -40,20 +40,29 @@ class Catch(gymnasium.Env):
 
     def observe(self):
         image = np.zeros((16, 16, 3), np.uint8)
-        image[15, max(self.paddle - 1, 0) : self.paddle + 2] = (255, 255, 255)
-        image[15 - round(self.height), self.ball] = (255, 80, 0)
+        draw(image, 15, self.paddle, (255, 255, 255))
+        draw(image, 15 - round(self.height), self.ball, (255, 80, 0))
         return {"image": image, "speed": np.array([self.speed], np.float32)}
 
 
-def main(logdir="runs/catch", steps=20_000, configs=("dreamerv2_cpu",), **overrides):
+def draw(image, row, column, color):
+    """A block of 3×3 pixels: a world model overlooks single ones for long."""
+    image[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = color
+
+
+def main(logdir="runs/catch", steps=12_000, configs=("dreamerv2_cpu",), **overrides):
     """Trains, then plays a few episodes."""
     options = {
         "agent": "dreamerv2",
         "env.action_repeat": 1,
         "env.image_size": (16, 16),  # as they are; other sizes would be brought to this one
         "run.prefill": 1000,
+        "run.pretrain": 200,
         "run.train_every": 8,
+        "run.eval_every": 1000,
+        "run.eval_episodes": 20,
         "dreamerv2.discount_model": True,  # an episode's end is part of the task
+        "dreamerv2.entropy_scale": 3e-3,  # rewards come late: the policy must stay open until then
     }
     agent = dreamer.train(Catch, configs, logdir, steps, **(options | overrides))
     result = dreamer.evaluate(logdir, episodes=20, env=Catch)
