@@ -17,15 +17,18 @@ SETTINGS = {
 }
 
 
-def train(name, jit, noise=None):
-    """An agent after an update, its metrics, and the draws, which are ``noise`` if given."""
+def train(name, length, jit, noise=None):
+    """An agent after an update, its metrics, and the draws, which are ``noise`` if given.
+
+    Sequences have ``length`` rows.
+    """
     tf.keras.utils.set_random_seed(0)
     options = {"agent": name, "jit": jit} | SETTINGS[name]
     agent = agents.make(config.load(["debug"], options).config, OBS_SPACE, ACT_SPACE)
     # XLA has random numbers of its own, so both get the same ones.
-    noise = noise or agent.draw_noise(2, 3)
+    noise = noise or agent.draw_noise(2, length)
     agent.draw_noise = lambda *shape: noise
-    metrics, _ = agent.train_step(make_batch(2, 3), agent.initial_carry(2))
+    metrics, _ = agent.train_step(make_batch(2, length), agent.initial_carry(2))
     return agent, metrics, noise
 
 
@@ -41,10 +44,11 @@ def make_batch(*leading):
     return {key: tf.constant(value) for key, value in batch.items()}
 
 
-@pytest.mark.parametrize("name", SETTINGS)
-def test_a_compiled_update_equals_one_that_is_not(name):
-    plain, expected, noise = train(name, jit=False)
-    compiled, metrics, _ = train(name, jit=True, noise=noise)
+# Long sequences are not unrolled.
+@pytest.mark.parametrize(("name", "length"), [*((name, 3) for name in SETTINGS), ("dreamerv3", 52)])
+def test_a_compiled_update_equals_one_that_is_not(name, length):
+    plain, expected, noise = train(name, length, jit=False)
+    compiled, metrics, _ = train(name, length, jit=True, noise=noise)
     assert metrics.keys() == expected.keys()
     for key, value in expected.items():
         np.testing.assert_allclose(metrics[key], value, rtol=1e-3, atol=1e-5, err_msg=key)
