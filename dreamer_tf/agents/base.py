@@ -156,12 +156,12 @@ class Agent(tf.Module, abc.ABC):
         """
         return {}
 
-    @abc.abstractmethod
     def initial_carry(self, batch_size):
         """The memory before any row, as `train_step` takes it: a dict of tensors ``[B, ...]``.
 
-        An empty tuple if the agent has no use for it and starts every sequence from nothing.
+        An empty tuple (the default): the agent starts every sequence from nothing.
         """
+        return ()
 
     @abc.abstractmethod
     def train_step(self, batch, carry):
@@ -246,24 +246,6 @@ class Agent(tf.Module, abc.ABC):
     def parameter_counts(self):
         """Dict of component name to its number of weights."""
         return {name: network.count_params() for name, network in self.networks.items()}
-
-
-def filter_step(world_model, obs, state, is_first, noise):
-    """One step of an agent's memory: encode the observation, update the latent state.
-
-    Args:
-      world_model: `WorldModel`.
-      obs: Dict of observations ``[N, *shape]``.
-      state: Pair of the posterior `State` and the action ``[N, A]`` taken in it.
-      is_first: ``[N]`` bool, resets both.
-      noise: ``[N, S]`` draws of the posterior.
-
-    Returns:
-      Posterior `State` ``[N, ...]``.
-    """
-    latent, action = state
-    embed = world_model.encoder(world_model.encoder.prepare(obs))
-    return world_model.rssm.obs_step(latent, action, embed, is_first, noise)
 
 
 def merge_metrics(*parts):

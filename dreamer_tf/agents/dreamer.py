@@ -24,7 +24,7 @@ Differences from the paper (more in docs/differences.md):
 import keras
 import tensorflow as tf
 
-from dreamer_tf.agents.base import Agent, filter_step, merge_metrics
+from dreamer_tf.agents.base import merge_metrics
 from dreamer_tf.agents.diagnostic import DecoderDiagnostic
 from dreamer_tf.agents.dreamer_parts import (
     build_actor,
@@ -34,6 +34,7 @@ from dreamer_tf.agents.dreamer_parts import (
     one_action,
 )
 from dreamer_tf.agents.latent_model import Valuation
+from dreamer_tf.agents.model_based import ModelBasedAgent
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.ops import cumulative_discount, lambda_return, leading_size, reward_sum
@@ -43,7 +44,7 @@ from dreamer_tf.world_model import get_feat
 REWARD_TRANSFORMS = {"none": tf.identity, "tanh": tf.tanh}
 
 
-class Dreamer(Agent):
+class Dreamer(ModelBasedAgent):
     """World model, actor and critic for one action, continuous or discrete."""
 
     def __init__(self, config, obs_space, act_space):
@@ -101,10 +102,6 @@ class Dreamer(Agent):
         return GradientStep(name, network.trainable_variables, adam, clip)
 
     # ---------------------------------------------------------------- learning
-
-    def initial_carry(self, batch_size):
-        """Nothing is carried from batch to batch: sequences start from the zero state."""
-        return ()
 
     def train_step(self, batch, carry):
         """One update of world model, actor and critic, see `Agent.train_step`."""
@@ -371,16 +368,6 @@ class Dreamer(Agent):
 
     # ------------------------------------------------------------------ acting
 
-    def initial_state(self, batch_size):
-        """Zero latent state and zero action."""
-        latent = self.world_model.rssm.initial_state(batch_size)
-        return latent, tf.zeros([batch_size, self.actions.size])
-
-    def decide(self, obs, state, is_first, mode, rng):
-        """Samples and explores in ``train``, else takes the mode action, see `Agent.decide`."""
-        act = {"train": self._act_exploring, "eval": self._act_greedily}[mode]
-        return act(obs, state, is_first, rng)
-
     def _act_exploring(self, obs, state, is_first, rng):
         batch_size = leading_size(is_first)
         noise = {
@@ -388,8 +375,7 @@ class Dreamer(Agent):
             "action": self.behavior.noise(rng, batch_size),
             "explore": self.explorer.noise(rng, [batch_size, self.actions.size]),
         }
-        action, state = self.explore(obs, state, is_first, noise)
-        return self.actions.decode(action), state
+        return self.explore(obs, state, is_first, noise)
 
     def explore(self, obs, state, is_first, noise):
         """A sampled action with exploration.
@@ -404,22 +390,18 @@ class Dreamer(Agent):
         Returns:
           Action ``[N, A]`` and the next policy state, which remembers it.
         """
-        latent = filter_step(self.world_model, obs, state, is_first, noise["post"])
+        latent = self.filter_step(obs, state, is_first, noise["post"])
         action = self.behavior.sample(latent, noise["action"])
         action = self.explorer(action, noise["explore"], self._grad_steps)
         return action, (latent, action)
 
     def _act_greedily(self, obs, state, is_first, rng):
         noise = self.world_model.rssm.latent.noise(rng, [leading_size(is_first)])
-        latent = filter_step(self.world_model, obs, state, is_first, noise)
+        latent = self.filter_step(obs, state, is_first, noise)
         action = self.behavior.mode(latent, rng)
-        return self.actions.decode(action), (latent, action)
+        return action, (latent, action)
 
-    # --------------------------------------------------------------- reporting
-
-    def report(self, batch):
-        """Open-loop prediction, see `OpenLoop`; nothing where no decoder is trained."""
-        return self._open_loop(self.prepare(batch)) if self._open_loop else {}
+    # -------------------------------------------------------------- looking on
 
     @property
     def task_behavior(self):

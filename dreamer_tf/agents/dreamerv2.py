@@ -21,10 +21,10 @@ Differences from the paper and the author's code (more in docs/differences.md):
 import tensorflow as tf
 
 from dreamer_tf.agents.acting import ActorBehavior
-from dreamer_tf.agents.base import Agent, filter_step
 from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, hidden_block, make_step
 from dreamer_tf.agents.exploring import make_exploration
 from dreamer_tf.agents.latent_model import Valuation
+from dreamer_tf.agents.model_based import ModelBasedAgent
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.behaviors import ActionEncoder, EpsilonGreedy, GaussianNoise
 from dreamer_tf.nn import (
@@ -50,7 +50,7 @@ from dreamer_tf.world_model import (
 REWARD_TRANSFORMS = {"none": tf.identity, "sign": tf.sign, "tanh": tf.tanh}
 
 
-class DreamerV2(Agent):
+class DreamerV2(ModelBasedAgent):
     """World model, actor and critic for one action, continuous or discrete."""
 
     def __init__(self, config, obs_space, act_space):
@@ -294,16 +294,6 @@ class DreamerV2(Agent):
 
     # ------------------------------------------------------------------ acting
 
-    def initial_state(self, batch_size):
-        """Zero latent state and zero action."""
-        latent = self.world_model.rssm.initial_state(batch_size)
-        return latent, tf.zeros([batch_size, self.actions.size])
-
-    def decide(self, obs, state, is_first, mode, rng):
-        """Samples and explores in ``train``, else takes the mode action, see `Agent.decide`."""
-        act = {"train": self._act_exploring, "eval": self._act_greedily}[mode]
-        return act(obs, state, is_first, rng)
-
     def _act_exploring(self, obs, state, is_first, rng):
         batch_size = leading_size(is_first)
         noise = {
@@ -311,8 +301,7 @@ class DreamerV2(Agent):
             "action": self.exploration.behavior.noise(rng, batch_size),
             "explore": self.explorer.noise(rng, [batch_size, self.actions.size]),
         }
-        action, state = self.explore(obs, state, is_first, noise)
-        return self.actions.decode(action), state
+        return self.explore(obs, state, is_first, noise)
 
     def explore(self, obs, state, is_first, noise):
         """A sampled action with exploration.
@@ -327,15 +316,14 @@ class DreamerV2(Agent):
         Returns:
           Action ``[N, A]`` and the next policy state, which remembers it.
         """
-        latent = filter_step(self.world_model, obs, state, is_first, noise["post"])
+        latent = self.filter_step(obs, state, is_first, noise["post"])
         action = self.exploration.behavior.sample(latent, noise["action"])
         action = self.explorer(action, noise["explore"], self.grad_steps)
         return action, (latent, action)
 
     def _act_greedily(self, obs, state, is_first, rng):
         noise = self.world_model.rssm.latent.noise(rng, [leading_size(is_first)])
-        action, state = self.exploit(obs, state, is_first, noise)
-        return self.actions.decode(action), state
+        return self.exploit(obs, state, is_first, noise)
 
     def exploit(self, obs, state, is_first, noise):
         """The likeliest action.
@@ -349,17 +337,13 @@ class DreamerV2(Agent):
         Returns:
           As `explore`.
         """
-        latent = filter_step(self.world_model, obs, state, is_first, noise)
+        latent = self.filter_step(obs, state, is_first, noise)
         if self.config.eval_state == "mode":
             latent = latent._replace(stoch=self.world_model.rssm.latent.mode(latent.stats))
         action = self.behavior.actor.mode(get_feat(latent), self.rng)
         return action, (latent, action)
 
-    # --------------------------------------------------------------- reporting
-
-    def report(self, batch):
-        """Open-loop prediction, see `OpenLoop`."""
-        return self._open_loop(self.prepare(batch))
+    # -------------------------------------------------------------- looking on
 
     @property
     def task_behavior(self):

@@ -21,9 +21,10 @@ Differences from the paper and the authors' code (more in docs/differences.md):
 import tensorflow as tf
 
 from dreamer_tf.agents.acting import ActorBehavior
-from dreamer_tf.agents.base import Agent, filter_step, merge_metrics
+from dreamer_tf.agents.base import merge_metrics
 from dreamer_tf.agents.dreamerv3_behavior import ActorCritic
 from dreamer_tf.agents.latent_model import Valuation
+from dreamer_tf.agents.model_based import ModelBasedAgent
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.behaviors import ActionEncoder
 from dreamer_tf.nn import (
@@ -51,7 +52,7 @@ from dreamer_tf.world_model import (
 )
 
 
-class DreamerV3(Agent):
+class DreamerV3(ModelBasedAgent):
     """World model, actor and critic for every kind of observation and action."""
 
     def __init__(self, config, obs_space, act_space):
@@ -355,24 +356,13 @@ class DreamerV3(Agent):
 
     # ------------------------------------------------------------------ acting
 
-    def initial_state(self, batch_size):
-        """Zero latent state and zero action."""
-        latent = self.world_model.rssm.initial_state(batch_size)
-        return latent, tf.zeros([batch_size, self.actions.size])
-
-    def decide(self, obs, state, is_first, mode, rng):
-        """Samples and explores in ``train``, else takes the mode action, see `Agent.decide`."""
-        act = {"train": self._act_sampling, "eval": self._act_greedily}[mode]
-        return act(obs, state, is_first, rng)
-
-    def _act_sampling(self, obs, state, is_first, rng):
+    def _act_exploring(self, obs, state, is_first, rng):
         batch_size = leading_size(is_first)
         noise = {
             "post": self.world_model.rssm.latent.noise(rng, [batch_size]),
             "action": self.behavior.actor.noise(rng, [batch_size]),
         }
-        action, state = self.explore(obs, state, is_first, noise)
-        return self._execute(action), state
+        return self.explore(obs, state, is_first, noise)
 
     def explore(self, obs, state, is_first, noise):
         """A sampled action.
@@ -388,25 +378,21 @@ class DreamerV3(Agent):
           Action ``[N, A]``, continuous ones not yet within their limits, and the next policy
           state, which remembers it.
         """
-        latent = filter_step(self.world_model, obs, state, is_first, noise["post"])
+        latent = self.filter_step(obs, state, is_first, noise["post"])
         action = self.behavior.choose(get_feat(latent), noise["action"])
         return action, (latent, action)
 
     def _act_greedily(self, obs, state, is_first, rng):
         noise = self.world_model.rssm.latent.noise(rng, [leading_size(is_first)])
-        latent = filter_step(self.world_model, obs, state, is_first, noise)
+        latent = self.filter_step(obs, state, is_first, noise)
         action = self.behavior.actor.mode(get_feat(latent), rng)
-        return self._execute(action), (latent, action)
+        return action, (latent, action)
 
-    def _execute(self, action):
-        """Actions of the environment; samples beyond the limits count as those."""
+    def _decode(self, action):
+        """Samples beyond the limits count as those."""
         return self.actions.decode(tf.clip_by_value(action, -1.0, 1.0))
 
-    # --------------------------------------------------------------- reporting
-
-    def report(self, batch):
-        """Open-loop prediction, see `OpenLoop`."""
-        return self._open_loop(self.prepare(batch))
+    # -------------------------------------------------------------- looking on
 
     @property
     def task_behavior(self):

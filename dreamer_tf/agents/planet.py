@@ -22,7 +22,8 @@ import keras
 import tensorflow as tf
 
 from dreamer_tf.agents.acting import PlannerBehavior
-from dreamer_tf.agents.base import Agent, filter_step, merge_metrics
+from dreamer_tf.agents.base import merge_metrics
+from dreamer_tf.agents.model_based import ModelBasedAgent
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.behaviors import ActionEncoder, CrossEntropyPlanner, GaussianNoise
 from dreamer_tf.nn import DenseGRU, MultiDecoder, MultiEncoder, NormalHead
@@ -43,7 +44,7 @@ MIDDLE = 0.5
 """What stands for the dequantisation noise where images are only shown."""
 
 
-class PlaNet(Agent):
+class PlaNet(ModelBasedAgent):
     """World model and planner for continuous actions."""
 
     def __init__(self, config, obs_space, act_space):
@@ -100,10 +101,6 @@ class PlaNet(Agent):
         return WorldModel(encoder, rssm, Reconstruction(decoder), {"reward": reward})
 
     # ---------------------------------------------------------------- learning
-
-    def initial_carry(self, batch_size):
-        """Nothing is carried from batch to batch: sequences start from the zero state."""
-        return ()
 
     def train_step(self, batch, carry):
         """One update of the world model, see `Agent.train_step`."""
@@ -238,16 +235,6 @@ class PlaNet(Agent):
         feat = get_feat(self.world_model.rssm.predict(actions, state, noise))
         return tf.reduce_sum(self.world_model.heads["reward"](feat), axis=0)
 
-    def initial_state(self, batch_size):
-        """Zero latent state and zero action."""
-        latent = self.world_model.rssm.initial_state(batch_size)
-        return latent, tf.zeros([batch_size, self.actions.size])
-
-    def decide(self, obs, state, is_first, mode, rng):
-        """Samples and explores in ``train``, else takes the mode action, see `Agent.decide`."""
-        act = {"train": self._act_exploring, "eval": self._act_greedily}[mode]
-        return act(obs, state, is_first, rng)
-
     def draw_policy_noise(self, batch_size, rng=None):
         """Every random draw of a decision.
 
@@ -269,8 +256,7 @@ class PlaNet(Agent):
 
     def _act_exploring(self, obs, state, is_first, rng):
         noise = self.draw_policy_noise(leading_size(is_first), rng)
-        action, state = self.explore(obs, state, is_first, noise)
-        return self.actions.decode(action), state
+        return self.explore(obs, state, is_first, noise)
 
     def explore(self, obs, state, is_first, noise):
         """The planned action with exploration noise.
@@ -290,23 +276,16 @@ class PlaNet(Agent):
 
     def _act_greedily(self, obs, state, is_first, rng):
         noise = self.draw_policy_noise(leading_size(is_first), rng)
-        action, state = self.exploit(obs, state, is_first, noise)
-        return self.actions.decode(action), state
+        return self.exploit(obs, state, is_first, noise)
 
     def exploit(self, obs, state, is_first, noise):
         """The planned action; arguments and results as for `explore`."""
         obs = self.quantize(obs, noise["image"])
-        latent = filter_step(self.world_model, obs, state, is_first, noise["post"])
+        latent = self.filter_step(obs, state, is_first, noise["post"])
         action = self.behavior.sample(latent, noise["action"])
         return action, (latent, action)
 
-    # --------------------------------------------------------------- reporting
-
-    def report(self, batch):
-        """Open-loop prediction, see `OpenLoop`."""
-        return self._open_loop(self.prepare(batch))
-
-    # ----------------------------------------------------------------- looking on
+    # -------------------------------------------------------------- looking on
 
     @property
     def task_behavior(self):

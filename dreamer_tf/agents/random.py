@@ -34,10 +34,6 @@ class RandomAgent(Agent):
             return tf.cast(uniform * tf.cast(space.classes, tf.float32), tf.int32)
         return self.rng.uniform(shape, space.low, space.high)
 
-    def initial_carry(self, batch_size):
-        """There is no carry."""
-        return ()
-
     def train_step(self, batch, carry):
         """Raises a TypeError: there is nothing to train."""
         raise TypeError("the random agent does not learn; choose another agent to train")
