@@ -63,8 +63,8 @@ def test_gradients_are_those_of_the_steps(length):
             states.append(state)
         return tf.stack(states)
 
-    looped = tf.function(lambda: gradients(lambda *args: scan(*args, length)))()
-    for one, other in zip(looped, gradients(unrolled), strict=True):
+    scanned = tf.function(lambda: gradients(lambda *args: scan(*args, length)))()
+    for one, other in zip(scanned, gradients(unrolled), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
