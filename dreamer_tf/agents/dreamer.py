@@ -167,10 +167,7 @@ class Dreamer(ModelBasedAgent):
           batch: Dict of ``[B, T, ...]``.
         """
         transform = REWARD_TRANSFORMS[self.config.clip_rewards]
-        return batch | {
-            "action": self.actions.encode(batch),
-            "reward": transform(batch["reward"]),
-        }
+        return super().prepare(batch) | {"reward": transform(batch["reward"])}
 
     def model_loss(self, batch, noise):
         """World model loss: objective − Σ mean log-likelihoods + β · max(mean KL, free nats).

@@ -177,10 +177,7 @@ class DreamerV2(ModelBasedAgent):
           batch: Dict of ``[B, T, ...]``.
         """
         transform = REWARD_TRANSFORMS[self.config.clip_rewards]
-        return batch | {
-            "action": self.actions.encode(batch),
-            "reward": transform(batch["reward"]),
-        }
+        return super().prepare(batch) | {"reward": transform(batch["reward"])}
 
     def draw_noise(self, batch_size, length):
         """Every random draw of an update.

@@ -216,10 +216,6 @@ class DreamerV3(ModelBasedAgent):
         metrics, post = self.update(self.prepare(batch), noise, self._recall(carry))
         return metrics, self._memorize(post)
 
-    def prepare(self, batch):
-        """A batch of the replay with actions as vectors; dict of ``[B, T, ...]``."""
-        return batch | {"action": self.actions.encode(batch)}
-
     def draw_noise(self, batch_size, length):
         """Every random draw of an update.
 

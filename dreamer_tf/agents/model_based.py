@@ -58,6 +58,10 @@ class ModelBasedAgent(Agent):
         embed = encoder(encoder.prepare(obs))
         return self.world_model.rssm.obs_step(latent, action, embed, is_first, noise)
 
+    def prepare(self, batch):
+        """Rows of experience with actions as vectors, see `Agent.prepare`."""
+        return batch | {"action": self.actions.encode(batch)}
+
     def report(self, batch):
         """Open-loop prediction, see `OpenLoop`; nothing where no decoder learns."""
         return self._open_loop(self.prepare(batch)) if self._open_loop else {}

@@ -151,7 +151,7 @@ class PlaNet(ModelBasedAgent):
           batch: Dict of ``[B, T, ...]``.
         """
         middle = dict.fromkeys(self.images, MIDDLE)
-        return self.quantize(batch, middle) | {"action": self.actions.encode(batch)}
+        return self.quantize(super().prepare(batch), middle)
 
     def update(self, batch, noise):
         """The update, as a function of the random draws.
