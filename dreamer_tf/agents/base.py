@@ -1,17 +1,43 @@
-"""What every agent can do."""
+"""What every agent is: it acts on observations, and it learns from batches.
+
+A paper fills in four functions, two for acting and two for learning. Of each pair the first makes
+every random draw and the second computes with them, so that recorded draws can be fed in::
+
+    policy(obs, state, mode)  =  act(obs, state, is_first, policy_noise(N, rng, mode), mode)
+    train_step(batch, carry)  =  update(batch, update_noise(B, T), carry)
+
+The left sides stand here, each compiled once.
+"""
 
 import abc
 import functools
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.agents.exporting import ExportedFunctions
 from dreamer_tf.export.errors import ExportError
+from dreamer_tf.export.functions import ExportedFunctions
 from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.export.saved_model import write
+from dreamer_tf.ops import leading_size
 
 MODES = ("train", "eval")
+
+
+class PolicyState(NamedTuple):
+    """What an agent knows from one step of acting to the next.
+
+    Attributes:
+      latent: Posterior `State` ``[N, ...]`` of the last observation.
+      action: ``[N, A]``, the agent's own vector, that was taken in it.
+      carry: What the replay keeps of it with the row that the action leads to, see
+        `Agent.carry_space`.
+    """
+
+    latent: tuple
+    action: tf.Tensor
+    carry: dict
 
 
 class Agent(tf.Module, abc.ABC):
@@ -21,19 +47,34 @@ class Agent(tf.Module, abc.ABC):
     ``tf.train.Checkpoint(agent=agent)`` saves and restores all of them.
 
     Attributes:
-      obs_space: Dict of observation key to `Space`.
-      act_space: Dict of action key to `Space`.
+      rng: ``tf.random.Generator`` of all its random draws.
+      world_model: `WorldModel`, which papers' constructors set.
+      actions: `ActionEncoder`, likewise.
+      latent_model: `LatentModel` for those who look into the model; None: there is none.
     """
 
-    def __init__(self, obs_space, act_space, name):
+    world_model = actions = latent_model = None
+    _open_loop = None  # An `OpenLoop`, where a decoder learns.
+
+    def __init__(self, config, obs_space, act_space, name):
+        """Prepares what agents share.
+
+        Args:
+          config: `Config`; ``seed`` and ``jit`` are read here.
+          obs_space: Dict of observation key to `Space`.
+          act_space: Dict of action key to `Space`.
+          name: Name of the algorithm.
+        """
         super().__init__(name=name)
         # Held in one untracked place: tf.Module would wrap the dicts for checkpoints.
         self._spaces = (tuple(obs_space.items()), tuple(act_space.items()))
         self._native_act_space = self._spaces[1]
-        self._explore, self._exploit = (
-            tf.function(functools.partial(self._decide_with_own_draws, mode), autograph=False)
+        self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
+        self._policies = {
+            mode: tf.function(functools.partial(self._draw_and_act, mode), autograph=False)
             for mode in MODES
-        )
+        }
+        self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
 
     @property
     def obs_space(self):
@@ -57,9 +98,15 @@ class Agent(tf.Module, abc.ABC):
     def native_act_space(self, spaces):
         self._native_act_space = tuple(spaces.items())
 
-    @abc.abstractmethod
+    # ------------------------------------------------------------------ acting
+
     def initial_state(self, batch_size):
-        """Policy state before any step, a nested structure of tensors ``[batch_size, ...]``."""
+        """`PolicyState` before any step: zeros."""
+        return PolicyState(
+            self.world_model.rssm.initial_state(batch_size),
+            tf.zeros([batch_size, self.actions.size]),
+            self.initial_carry(batch_size) if self.carry_space else {},
+        )
 
     def policy(self, obs, state=None, mode="train"):
         """Chooses actions.
@@ -87,7 +134,7 @@ class Agent(tf.Module, abc.ABC):
         is_first = np.asarray(obs.get("is_first", default_first), bool).reshape(size)
         state = self.initial_state(size) if state is None else state
         tensors = {key: tf.convert_to_tensor(array) for key, array in arrays.items()}
-        actions, state = self._act(tensors, state, tf.convert_to_tensor(is_first), mode)
+        actions, state = self._policies[mode](tensors, state, tf.convert_to_tensor(is_first))
         actions = {key: action.numpy() for key, action in actions.items()}
         if single:
             actions = {key: action[0] for key, action in actions.items()}
@@ -110,110 +157,123 @@ class Agent(tf.Module, abc.ABC):
             raise ValueError("some observations have a batch axis and others have none")
         return singles.pop(), arrays
 
-    def _act(self, obs, state, is_first, mode):
-        """`policy` on tensors ``[N, ...]``: dict of actions and the next state."""
-        act = {"train": self._explore, "eval": self._exploit}[mode]
-        return act(obs, state, is_first)
+    def _draw_and_act(self, mode, obs, state, is_first):
+        noise = self.policy_noise(leading_size(is_first), self.rng, mode)
+        return self.act(obs, state, is_first, noise, mode)
 
-    def _decide_with_own_draws(self, mode, obs, state, is_first):
-        return self.decide(obs, state, is_first, mode, self.rng)
+    @abc.abstractmethod
+    def policy_noise(self, batch_size, rng, mode):
+        """Every random draw of a decision.
 
-    def decide(self, obs, state, is_first, mode, rng):
+        Args:
+          batch_size: Environments (N), an int, or a scalar tensor where the graph leaves it open.
+          rng: Has ``normal(shape)`` and ``uniform(shape)``, as a ``tf.random.Generator``: the
+            agent's own in `policy`, draws that depend on nothing but the state in an export.
+          mode: As for `policy`.
+
+        Returns:
+          Dict of draws, as `act` takes them.
+        """
+
+    @abc.abstractmethod
+    def act(self, obs, state, is_first, noise, mode):
         """What `policy` computes, as a function of its arguments and the weights alone.
-
-        The agent's ``rng`` is handed in by `policy`; an export hands in draws that depend on
-        nothing but the state.
 
         Args:
           obs: Dict of tensors ``[N, *shape]``; a graph may leave N open.
-          state: Policy state.
+          state: `PolicyState`.
           is_first: ``[N]`` bool.
+          noise: As `policy_noise` returns it for the mode.
           mode: As for `policy`.
-          rng: Has ``normal(shape)`` and ``uniform(shape)``, as a ``tf.random.Generator``.
 
         Returns:
-          Dict of action key to tensor ``[N, *shape]`` and the next policy state.
+          Dict of action key to tensor ``[N, *shape]`` and the next `PolicyState`.
         """
-        raise NotImplementedError(f"{type(self).__name__} decides otherwise")
+
+    # ---------------------------------------------------------------- learning
 
     @property
-    def context_space(self):
-        """What the replay should keep of the agent's memory with each row: dict of key to `Space`.
+    def carry_space(self):
+        """What the replay should keep of the agent's state with each row: dict of key to `Space`.
 
         Sequences then start from what the agent knew before their first row, not from nothing. The
         keys and shapes are those of `initial_carry`, without B. Empty (the default): nothing.
         """
         return {}
 
-    def context(self, state):
-        """The part of policy states that the replay keeps, in the form of `context_space`.
-
-        Args:
-          state: Policy state ``[N, ...]``, as `policy` returned it.
-
-        Returns:
-          Dict of arrays ``[N, ...]``; empty (the default): nothing is kept.
-        """
-        return {}
-
     def initial_carry(self, batch_size):
-        """The memory before any row, as `train_step` takes it: a dict of tensors ``[B, ...]``.
+        """What sequences start from when nothing came before: a dict of tensors ``[B, ...]``.
 
         An empty tuple (the default): the agent starts every sequence from nothing.
         """
         return ()
 
-    @abc.abstractmethod
     def train_step(self, batch, carry):
         """One update.
 
         Args:
           batch: Dict of tensors ``[B, T, ...]``, see `dreamer_tf.specs`.
-          carry: Memory before the first row of each sequence, ``[B, ...]`` as `initial_carry`
-            returns it. It is that at first; where a sequence goes on from the last batch, what was
-            returned for its last row; otherwise what the replay kept (`context_space`). Rows that
-            are ``is_first`` forget it.
+          carry: What each sequence starts from, ``[B, ...]`` as `initial_carry` returns it. It is
+            that at first; where a sequence goes on from the last batch, what was returned for its
+            last row; otherwise what the replay kept (`carry_space`). Rows that are ``is_first``
+            forget it.
 
         Returns:
           Dict of scalar metric tensors, with ``nonfinite`` (1 if anything of the update was
-          skipped), and the memory after each row: the structure of ``carry``, ``[B, T, ...]``. An
+          skipped), and the carry after each row: the structure of ``carry``, ``[B, T, ...]``. An
           empty tuple if the carry is one.
+        """
+        return self._train(batch, carry)
+
+    def _draw_and_update(self, batch, carry):
+        return self.update(batch, self.update_noise(*batch["reward"].shape), carry)
+
+    @abc.abstractmethod
+    def update_noise(self, batch_size, length):
+        """Every random draw of an update.
+
+        Args:
+          batch_size: Sequences (B).
+          length: Rows of each (T).
+
+        Returns:
+          Dict of draws, as `update` takes them.
         """
 
     @abc.abstractmethod
+    def update(self, batch, noise, carry=()):
+        """The update of `train_step`, as a function of the random draws of `update_noise`."""
+
+    def prepare(self, batch):
+        """Rows of experience as the world model takes them, actions as vectors.
+
+        Args:
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
+        """
+        return batch | {"action": self.actions.encode(batch)}
+
+    # -------------------------------------------------------------- looking on
+
     def report(self, batch):
-        """Looks into the model without training it.
+        """Looks into the model without training it: open-loop prediction, see `OpenLoop`.
 
         Args:
           batch: As for `train_step`.
 
         Returns:
           Dict of scalars, and of uint8 videos ``[B, T, height, width, channels]`` under keys that
-          start with ``openloop/``.
+          start with ``openloop/``. Empty where no decoder learns.
         """
-
-    def prepare(self, batch):
-        """Rows of experience as the world model takes them: actions as vectors, rewards as learned.
-
-        Args:
-          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no world model")
+        return self._open_loop(self.prepare(batch)) if self._open_loop else {}
 
     @property
-    def task_behavior(self):
-        """What chooses actions for the task in a latent state, see `acting`; None: nothing does."""
-        return None
+    def networks(self):
+        """Dict of component name to Keras model; empty (the default): the agent has no weights."""
+        return {}
 
-    @property
-    def valuation(self):
-        """What latent states are worth, a `Valuation`; None (the default): nothing learns it."""
-        return None
-
-    @property
-    def cont_scale(self):
-        """What the continue model, if there is one, learns where an episode goes on: γ, or 1."""
-        return 1.0
+    def parameter_counts(self):
+        """Dict of component name to its number of weights."""
+        return {name: network.count_params() for name, network in self.networks.items()}
 
     def export(self, path, *, native_actions=None, litert=True, info=None):
         """Writes the policy as a SavedModel that TensorFlow alone can run, see docs/export.md.
@@ -238,14 +298,25 @@ class Agent(tf.Module, abc.ABC):
         policy = ExportedFunctions(self, native).policy()
         return write(policy, path, with_litert=litert, info=info)
 
-    @property
-    def networks(self):
-        """Dict of component name to Keras model; empty (the default): the agent has no weights."""
-        return {}
 
-    def parameter_counts(self):
-        """Dict of component name to its number of weights."""
-        return {name: network.count_params() for name, network in self.networks.items()}
+def weighted_sum(losses, scales):
+    """The loss that an optimiser sees: Σ scale · mean of each named loss.
+
+    Args:
+      losses: Dict of name to a loss of any shape.
+      scales: Dict of the same names to weights.
+
+    Returns:
+      Scalar, and dict of the means without their weights, ``<name>_loss``.
+
+    Raises:
+      ValueError: If a loss has no scale, or a scale no loss.
+    """
+    if losses.keys() != scales.keys():
+        raise ValueError(f"losses {sorted(losses)} do not match scales {sorted(scales)}")
+    means = {name: tf.reduce_mean(loss) for name, loss in losses.items()}
+    total = sum(scale * means[name] for name, scale in scales.items())
+    return total, {f"{name}_loss": mean for name, mean in means.items()}
 
 
 def merge_metrics(*parts):
@@ -264,3 +335,10 @@ def merge_metrics(*parts):
             )
         merged |= part
     return merged
+
+
+def update_metrics(*parts):
+    """Joins those of an update, and says in ``nonfinite`` whether any of its steps was skipped."""
+    metrics = merge_metrics(*parts)
+    skipped = [metrics.pop(name) for name in list(metrics) if name.endswith("_nonfinite")]
+    return metrics | {"nonfinite": tf.reduce_max(skipped)}

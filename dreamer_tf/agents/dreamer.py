@@ -21,30 +21,60 @@ Differences from the paper (more in docs/differences.md):
   * The mode action is the tanh of the mean, not the likeliest of 100 samples (``actor.eval_mode``).
 """
 
-import keras
+import dataclasses
+
 import tensorflow as tf
 
-from dreamer_tf.agents.base import merge_metrics
-from dreamer_tf.agents.diagnostic import DecoderDiagnostic
-from dreamer_tf.agents.dreamer_parts import (
-    build_actor,
-    build_behavior,
-    build_critic,
-    build_world_model,
-    one_action,
+from dreamer_tf.agents.base import (
+    Agent,
+    PolicyState,
+    merge_metrics,
+    update_metrics,
+    weighted_sum,
 )
-from dreamer_tf.agents.latent_model import Valuation
-from dreamer_tf.agents.model_based import ModelBasedAgent
-from dreamer_tf.agents.open_loop import OpenLoop
-from dreamer_tf.distributions import UnitNormal
-from dreamer_tf.ops import cumulative_discount, lambda_return, leading_size, reward_sum
-from dreamer_tf.optim import GlobalNormClip, GradientStep
-from dreamer_tf.world_model import get_feat
+from dreamer_tf.agents.dreamer_behavior import (
+    ActorCritic,
+    ActorOnly,
+    ConstantDiscount,
+    PredictedDiscount,
+    make_step,
+)
+from dreamer_tf.behaviors import (
+    ActionEncoder,
+    ActorBehavior,
+    CrossEntropyPlanner,
+    EpsilonGreedy,
+    GaussianNoise,
+    LatentModel,
+    PlannerBehavior,
+    Valuation,
+)
+from dreamer_tf.nn import (
+    BernoulliHead,
+    DenseGRU,
+    GaussianHead,
+    MultiDecoder,
+    MultiEncoder,
+    NormalHead,
+)
+from dreamer_tf.ops import flatten_time
+from dreamer_tf.world_model import (
+    RSSM,
+    Contrastive,
+    DecoderDiagnostic,
+    GaussianLatent,
+    JointKL,
+    OpenLoop,
+    Reconstruction,
+    RewardOnly,
+    WorldModel,
+    get_feat,
+)
 
 REWARD_TRANSFORMS = {"none": tf.identity, "tanh": tf.tanh}
 
 
-class Dreamer(ModelBasedAgent):
+class Dreamer(Agent):
     """World model, actor and critic for one action, continuous or discrete."""
 
     def __init__(self, config, obs_space, act_space):
@@ -58,59 +88,118 @@ class Dreamer(ModelBasedAgent):
         Raises:
           ValueError: If a space does not fit.
         """
-        super().__init__(obs_space, act_space, "dreamer")
-        self.config = config.dreamer
-        self.actions = one_action(act_space)
-        self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
-        self.world_model, decoder = build_world_model(
-            self.config, obs_space, self.actions.size, config.precision
-        )
+        super().__init__(config, obs_space, act_space, "dreamer")
+        self.config, dtype = config.dreamer, config.precision
+        self.actions, action = _one_action(act_space)
+        self.world_model, decoder = self._build_world_model(dtype)
         feat_size = self.world_model.rssm.feat_size
+        self.model_step = make_step(self.config, "model", self.world_model, self.config.model_lr)
+        kind = ActorCritic if self.config.value_model else ActorOnly
+        self.behavior = kind(self.config, feat_size, action, dtype=dtype)
+        self.discount = self._build_discount()
+        self.explorer = _build_explorer(self.config, action)
+        self.acting = self._build_acting(action)
+        self.diagnostics = self._build_diagnostics(decoder)
+        if decoder:
+            self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+        self.latent_model = self._build_latent_model(decoder)
 
-        [action] = self.actions.parts
-        self.actor, self.explorer = build_actor(self.config, action, config.precision)
-        self.actor.build(feat_size)
-        self.model_step = self._make_step("model", self.world_model, self.config.model_lr)
-        self.actor_step = self._make_step("actor", self.actor, self.config.actor_lr)
-        self.critic = self.critic_step = None
-        if self.config.value_model:
-            self.critic = build_critic(self.config, feat_size, config.precision)
-            self.critic_step = self._make_step("critic", self.critic, self.config.critic_lr)
-        self.behavior = build_behavior(
-            self.config, action, self.actor, self.planned_return, self.world_model.rssm.latent
+    def _build_world_model(self, dtype):
+        """The world model, and the decoder of its features, if there is one.
+
+        The decoder is a part of the model only if its objective is reconstruction.
+        """
+        config, obs_space = self.config, self.obs_space
+        encoder = MultiEncoder(obs_space, **_options(config.encoder), dtype=dtype, name="encoder")
+        rssm = RSSM(
+            DenseGRU(config.rssm.deter, config.rssm.hidden, dtype=dtype, name="cell"),
+            GaussianLatent(config.rssm.stoch, config.rssm.min_std),
+            config.rssm.hidden,
+            dtype=dtype,
+            name="rssm",
         )
-        self.diagnostic, self._open_loop = self._build_diagnostic(decoder)
-        self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
+        rssm.build(encoder.output_size, self.actions.size)
+        decoder = MultiDecoder(
+            obs_space, rssm.feat_size, **_options(config.decoder), dtype=dtype, name="decoder"
+        )
+        objective = {
+            "reconstruction": lambda: Reconstruction(decoder, dict.fromkeys(obs_space, 1.0)),
+            "contrastive": lambda: _contrastive(
+                config.contrastive, encoder.output_size, rssm.feat_size, dtype
+            ),
+            "reward": RewardOnly,
+        }[config.objective]()
+        heads = {"reward": NormalHead(**_options(config.reward), dtype=dtype, name="reward")}
+        self.loss_scales = objective.scales | {"reward": 1.0, "kl": config.kl_scale}
+        if config.discount_model:
+            heads["cont"] = BernoulliHead(**_options(config.cont), dtype=dtype, name="cont")
+            self.loss_scales["cont"] = config.discount_scale
+        for head in heads.values():
+            head.build(rssm.feat_size)
+        kl = JointKL(config.free_nats, config.free_nats_per)
+        decodes = config.objective == "reconstruction" or config.diagnostic_decoder
+        return WorldModel(encoder, rssm, objective, heads, kl), decoder if decodes else None
 
-    def _build_diagnostic(self, decoder):
-        """What trains the decoder where the world model does not, and open-loop prediction."""
-        reconstruction = self.config.objective == "reconstruction"
-        if not reconstruction and not self.config.diagnostic_decoder:
-            return None, None
-        open_loop = OpenLoop(self.world_model, decoder, self.rng)
-        if reconstruction:
-            return None, open_loop
-        step = self._make_step("decoder", decoder, self.config.model_lr)
-        return DecoderDiagnostic(decoder, step), open_loop
+    def _build_discount(self):
+        if self.config.discount_model:
+            return PredictedDiscount(self.world_model.heads["cont"])
+        # A sum of rewards up to the horizon is not discounted.
+        return ConstantDiscount(self.config.discount if self.config.value_model else 1.0)
 
-    def _make_step(self, name, network, learning_rate):
+    def _build_acting(self, action):
+        """What acts: the actor, or a planner.
+
+        Raises:
+          ValueError: If a planner does not suit the actions, or does not look far enough ahead.
+        """
         config = self.config
-        adam = keras.optimizers.Adam(
-            learning_rate, epsilon=config.adam_epsilon, name=f"{name}_adam"
+        if config.policy == "actor":
+            return ActorBehavior(self.behavior.actor)
+        if action.is_discrete:
+            raise ValueError(
+                "dreamer.policy planner searches continuous actions; these are discrete"
+            )
+        if config.value_model and config.planner.horizon < 2:
+            raise ValueError(
+                "dreamer.planner.horizon must be at least 2, because the last state counts by its "
+                f"value alone; got {config.planner.horizon}"
+            )
+        planner = CrossEntropyPlanner(self.planned_return, **_options(config.planner))
+        return PlannerBehavior(planner, self.world_model.rssm.latent, action.size)
+
+    def _build_diagnostics(self, decoder):
+        """What trains the decoder where the world model does not: a list of one, or of none."""
+        if self.config.objective == "reconstruction" or not decoder:
+            return []
+        step = make_step(self.config, "decoder", decoder, self.config.model_lr)
+        return [DecoderDiagnostic(decoder, step)]
+
+    def _build_latent_model(self, decoder):
+        config, valuation = self.config, None
+        if self.behavior.critic:
+            valuation = Valuation(self.behavior.critic, config.discount, counts_arrival=True)
+        return LatentModel(
+            self.world_model,
+            self.actions,
+            self.acting,
+            self.prepare,
+            decoder=decoder,
+            valuation=valuation,
+            cont_scale=config.discount,  # The discount model learns γ where an episode goes on.
         )
-        clip = GlobalNormClip(config.grad_clip)
-        return GradientStep(name, network.trainable_variables, adam, clip)
 
     # ---------------------------------------------------------------- learning
 
-    def train_step(self, batch, carry):
-        """One update of world model, actor and critic, see `Agent.train_step`."""
-        return self._train(batch), carry
+    def prepare(self, batch):
+        """Rows as the losses take them: actions as vectors, rewards transformed.
 
-    def _draw_and_update(self, batch):
-        return self.update(batch, self.draw_noise(*batch["reward"].shape))
+        Args:
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
+        """
+        transform = REWARD_TRANSFORMS[self.config.clip_rewards]
+        return super().prepare(batch) | {"reward": transform(batch["reward"])}
 
-    def draw_noise(self, batch_size, length):
+    def update_noise(self, batch_size, length):
         """Every random draw of an update.
 
         Args:
@@ -118,62 +207,46 @@ class Dreamer(ModelBasedAgent):
           length: Rows of each (T).
 
         Returns:
-          Dict of ``post`` ``[T, B, S]``, ``imagine`` ``[H, N, S]``, both standard normal, and
-          ``action`` ``[H, N, ...]``, what the actor's distribution takes.
+          Dict of ``post`` ``[T, B, S]``, standard normal, and of what
+          `ActorCritic.imagination_noise` returns, ``[H, N, ...]``.
         """
-        starts = batch_size * (length - 1 if self.config.discount_model else length)
-        latent, horizon = self.world_model.rssm.latent, self.config.imag_horizon
-        return {
-            "post": latent.noise(self.rng, [length, batch_size]),
-            "imagine": latent.noise(self.rng, [horizon, starts]),
-            "action": self.actor.noise(self.rng, [horizon, starts]),
-        }
+        latent, starts = self.world_model.rssm.latent, batch_size * self.discount.starts(length)
+        post = latent.draws(self.rng, [length, batch_size])
+        return {"post": post} | self.behavior.imagination_noise(self.rng, latent, starts)
 
-    def update(self, batch, noise):
+    def update(self, batch, noise, carry=()):
         """The update, as a function of the random draws.
 
         Args:
-          batch: Dict of ``[B, T, ...]``.
-          noise: As `draw_noise` returns it.
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
+          noise: As `update_noise` returns it.
+          carry: Nothing: every sequence starts from the zero state.
 
         Returns:
-          Dict of scalar metrics.
+          Dict of scalar metrics, and nothing as carry.
         """
-        with tf.GradientTape() as model_tape:
-            model_loss, post, metrics = self.model_loss(batch, noise["post"])
-        start = self.start_states(post)
-        with tf.GradientTape(persistent=True) as behavior_tape:
-            feat = self.imagine(start, noise)
-            losses, imagined = self.behavior_losses(feat)
-
-        updates = [(self.model_step, model_loss, self.model_step.gradients(model_tape, model_loss))]
-        steps = {"actor": self.actor_step, "critic": self.critic_step}
-        for name, loss in losses.items():
-            updates.append((steps[name], loss, steps[name].gradients(behavior_tape, loss)))
-        del behavior_tape
-
-        parts = [metrics, imagined, self._policy_metrics(start, noise["action"][0])]
-        parts += [step.apply(loss, gradients) for step, loss, gradients in updates]
-        if self.diagnostic:
-            parts.append(self.diagnostic.update(batch, get_feat(post)))
-        metrics = merge_metrics(*parts)
-        skipped = [metrics.pop(key) for key in list(metrics) if key.endswith("_nonfinite")]
-        return metrics | {"nonfinite": tf.reduce_max(skipped)}
-
-    def prepare(self, batch):
-        """A batch of the replay as the losses take it: actions as vectors, rewards transformed.
-
-        Args:
-          batch: Dict of ``[B, T, ...]``.
-        """
-        transform = REWARD_TRANSFORMS[self.config.clip_rewards]
-        return super().prepare(batch) | {"reward": transform(batch["reward"])}
+        batch = self.prepare(batch)
+        with tf.GradientTape() as tape:
+            loss, post, metrics = self.model_loss(batch, noise["post"])
+        gradients = self.model_step.gradients(tape, loss)
+        # The actor learns in the world model as it was, which moves last.
+        learned = self.behavior.update(
+            self.world_model.rssm,
+            self.start_states(post),
+            self.world_model.heads["reward"],
+            self.discount,
+            noise,
+        )
+        parts = [metrics, learned, self.explorer.metrics(self.grad_steps)]
+        parts.append(self.model_step.apply(loss, gradients))
+        parts += [diagnostic.update(batch, get_feat(post)) for diagnostic in self.diagnostics]
+        return update_metrics(*parts), carry
 
     def model_loss(self, batch, noise):
         """World model loss: objective − Σ mean log-likelihoods + β · max(mean KL, free nats).
 
         Args:
-          batch: Dict of ``[B, T, ...]``.
+          batch: Dict of ``[B, T, ...]``, as `prepare` returns it.
           noise: ``[T, B, S]`` draws of the posterior.
 
         Returns:
@@ -181,145 +254,55 @@ class Dreamer(ModelBasedAgent):
 
         Reference: arXiv:1912.01603, equations 10 and 12.
         """
-        config, batch = self.config, self.prepare(batch)
         targets = {"reward": batch["reward"]}
-        scales = {
-            "reconstruction": dict.fromkeys(self.obs_space, 1.0),
-            "contrastive": {"contrastive": config.contrastive.scale},
-            "reward": {},
-        }[config.objective]
-        scales |= {"reward": 1.0, "kl": config.kl_scale}
-        if config.discount_model:
+        if "cont" in self.world_model.heads:
             # A soft label: the model's mean then is the discount, γ included.
             alive = 1.0 - tf.cast(batch["is_terminal"], tf.float32)
-            targets["cont"] = config.discount * alive
-            scales["cont"] = config.discount_scale
-
+            targets["cont"] = self.config.discount * alive
         losses, post, metrics = self.world_model.losses(batch, targets, noise)
-        if losses.keys() != scales.keys():
-            raise ValueError(f"losses {sorted(losses)} do not match scales {sorted(scales)}")
-        for name, loss in losses.items():
-            metrics[f"{name}_loss"] = tf.reduce_mean(loss)
-        metrics["kl"] = metrics["kl_loss"]
-        if config.free_nats_per == "batch":
-            metrics["kl_loss"] = tf.maximum(metrics["kl"], config.free_nats)
-        else:
-            metrics["kl_loss"] = tf.reduce_mean(tf.maximum(losses["kl"], config.free_nats))
-        total = sum(scale * metrics[f"{name}_loss"] for name, scale in scales.items())
-        return total, post, metrics
+        total, means = weighted_sum(losses, self.loss_scales)
+        return total, post, merge_metrics(metrics, means)
 
     def start_states(self, post):
         """States that imagination starts from, without gradient, flattened to ``[N, ...]``.
 
-        All posterior states; with a discount model without the last of each sequence, which may
-        be terminal.
-        """
-        if self.config.discount_model:
-            post = tf.nest.map_structure(lambda x: x[:, :-1], post)
-        return tf.nest.map_structure(
-            lambda x: tf.stop_gradient(tf.reshape(x, [-1, x.shape[-1]])), post
-        )
-
-    def imagine(self, start, noise):
-        """Features of imagined states, ``[H, N, F]``.
-
-        ::
-
-            start   s_0 ──a_0──► s_1 ──a_1──► s_2  …  ──a_{H-1}──► s_H
-                                 feat[0]      feat[1]              feat[H-1]
-
-        The start states themselves are not part of it: no action of the actor led to them. The
-        actor sees features without gradient; the gradient that trains it flows from later states
-        through the actions and the dynamics.
-
         Args:
-          start: `State` ``[N, ...]``.
-          noise: Dict with ``imagine`` and ``action`` of `draw_noise`.
+          post: Posterior `State` ``[B, T, ...]``.
         """
+        count = self.discount.starts(post.deter.shape[1])
+        return tf.nest.map_structure(lambda x: tf.stop_gradient(flatten_time(x[:, :count])), post)
 
-        def policy(state, action_noise):
-            return self.actor.dist(tf.stop_gradient(get_feat(state))).sample(action_noise)
+    @property
+    def grad_steps(self):
+        """Updates of the world model so far, a variable that checkpoints hold."""
+        return self.model_step.optimizer.iterations
 
-        draws = {"latent": noise["imagine"], "policy": noise["action"]}
-        return get_feat(self.world_model.rssm.imagine(policy, start, draws))
+    # ------------------------------------------------------------------ acting
 
-    def behavior_losses(self, feat):
-        """Actor loss −mean(weight · return) and, with a value model, the critic's.
-
-        Args:
-          feat: ``[H, N, F]``.
+    def policy_noise(self, batch_size, rng, mode):
+        """Every random draw of a decision, see `Agent.policy_noise`.
 
         Returns:
-          Dict of ``actor`` and ``critic`` to scalar losses, dict of scalar metrics.
-
-        Reference: arXiv:1912.01603, equation 7.
+          Dict of ``post`` ``[N, S]``, standard normal, of ``action``, what the actor or the planner
+          takes, and in training of ``explore``, what the exploration takes.
         """
-        losses = {}
-        if self.critic is None:
-            returns, weights, metrics = self.reward_sums(feat)
-        else:
-            value = self.critic(feat)
-            returns, weights, metrics = self.imagined_returns(feat, value)
-            losses["critic"] = self.critic_loss(value, returns, weights)
-        losses["actor"] = -tf.reduce_mean(weights * returns)
-        return losses, metrics
-
-    def imagined_returns(self, feat, value):
-        """λ-returns of imagined states.
-
-        ::
-
-            state     s_1    s_2    ...   s_{H-1}   s_H
-            reward    r_1    r_2          r_{H-1}             for arriving in the state
-            discount  γ_1    γ_2          γ_{H-1}
-            value     v_1    v_2          v_{H-1}   v_H       v_H bootstraps, so it has no return
-            return    R_1    R_2          R_{H-1}
-            weight    1      γ_1          γ_1⋯γ_{H-2}
-
-        Args:
-          feat: ``[H, N, F]``.
-          value: ``[H, N]``.
-
-        Returns:
-          Returns ``[H-1, N]``, weights ``[H-1, N]`` without gradient, dict of scalar metrics.
-
-        Reference: arXiv:1912.01603, equations 4 to 6.
-        """
-        reward, discount = self._rewards_and_discounts(feat[:-1], self.config.discount)
-        lambda_ = self.config.return_lambda
-        returns = lambda_return(reward, value[:-1], discount, value[-1], lambda_)
-        metrics = self._return_metrics(reward, discount, returns)
-        metrics["imag_value"] = tf.reduce_mean(value)
-        return returns, cumulative_discount(discount), metrics
-
-    def reward_sums(self, feat):
-        """Returns without a value model: see `imagined_returns`, but ``[H, N]`` and up to s_H.
-
-        Nothing is discounted; with a discount model, what lies behind a predicted end counts less.
-
-        Reference: arXiv:1912.01603, equation 4.
-        """
-        reward, discount = self._rewards_and_discounts(feat, 1.0)
-        returns = reward_sum(reward, discount)
-        metrics = self._return_metrics(reward, discount, returns)
-        return returns, cumulative_discount(discount), metrics
-
-    def _rewards_and_discounts(self, feat, discount):
-        heads = self.world_model.heads
-        reward = heads["reward"](feat)
-        if self.config.discount_model:
-            return reward, tf.sigmoid(heads["cont"](feat))
-        return reward, discount * tf.ones_like(reward)
-
-    def _return_metrics(self, reward, discount, returns):
-        metrics = {
-            "imag_reward": tf.reduce_mean(reward),
-            "imag_return": tf.reduce_mean(returns),
-            "imag_return_std": tf.math.reduce_std(returns),
+        noise = {
+            "post": self.world_model.rssm.latent.draws(rng, [batch_size]),
+            "action": self.acting.draws(rng, batch_size, mode),
         }
-        if self.config.discount_model:
-            metrics["imag_discount"] = tf.reduce_mean(discount)
-        return metrics
+        if mode == "train":
+            noise["explore"] = self.explorer.draws(rng, [batch_size, self.actions.size])
+        return noise
+
+    def act(self, obs, state, is_first, noise, mode):
+        """A sampled action with exploration, or the best one, see `Agent.act`."""
+        latent = self.world_model.filter_step(
+            obs, state.latent, state.action, is_first, noise["post"]
+        )
+        action = self.acting.action(latent, noise["action"], mode)
+        if mode == "train":
+            action = self.explorer(action, noise["explore"], self.grad_steps)
+        return self.actions.decode(action), PolicyState(latent, action, {})
 
     def planned_return(self, state, actions, noise):
         """What a planner maximises: the return that the actor is trained for, of the first state.
@@ -333,94 +316,58 @@ class Dreamer(ModelBasedAgent):
           ``[N]``.
         """
         feat = get_feat(self.world_model.rssm.predict(actions, state, noise))
-        if self.critic is None:
-            return self.reward_sums(feat)[0][0]
-        return self.imagined_returns(feat, self.critic(feat))[0][0]
-
-    def critic_loss(self, value, returns, weights):
-        """Value loss ½(v − sg(R))², up to a constant, weighted.
-
-        ::
-
-            value     v_1    v_2    ...   v_{H-1}   (v_H)     v_H has no return to learn from
-            return    R_1    R_2          R_{H-1}
-
-        The values are those that the returns were computed with: one pass of the critic serves
-        both, and only the critic's variables are updated by this loss.
-
-        Reference: arXiv:1912.01603, equation 8.
-        """
-        log_prob = UnitNormal(value[:-1]).log_prob(tf.stop_gradient(returns))
-        return -tf.reduce_mean(weights * log_prob)
-
-    def _policy_metrics(self, start, noise):
-        # The actor's forward pass here is that of the first imagined step.
-        dist = self.actor.dist(tf.stop_gradient(get_feat(start)))
-        return self.actor.metrics(dist, noise) | self.explorer.metrics(self._grad_steps)
-
-    @property
-    def _grad_steps(self):
-        """Updates of the world model so far, a variable that checkpoints hold."""
-        return self.model_step.optimizer.iterations
-
-    # ------------------------------------------------------------------ acting
-
-    def _act_exploring(self, obs, state, is_first, rng):
-        batch_size = leading_size(is_first)
-        noise = {
-            "post": self.world_model.rssm.latent.noise(rng, [batch_size]),
-            "action": self.behavior.noise(rng, batch_size),
-            "explore": self.explorer.noise(rng, [batch_size, self.actions.size]),
-        }
-        return self.explore(obs, state, is_first, noise)
-
-    def explore(self, obs, state, is_first, noise):
-        """A sampled action with exploration.
-
-        Args:
-          obs: Dict of ``[N, *shape]``.
-          state: Policy state.
-          is_first: ``[N]`` bool.
-          noise: Dict of random draws: ``post`` ``[N, S]``, standard normal, and ``action`` and
-            ``explore``, what the behaviour and the exploration take.
-
-        Returns:
-          Action ``[N, A]`` and the next policy state, which remembers it.
-        """
-        latent = self.filter_step(obs, state, is_first, noise["post"])
-        action = self.behavior.sample(latent, noise["action"])
-        action = self.explorer(action, noise["explore"], self._grad_steps)
-        return action, (latent, action)
-
-    def _act_greedily(self, obs, state, is_first, rng):
-        noise = self.world_model.rssm.latent.noise(rng, [leading_size(is_first)])
-        latent = self.filter_step(obs, state, is_first, noise)
-        action = self.behavior.mode(latent, rng)
-        return action, (latent, action)
-
-    # -------------------------------------------------------------- looking on
-
-    @property
-    def task_behavior(self):
-        """Actor or planner, see `Agent.task_behavior`."""
-        return self.behavior
-
-    @property
-    def valuation(self):
-        """The value model, if there is one, see `imagined_returns`."""
-        return self.critic and Valuation(self.critic, self.config.discount, counts_arrival=True)
-
-    @property
-    def cont_scale(self):
-        """The discount model learns γ where an episode goes on."""
-        return self.config.discount
+        returns, _, _ = self.behavior.returns(feat, self.world_model.heads["reward"], self.discount)
+        return returns[0]
 
     @property
     def networks(self):
         """All networks, see `Agent.networks`."""
-        networks = self.world_model.networks | {"actor": self.actor}
-        if self.critic:
-            networks["critic"] = self.critic
-        if self.diagnostic:
-            networks["decoder"] = self.diagnostic.decoder
-        return networks
+        decoder = self.latent_model.decoder
+        networks = self.world_model.networks | self.behavior.networks
+        return networks | ({"decoder": decoder} if decoder else {})
+
+
+def _one_action(act_space):
+    """`ActionEncoder` and `ActionPart` of an action space that Dreamer's actor can serve.
+
+    Raises:
+      ValueError: If there is not one action, ``action``, of numbers or of one category.
+    """
+    actions = ActionEncoder(act_space)
+    if list(act_space) != ["action"] or len(actions.parts) != 1:
+        described = ", ".join(f"{key}: {space}" for key, space in act_space.items())
+        raise ValueError(
+            "Dreamer's actor chooses one action, a vector of numbers or one category, under the "
+            f"key 'action'; got {described}"
+        )
+    return actions, actions.parts[0]
+
+
+def _build_explorer(config, action):
+    if action.is_discrete:
+        return EpsilonGreedy(*config.exploration_epsilon, config.exploration_decay)
+    return GaussianNoise(config.exploration_noise)
+
+
+def _contrastive(config, embed_size, feat_size, dtype):
+    sequences, steps = {
+        "window": (config.window_sequences, config.window_steps),
+        "batch": (None, 1),
+        "time": (1, None),
+    }[config.negatives]
+    state_model = GaussianHead(
+        config.layers, config.units, feat_size, dtype=dtype, name="state_model"
+    )
+    state_model.build(embed_size)
+    return Contrastive(
+        state_model,
+        scale=config.scale,
+        sequences=sequences,
+        steps=steps,
+        candidates=config.candidates,
+    )
+
+
+def _options(config):
+    """A group of options as keyword arguments."""
+    return dataclasses.asdict(config)

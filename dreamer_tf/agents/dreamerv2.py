@@ -20,13 +20,23 @@ Differences from the paper and the author's code (more in docs/differences.md):
 
 import tensorflow as tf
 
-from dreamer_tf.agents.acting import ActorBehavior
+from dreamer_tf.agents.base import (
+    Agent,
+    PolicyState,
+    merge_metrics,
+    update_metrics,
+    weighted_sum,
+)
 from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, hidden_block, make_step
-from dreamer_tf.agents.exploring import make_exploration
-from dreamer_tf.agents.latent_model import Valuation
-from dreamer_tf.agents.model_based import ModelBasedAgent
-from dreamer_tf.agents.open_loop import OpenLoop
-from dreamer_tf.behaviors import ActionEncoder, EpsilonGreedy, GaussianNoise
+from dreamer_tf.agents.plan2explore import make_exploration
+from dreamer_tf.behaviors import (
+    ActionEncoder,
+    ActorBehavior,
+    EpsilonGreedy,
+    GaussianNoise,
+    LatentModel,
+    Valuation,
+)
 from dreamer_tf.nn import (
     BernoulliHead,
     LayerNormGRU,
@@ -35,22 +45,22 @@ from dreamer_tf.nn import (
     NormalHead,
     select_keys,
 )
-from dreamer_tf.ops import leading_size
+from dreamer_tf.ops import flatten_time
 from dreamer_tf.world_model import (
     RSSM,
     BalancedKL,
     CategoricalLatent,
     GaussianLatent,
     JointKL,
+    OpenLoop,
     Reconstruction,
     WorldModel,
-    get_feat,
 )
 
 REWARD_TRANSFORMS = {"none": tf.identity, "sign": tf.sign, "tanh": tf.tanh}
 
 
-class DreamerV2(ModelBasedAgent):
+class DreamerV2(Agent):
     """World model, actor and critic for one action, continuous or discrete."""
 
     def __init__(self, config, obs_space, act_space):
@@ -64,33 +74,38 @@ class DreamerV2(ModelBasedAgent):
         Raises:
           ValueError: If a space does not fit, or no observation is selected.
         """
-        super().__init__(obs_space, act_space, "dreamerv2")
-        self.config = config.dreamerv2
+        super().__init__(config, obs_space, act_space, "dreamerv2")
+        self.config, dtype = config.dreamerv2, config.precision
         self.actions = ActionEncoder(act_space)
         action = self.actions.only_part("DreamerV2")
-        self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
         self.grad_steps = tf.Variable(0, trainable=False, dtype=tf.int64, name="grad_steps")
-        self.world_model = self._build_world_model(obs_space, config.precision)
-        self.behavior = ActorCritic(
-            self.config, self.world_model.rssm.feat_size, action, dtype=config.precision
-        )
+        self.world_model = self._build_world_model(dtype)
+        rssm = self.world_model.rssm
+        self.behavior = ActorCritic(self.config, rssm.feat_size, action, dtype=dtype)
         self.exploration = make_exploration(
-            self.config,
-            self.behavior,
-            self.world_model.rssm,
-            action,
-            self.grad_steps,
-            dtype=config.precision,
+            self.config, self.behavior, rssm, action, self.grad_steps, dtype=dtype
         )
+        task = ActorBehavior(self.behavior.actor)
+        self.acting = {"train": self.exploration.behavior, "eval": task}
         self.explorer = _build_explorer(self.config.exploration_noise, action)
         self.model_step = make_step(self.config, "model", self.world_model, self.config.model_lr)
-        self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
-        self._open_loop = OpenLoop(self.world_model, self.world_model.objective.decoder, self.rng)
+        decoder = self.world_model.objective.decoder
+        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+        discount = self.config.discount
+        self.latent_model = LatentModel(
+            self.world_model,
+            self.actions,
+            task,
+            self.prepare,
+            decoder=decoder,
+            valuation=Valuation(self.behavior.critic, discount, counts_arrival=True),
+            cont_scale=discount,  # The discount model learns γ where an episode goes on.
+        )
 
-    def _build_world_model(self, obs_space, dtype):
+    def _build_world_model(self, dtype):
         config = self.config
         rssm, block = config.rssm, hidden_block(config) | {"dtype": dtype}
-        encoder = self._build_multi(MultiEncoder, config.encoder, obs_space, dtype, "encoder")
+        encoder = self._build_multi(MultiEncoder, config.encoder, dtype, "encoder")
         rssm = RSSM(
             LayerNormGRU(rssm.deter, rssm.hidden, name="cell", **block),
             self._build_latent(),
@@ -100,12 +115,18 @@ class DreamerV2(ModelBasedAgent):
         )
         rssm.build(encoder.output_size, self.actions.size)
         decoder = self._build_multi(
-            MultiDecoder, config.decoder, obs_space, dtype, "decoder", feat_size=rssm.feat_size
+            MultiDecoder, config.decoder, dtype, "decoder", feat_size=rssm.feat_size
         )
         reward, cont = config.reward, config.cont
         heads = {"reward": NormalHead(reward.layers, reward.units, name="reward", **block)}
+        objective = Reconstruction(decoder)
+        self.loss_scales = objective.scales | {
+            "reward": config.reward_scale,
+            "kl": config.kl_scale,
+        }
         if config.discount_model:
             heads["cont"] = BernoulliHead(cont.layers, cont.units, name="cont", **block)
+            self.loss_scales["cont"] = config.discount_scale
         for head in heads.values():
             head.build(rssm.feat_size)
         shaping = {
@@ -113,20 +134,19 @@ class DreamerV2(ModelBasedAgent):
             "reward": config.reward_gradient,
             "cont": config.discount_gradient,
         }
-        self.kl = self._build_kl()
         return WorldModel(
             encoder,
             rssm,
-            Reconstruction(decoder),
+            objective,
             heads,
-            kl_terms=self.kl.terms,
+            self._build_kl(),
             detached=[name for name, shapes in shaping.items() if not shapes],
         )
 
-    def _build_multi(self, kind, config, obs_space, dtype, name, **sizes):
+    def _build_multi(self, kind, config, dtype, name, **sizes):
         """The encoder or decoder of the keys that its options select."""
         return kind(
-            select_keys(obs_space, config.image_keys, config.vector_keys, name),
+            select_keys(self.obs_space, config.image_keys, config.vector_keys, name),
             depth=config.depth,
             vector_layers=config.vector_layers,
             vector_units=config.vector_units,
@@ -149,7 +169,7 @@ class DreamerV2(ModelBasedAgent):
         if config.kl_balance == 0.5:
             # Nothing to balance: the author's code then takes the plain divergence, with its whole
             # gradient to both sides, and bounds it state by state.
-            return JointKL(config.free_nats, config.kl_forward)
+            return JointKL(config.free_nats, "step", config.kl_forward)
         return BalancedKL(
             config.kl_balance, config.free_nats, config.free_nats_per, config.kl_forward
         )
@@ -160,26 +180,18 @@ class DreamerV2(ModelBasedAgent):
         """The zero state if sequences go on from batch to batch, else nothing."""
         if not self.config.carry_state:
             return ()
-        return _memory(self.world_model.rssm.initial_state(batch_size))
-
-    def train_step(self, batch, carry):
-        """One update of world model, actor and critic, see `Agent.train_step`."""
-        return self._train(batch, carry)
-
-    def _draw_and_update(self, batch, carry):
-        noise = self.draw_noise(*batch["reward"].shape)
-        return self.update(self.prepare(batch), noise, carry)
+        return _carry(self.world_model.rssm.initial_state(batch_size))
 
     def prepare(self, batch):
-        """A batch of the replay as the losses take it: actions as vectors, rewards transformed.
+        """Rows as the losses take them: actions as vectors, rewards transformed.
 
         Args:
-          batch: Dict of ``[B, T, ...]``.
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
         """
         transform = REWARD_TRANSFORMS[self.config.clip_rewards]
         return super().prepare(batch) | {"reward": transform(batch["reward"])}
 
-    def draw_noise(self, batch_size, length):
+    def update_noise(self, batch_size, length):
         """Every random draw of an update.
 
         Args:
@@ -187,43 +199,42 @@ class DreamerV2(ModelBasedAgent):
           length: Rows of each (T).
 
         Returns:
-          Dict of ``post`` ``[T, B, ...]`` and of what `ActorCritic.noise` and the exploration's
-          ``noise`` return, ``[H, N, ...]``.
+          Dict of ``post`` ``[T, B, ...]`` and of what the ``imagination_noise`` of `ActorCritic`
+          and of the exploration return, ``[H, N, ...]``.
         """
         latent, starts = self.world_model.rssm.latent, batch_size * length
-        post = latent.noise(self.rng, [length, batch_size])
-        learners = (self.behavior, self.exploration)
-        draws = [learner.noise(self.rng, latent, starts) for learner in learners]
-        return {"post": post} | draws[0] | draws[1]
+        noise = {"post": latent.draws(self.rng, [length, batch_size])}
+        for learner in (self.behavior, self.exploration):
+            noise |= learner.imagination_noise(self.rng, latent, starts)
+        return noise
 
     def update(self, batch, noise, carry=()):
         """The update, as a function of the random draws.
 
         Args:
-          batch: Dict of ``[B, T, ...]``, as `prepare` returns it.
-          noise: As `draw_noise` returns it.
-          carry: Memory before the first rows, see `Agent.train_step`.
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
+          noise: As `update_noise` returns it.
+          carry: What the sequences start from, see `Agent.train_step`.
 
         Returns:
-          Dict of scalar metrics, and the memory after each row.
+          Dict of scalar metrics, and the carry after each row.
         """
+        batch = self.prepare(batch)
         with tf.GradientTape() as tape:
             loss, post, metrics = self.model_loss(batch, noise["post"], carry)
-        metrics |= self.model_step.apply(loss, self.model_step.gradients(tape, loss))
+        stepped = self.model_step.apply(loss, self.model_step.gradients(tape, loss))
         # From here on the world model is the one that has just learned.
         rssm, discount = self.world_model.rssm, self.imagined_discount(batch["is_terminal"])
-        start = tf.nest.map_structure(_flatten_time, post)
-        draws = {key: noise[key] for key in ("imagine", "action")}
-        metrics |= self.behavior.update(
-            rssm, start, self.predicted_reward, discount, draws, self.grad_steps
+        start = tf.nest.map_structure(lambda x: tf.stop_gradient(flatten_time(x)), post)
+        learned = self.behavior.update(
+            rssm, start, self.predicted_reward, discount, noise, self.grad_steps
         )
-        metrics |= self.exploration.update(
+        explored = self.exploration.update(
             rssm, post, batch, self.predicted_reward, discount, noise, self.grad_steps
         )
         self.grad_steps.assign_add(1)
-        skipped = [metrics.pop(name) for name in list(metrics) if name.endswith("_nonfinite")]
-        metrics["nonfinite"] = tf.reduce_max(skipped)
-        return metrics, _memory(post) if carry else ()
+        metrics = update_metrics(metrics, stepped, learned, explored)
+        return metrics, _carry(post) if carry else ()
 
     def model_loss(self, batch, noise, carry=()):
         """World model loss: −Σ scale · mean log-likelihood + β · balanced KL.
@@ -238,29 +249,24 @@ class DreamerV2(ModelBasedAgent):
         Args:
           batch: Dict of ``[B, T, ...]``, as `prepare` returns it.
           noise: ``[T, B, ...]`` draws of the posterior.
-          carry: Memory before the first rows, or nothing: the zero state.
+          carry: What the sequences start from, or nothing: the zero state.
 
         Returns:
           Scalar loss, posterior `State` ``[B, T, ...]``, dict of scalar metrics.
 
+        Raises:
+          ValueError: If an observation is called like a loss.
+
         Reference: arXiv:2010.02193, equation 2 and algorithm 2.
         """
-        config = self.config
         targets = {"reward": batch["reward"]}
-        scales = dict.fromkeys(self.world_model.objective.decoder.keys, 1.0)
-        scales |= {"reward": config.reward_scale, "kl": config.kl_scale}
-        if config.discount_model:
+        if "cont" in self.world_model.heads:
             # A soft label: the model's mean then is the discount, γ included.
-            targets["cont"] = config.discount * _alive(batch["is_terminal"])
-            scales["cont"] = config.discount_scale
-
-        state = self._state(carry) if carry else None
-        losses, post, metrics = self.world_model.losses(batch, targets, noise, state)
-        metrics["kl"] = tf.reduce_mean(self.kl.value(losses))
-        terms = {"kl": self.kl.loss(losses)}
-        terms |= {name: tf.reduce_mean(losses[name]) for name in scales.keys() - {"kl"}}
-        total = sum(scale * terms[name] for name, scale in scales.items())
-        return total, post, metrics | {f"{name}_loss": term for name, term in terms.items()}
+            targets["cont"] = self.config.discount * _alive(batch["is_terminal"])
+        start = self.world_model.rssm.state(**carry) if carry else None
+        losses, post, metrics = self.world_model.losses(batch, targets, noise, start)
+        total, means = weighted_sum(losses, self.loss_scales)
+        return total, post, merge_metrics(metrics, means)
 
     def predicted_reward(self, feat, action):
         """The task's reward ``[H+1, N]`` at features ``[H+1, N, F]``, whatever led there."""
@@ -284,78 +290,34 @@ class DreamerV2(ModelBasedAgent):
         head = self.world_model.heads["cont"]
         return lambda feat: tf.concat([first, tf.sigmoid(head(feat[1:]))], axis=0)
 
-    def _state(self, carry):
-        """The `State` of a memory; the statistics that it was drawn with matter no more."""
-        initial = self.world_model.rssm.initial_state(carry["deter"].shape[0])
-        return initial._replace(deter=carry["deter"], stoch=carry["stoch"])
-
     # ------------------------------------------------------------------ acting
 
-    def _act_exploring(self, obs, state, is_first, rng):
-        batch_size = leading_size(is_first)
+    def policy_noise(self, batch_size, rng, mode):
+        """Every random draw of a decision, see `Agent.policy_noise`.
+
+        Returns:
+          Dict of ``post`` ``[N, ...]`` of the posterior, of ``action``, what the behaviour of the
+          mode takes, and in training of ``explore``, what the explorer takes.
+        """
         noise = {
-            "post": self.world_model.rssm.latent.noise(rng, [batch_size]),
-            "action": self.exploration.behavior.noise(rng, batch_size),
-            "explore": self.explorer.noise(rng, [batch_size, self.actions.size]),
+            "post": self.world_model.rssm.latent.draws(rng, [batch_size]),
+            "action": self.acting[mode].draws(rng, batch_size, mode),
         }
-        return self.explore(obs, state, is_first, noise)
+        if mode == "train":
+            noise["explore"] = self.explorer.draws(rng, [batch_size, self.actions.size])
+        return noise
 
-    def explore(self, obs, state, is_first, noise):
-        """A sampled action with exploration.
-
-        Args:
-          obs: Dict of ``[N, *shape]``.
-          state: Policy state.
-          is_first: ``[N]`` bool.
-          noise: Dict of random draws: ``post`` ``[N, ...]`` of the posterior, ``action`` and
-            ``explore``, what the exploring behaviour and the explorer take.
-
-        Returns:
-          Action ``[N, A]`` and the next policy state, which remembers it.
-        """
-        latent = self.filter_step(obs, state, is_first, noise["post"])
-        action = self.exploration.behavior.sample(latent, noise["action"])
-        action = self.explorer(action, noise["explore"], self.grad_steps)
-        return action, (latent, action)
-
-    def _act_greedily(self, obs, state, is_first, rng):
-        noise = self.world_model.rssm.latent.noise(rng, [leading_size(is_first)])
-        return self.exploit(obs, state, is_first, noise)
-
-    def exploit(self, obs, state, is_first, noise):
-        """The likeliest action.
-
-        Args:
-          obs: Dict of ``[N, *shape]``.
-          state: Policy state.
-          is_first: ``[N]`` bool.
-          noise: ``[N, ...]`` draws of the posterior.
-
-        Returns:
-          As `explore`.
-        """
-        latent = self.filter_step(obs, state, is_first, noise)
-        if self.config.eval_state == "mode":
+    def act(self, obs, state, is_first, noise, mode):
+        """A sampled action with exploration, or the task's likeliest one, see `Agent.act`."""
+        latent = self.world_model.filter_step(
+            obs, state.latent, state.action, is_first, noise["post"]
+        )
+        if mode == "eval" and self.config.eval_state == "mode":
             latent = latent._replace(stoch=self.world_model.rssm.latent.mode(latent.stats))
-        action = self.behavior.actor.mode(get_feat(latent), self.rng)
-        return action, (latent, action)
-
-    # -------------------------------------------------------------- looking on
-
-    @property
-    def task_behavior(self):
-        """The task's actor, whatever explores, see `Agent.task_behavior`."""
-        return ActorBehavior(self.behavior.actor)
-
-    @property
-    def valuation(self):
-        """The critic of the task, see `ActorCritic.target`."""
-        return Valuation(self.behavior.critic, self.config.discount, counts_arrival=True)
-
-    @property
-    def cont_scale(self):
-        """The discount model learns γ where an episode goes on."""
-        return self.config.discount
+        action = self.acting[mode].action(latent, noise["action"], mode)
+        if mode == "train":
+            action = self.explorer(action, noise["explore"], self.grad_steps)
+        return self.actions.decode(action), PolicyState(latent, action, {})
 
     @property
     def networks(self):
@@ -373,10 +335,5 @@ def _alive(is_terminal):
     return 1.0 - tf.cast(is_terminal, tf.float32)
 
 
-def _flatten_time(x):
-    """``[B, T, ...]`` to ``[N, ...]`` without gradient."""
-    return tf.stop_gradient(tf.reshape(x, [-1, *x.shape[2:]]))
-
-
-def _memory(state):
+def _carry(state):
     return {"deter": state.deter, "stoch": state.stoch}

@@ -71,7 +71,7 @@ class ActorCritic(tf.Module):
         """Dict of name to Keras model, the slow copy left out."""
         return {f"{self.prefix}actor": self.actor, f"{self.prefix}critic": self.critic}
 
-    def noise(self, rng, latent, starts):
+    def imagination_noise(self, rng, latent, starts):
         """The random draws of an update.
 
         Args:
@@ -83,7 +83,7 @@ class ActorCritic(tf.Module):
           Dict of ``imagine``, draws of the latent, and ``action``, of the actor, ``[H, N, ...]``.
         """
         shape = [self.config.imag_horizon, starts]
-        return {"imagine": latent.noise(rng, shape), "action": self.actor.noise(rng, shape)}
+        return {"imagine": latent.draws(rng, shape), "action": self.actor.draws(rng, shape)}
 
     def update(self, rssm, start, reward, discount, noise, grad_steps):
         """Imagines from the start states, and moves actor and critic.
@@ -94,7 +94,7 @@ class ActorCritic(tf.Module):
           reward: Function of features ``[H+1, N, F]`` and actions ``[H, N, A]`` to rewards
             ``[H+1, N]`` for arriving at the states.
           discount: Function of features to discount factors ``[H+1, N]``.
-          noise: As `noise` returns it.
+          noise: Dict with what `imagination_noise` returns.
           grad_steps: Updates so far, for the schedules.
 
         Returns:
@@ -105,9 +105,10 @@ class ActorCritic(tf.Module):
         with tf.GradientTape(watch_accessed_variables=False) as actor_tape:
             actor_tape.watch(actor_variables)
             feat, action, outputs = self.imagine(rssm, start, noise)
-            rewards = self.reward_scale(reward(feat, action))
+            predicted = reward(feat, action)
+            rewards = self.reward_scale(predicted)
             discounts = discount(feat)
-            target, value = self.target(feat, rewards, discounts)
+            target, value = self.returns(feat, rewards, discounts)
             weight = cumulative_discount(discounts)
             actor_loss, metrics = self.actor_loss(
                 outputs, action, target, value, weight, grad_steps
@@ -126,6 +127,8 @@ class ActorCritic(tf.Module):
         }
         metrics |= self.actor_step.apply(actor_loss, actor_gradients)
         metrics |= self.critic_step.apply(critic_loss, critic_gradients)
+        skipped = tf.maximum(metrics["actor_nonfinite"], metrics["critic_nonfinite"])
+        self.reward_scale.update(predicted, skipped)
         self.slow_critic.update()
         return {f"{self.prefix}{name}": metric for name, metric in metrics.items()}
 
@@ -144,7 +147,7 @@ class ActorCritic(tf.Module):
         Args:
           rssm: `RSSM`.
           start: `State` ``[N, ...]``.
-          noise: As `noise` returns it.
+          noise: Dict with what `imagination_noise` returns.
 
         Returns:
           Features ``[H+1, N, F]``, actions ``[H, N, A]`` and the actor's outputs ``[H, N, ...]``.
@@ -158,10 +161,11 @@ class ActorCritic(tf.Module):
             return state, get_feat(state), action, outputs
 
         first = get_feat(start)
-        _, feats, actions, outputs = scan(step, (start, first), noise, self.config.imag_horizon)
+        draws = {key: noise[key] for key in ("imagine", "action")}
+        _, feats, actions, outputs = scan(step, (start, first), draws, self.config.imag_horizon)
         return tf.concat([first[None], feats], axis=0), actions, outputs
 
-    def target(self, feat, reward, discount):
+    def returns(self, feat, reward, discount):
         """λ-returns from the slow critic.
 
         ::

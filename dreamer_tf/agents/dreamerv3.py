@@ -10,7 +10,7 @@ losses of world model, actor and critic; one optimiser moves all networks. Nothi
 trajectories carries a gradient: the actor learns by REINFORCE for every kind of action. The critic
 also learns from the replayed rewards, and that part shapes the world model too.
 
-Sequences start from the memory that the replay keeps with each row; the update returns it anew.
+Sequences start from the carry that the replay keeps with each row; the update returns it anew.
 
 Differences from the paper and the authors' code (more in docs/differences.md):
   * Evaluation takes the mode action; the authors' code samples then too.
@@ -20,13 +20,14 @@ Differences from the paper and the authors' code (more in docs/differences.md):
 
 import tensorflow as tf
 
-from dreamer_tf.agents.acting import ActorBehavior
-from dreamer_tf.agents.base import merge_metrics
+from dreamer_tf.agents.base import (
+    Agent,
+    PolicyState,
+    update_metrics,
+    weighted_sum,
+)
 from dreamer_tf.agents.dreamerv3_behavior import ActorCritic
-from dreamer_tf.agents.latent_model import Valuation
-from dreamer_tf.agents.model_based import ModelBasedAgent
-from dreamer_tf.agents.open_loop import OpenLoop
-from dreamer_tf.behaviors import ActionEncoder
+from dreamer_tf.behaviors import ActionEncoder, ActorBehavior, LatentModel, Valuation
 from dreamer_tf.nn import (
     BernoulliHead,
     BlockGRU,
@@ -39,20 +40,21 @@ from dreamer_tf.nn import (
     rms_silu_layers,
     select_keys,
 )
-from dreamer_tf.ops import leading_size
+from dreamer_tf.ops import flatten_time, open_shape, swap_time
 from dreamer_tf.optim import AdaptiveClip, GradientStep, LaProp, Warmup
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     CategoricalLatent,
+    OpenLoop,
     Reconstruction,
+    SplitKL,
     WorldModel,
     get_feat,
-    split_kl,
 )
 
 
-class DreamerV3(ModelBasedAgent):
+class DreamerV3(Agent):
     """World model, actor and critic for every kind of observation and action."""
 
     def __init__(self, config, obs_space, act_space):
@@ -66,20 +68,29 @@ class DreamerV3(ModelBasedAgent):
         Raises:
           ValueError: If a space does not fit, or no observation is selected.
         """
-        super().__init__(obs_space, act_space, "dreamerv3")
+        super().__init__(config, obs_space, act_space, "dreamerv3")
         self.config = config.dreamerv3
         self.actions = ActionEncoder(act_space)
-        self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
-        self.world_model = self._build_world_model(obs_space, config.precision)
+        self.world_model = self._build_world_model(config.precision)
         self.behavior = ActorCritic(
             self.config, self.world_model.rssm.feat_size, self.actions, dtype=config.precision
         )
         self.step = self._build_step()
-        self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
-        self._open_loop = OpenLoop(self.world_model, self.world_model.objective.decoder, self.rng)
+        decoder = self.world_model.objective.decoder
+        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+        discount = 1.0 - 1.0 / self.config.horizon
+        self.latent_model = LatentModel(
+            self.world_model,
+            self.actions,
+            ActorBehavior(self.behavior.actor),
+            self.prepare,
+            decoder=decoder,
+            valuation=Valuation(self.behavior.critic, discount, counts_arrival=False),
+            cont_scale=self._cont_scale,
+        )
 
-    def _build_world_model(self, obs_space, dtype):
-        config = self.config
+    def _build_world_model(self, dtype):
+        config, obs_space = self.config, self.obs_space
         pyramid = Pyramid(
             config.pyramid.depth,
             config.pyramid.multiples,
@@ -120,12 +131,16 @@ class DreamerV3(ModelBasedAgent):
         )
         reward.build(rssm.feat_size)
         cont.build(rssm.feat_size)
+        scales = config.loss_scales
+        objective = Reconstruction(decoder, dict.fromkeys(decoder.keys, scales.reconstruction))
+        names = ("reward", "cont", "dyn", "rep", "policy", "value", "replay_value")
+        self.loss_scales = objective.scales | {name: getattr(scales, name) for name in names}
         return WorldModel(
             encoder,
             rssm,
-            Reconstruction(decoder),
+            objective,
             {"reward": reward, "cont": cont},
-            kl_terms=split_kl,
+            SplitKL(config.free_nats),
             detached=() if config.reward_gradient else ("reward",),
         )
 
@@ -165,10 +180,10 @@ class DreamerV3(ModelBasedAgent):
     def _trained_networks(self):
         return self.world_model.networks | self.behavior.networks
 
-    # ------------------------------------------------------------------ memory
+    # ------------------------------------------------------------------- carry
 
     @property
-    def context_space(self):
+    def carry_space(self):
         """Deterministic state, and the stochastic one as classes counted from 1.
 
         Zeros then stand for the state before any step, whose ``stoch`` is zeros, not one-hot.
@@ -179,44 +194,28 @@ class DreamerV3(ModelBasedAgent):
             "stoch": Space("uint8", (rssm.stoch,), 0, rssm.classes),
         }
 
-    def context(self, state):
-        """The latent state of policy states, see `context_space`."""
-        latent, _ = state
-        return {key: value.numpy() for key, value in self._memorize(latent).items()}
-
     def initial_carry(self, batch_size):
         """The state before any step."""
-        return self._memorize(self.world_model.rssm.initial_state(batch_size))
+        return self._to_carry(self.world_model.rssm.initial_state(batch_size))
 
-    def _memorize(self, state):
-        """`State` to the form of `context_space`."""
-        rssm = self.config.rssm
-        one_hots = tf.reshape(state.stoch, [*state.stoch.shape[:-1], rssm.stoch, rssm.classes])
+    def _to_carry(self, state):
+        """`State` to the form of `carry_space`."""
+        rssm, leading = self.config.rssm, open_shape(state.stoch.shape[:-1])
+        one_hots = tf.reshape(state.stoch, [*leading, rssm.stoch, rssm.classes])
         classes = tf.argmax(one_hots, -1, output_type=tf.int32) + 1
         classes = tf.where(tf.reduce_any(one_hots > 0.5, -1), classes, 0)
         return {"deter": state.deter, "stoch": tf.cast(classes, tf.uint8)}
 
-    def _recall(self, memory):
-        """The `State` of a memory; the statistics that it was drawn with matter no more."""
+    def _from_carry(self, carry):
         rssm = self.world_model.rssm
-        classes = tf.cast(memory["stoch"], tf.int32) - 1
+        classes = tf.cast(carry["stoch"], tf.int32) - 1
         stoch = tf.one_hot(classes, self.config.rssm.classes)
         stoch = tf.reshape(stoch, [*stoch.shape[:-2], rssm.latent.size])
-        initial = rssm.initial_state(stoch.shape[0])
-        return initial._replace(deter=memory["deter"], stoch=stoch)
+        return rssm.state(carry["deter"], stoch)
 
     # ---------------------------------------------------------------- learning
 
-    def train_step(self, batch, carry):
-        """One update of all networks, see `Agent.train_step`."""
-        return self._train(batch, carry)
-
-    def _draw_and_update(self, batch, carry):
-        noise = self.draw_noise(*batch["reward"].shape)
-        metrics, post = self.update(self.prepare(batch), noise, self._recall(carry))
-        return metrics, self._memorize(post)
-
-    def draw_noise(self, batch_size, length):
+    def update_noise(self, batch_size, length):
         """Every random draw of an update.
 
         Args:
@@ -224,52 +223,20 @@ class DreamerV3(ModelBasedAgent):
           length: Rows of each (T).
 
         Returns:
-          Dict of ``post`` ``[T, B, V]`` and of what `ActorCritic.noise` returns, ``[H, N, ...]``.
+          Dict of ``post`` ``[T, B, V]`` and of what `ActorCritic.imagination_noise` returns,
+          ``[H, N, ...]``.
         """
         latent = self.world_model.rssm.latent
-        post = latent.noise(self.rng, [length, batch_size])
+        post = latent.draws(self.rng, [length, batch_size])
         starts = batch_size * self._starts(length)
-        return {"post": post} | self.behavior.noise(self.rng, latent, starts)
+        return {"post": post} | self.behavior.imagination_noise(self.rng, latent, starts)
 
     def _starts(self, length):
         """How many states of a sequence imagination starts from, the last ones (K)."""
         return min(self.config.imag_last or length, length)
 
-    def update(self, batch, noise, state):
+    def update(self, batch, noise, carry=()):
         """The update, as a function of the random draws.
-
-        Args:
-          batch: Dict of ``[B, T, ...]``, as `prepare` returns it.
-          noise: As `draw_noise` returns it.
-          state: `State` ``[B, ...]`` before the first rows.
-
-        Returns:
-          Dict of scalar metrics, and the posterior `State` ``[B, T, ...]``.
-        """
-        with tf.GradientTape() as tape:
-            losses, post, metrics = self.losses(tape, batch, noise, state)
-            scales = self.loss_scales()
-            if losses.keys() != scales.keys():
-                raise ValueError(f"losses {sorted(losses)} do not match scales {sorted(scales)}")
-            means = {name: tf.reduce_mean(loss) for name, loss in losses.items()}
-            total = sum(scale * means[name] for name, scale in scales.items())
-        stepped = self.step.apply(total, self.step.gradients(tape, total))
-        self.behavior.slow_critic.update()
-        metrics["nonfinite"] = stepped.pop("model_nonfinite")
-        means = {f"{name}_loss": mean for name, mean in means.items()}
-        return merge_metrics(means, metrics, stepped), post
-
-    def loss_scales(self):
-        """Dict of the weight of each loss."""
-        scales = self.config.loss_scales
-        keys = self.world_model.objective.decoder.keys
-        return dict.fromkeys(keys, scales.reconstruction) | {
-            name: getattr(scales, name)
-            for name in ("reward", "cont", "dyn", "rep", "policy", "value", "replay_value")
-        }
-
-    def losses(self, tape, batch, noise, state):
-        """Every loss.
 
         ::
 
@@ -280,141 +247,127 @@ class DreamerV3(ModelBasedAgent):
             replay value  l_0    l_1    l_2         (–)         bootstraps from the imagined returns
 
         Args:
-          tape: ``tf.GradientTape`` that records; it does not record the imagination.
-          batch: Dict of ``[B, T, ...]``, as `prepare` returns it.
-          noise: As `draw_noise` returns it.
-          state: `State` ``[B, ...]`` before the first rows.
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
+          noise: As `update_noise` returns it.
+          carry: What the sequences start from, see `carry_space`; nothing: the zero state.
 
         Returns:
-          Dict of losses ``[B, T]``, or ``[B, K]`` and ``[B, K-1]``, without their weights; the
-          posterior `State` ``[B, T, ...]``; dict of scalar metrics.
+          Dict of scalar metrics, and the carry after each row.
         """
-        losses, post, metrics = self.model_losses(batch, noise["post"], state)
-        batch_size, length = batch["reward"].shape
-        count = self._starts(length)
-        recent = tf.nest.map_structure(lambda x: x[:, -count:], post)
-        with tape.stop_recording():
-            trajectory, reward, cont = self.imagine(recent, noise)
-        imagined, returns, behavior_metrics = self.behavior.losses(trajectory, reward, cont)
-        for name, loss in imagined.items():
-            losses[name] = tf.reshape(tf.reduce_mean(loss, axis=0), [batch_size, count])
+        batch = self.prepare(batch)
+        start = self._from_carry(carry or self.initial_carry(len(batch["reward"])))
+        count = self._starts(batch["reward"].shape[1])
+        with tf.GradientTape() as tape:
+            losses, post, metrics = self.model_losses(batch, noise["post"], start)
+            recent = tf.nest.map_structure(lambda x: x[:, -count:], post)
+            with tape.stop_recording():
+                imagined = self.imagine(recent, noise)
+            behavior_losses, returns, learned = self.behavior_losses(batch, recent, *imagined)
+            total, means = weighted_sum(losses | behavior_losses, self.loss_scales)
+        stepped = self.step.apply(total, self.step.gradients(tape, total))
+        self.behavior.follow(returns, stepped["model_nonfinite"])
+        return update_metrics(means, metrics, learned, stepped), self._to_carry(post)
 
-        feat = get_feat(recent)
-        if not self.config.replay_value_gradient:
-            feat = tf.stop_gradient(feat)
-        rows = {key: batch[key][:, -count:] for key in ("reward", "is_last", "is_terminal")}
-        bootstrap = tf.reshape(returns[0], [batch_size, count])
-        time_first = tf.nest.map_structure(_swap_time, (feat, rows, bootstrap))
-        losses["replay_value"] = _swap_time(self.behavior.replay_loss(*time_first))
-        return losses, post, merge_metrics(metrics, behavior_metrics)
-
-    def model_losses(self, batch, noise, state):
+    def model_losses(self, batch, noise, start):
         """Losses of the world model, see `WorldModel.losses`.
 
-        The KL terms count from the free nats on, state by state. The continue model learns whether
-        anything follows, and with ``cont_discount`` how much that is worth: γ or nothing.
+        The continue model learns whether anything follows, and with ``cont_discount`` how much that
+        is worth: γ or nothing.
 
         Args:
           batch: Dict of ``[B, T, ...]``, as `prepare` returns it.
           noise: ``[T, B, V]`` draws of the posterior.
-          state: `State` ``[B, ...]`` before the first rows.
+          start: `State` ``[B, ...]`` before the first rows.
 
         Returns:
           Dict of ``[B, T]`` losses, posterior `State` ``[B, T, ...]``, dict of scalar metrics.
 
         Reference: arXiv:2301.04104, equations 2 to 5.
         """
-        config = self.config
         alive = 1.0 - tf.cast(batch["is_terminal"], tf.float32)
-        targets = {"reward": batch["reward"], "cont": self.cont_scale * alive}
-        losses, post, metrics = self.world_model.losses(batch, targets, noise, state)
-        metrics["kl"] = tf.reduce_mean(losses["dyn"])
-        for name in ("dyn", "rep"):
-            losses[name] = tf.maximum(losses[name], config.free_nats)
-        return losses, post, metrics
+        targets = {"reward": batch["reward"], "cont": self._cont_scale * alive}
+        return self.world_model.losses(batch, targets, noise, start)
+
+    @property
+    def _cont_scale(self):
+        """What the continue model learns where an episode goes on: 1, with ``cont_discount`` γ."""
+        return 1.0 - 1.0 / self.config.horizon if self.config.cont_discount else 1.0
 
     def imagine(self, post, noise):
         """Trajectories from posterior states, and what the world model expects of them.
 
         Args:
           post: `State` ``[B, K, ...]``; N = B·K start states.
-          noise: Dict of ``imagine`` and ``action`` draws, see `draw_noise`.
+          noise: Dict of ``imagine`` and ``action`` draws, see `update_noise`.
 
         Returns:
           `Trajectory`, rewards ``[H+1, N]`` and probabilities to continue ``[H+1, N]``.
         """
-        start = tf.nest.map_structure(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), post)
+        start = tf.nest.map_structure(flatten_time, post)
         trajectory = self.behavior.imagine(self.world_model.rssm, start, noise)
         heads = self.world_model.heads
         reward = trajectory.map(lambda feat: heads["reward"].dist(feat).mean())
         cont = trajectory.map(lambda feat: tf.sigmoid(heads["cont"](feat)))
         return trajectory, reward, cont
 
-    # ------------------------------------------------------------------ acting
-
-    def _act_exploring(self, obs, state, is_first, rng):
-        batch_size = leading_size(is_first)
-        noise = {
-            "post": self.world_model.rssm.latent.noise(rng, [batch_size]),
-            "action": self.behavior.actor.noise(rng, [batch_size]),
-        }
-        return self.explore(obs, state, is_first, noise)
-
-    def explore(self, obs, state, is_first, noise):
-        """A sampled action.
+    def behavior_losses(self, batch, recent, trajectory, reward, cont):
+        """Losses of actor and critic, from imagined steps and from the replayed rows.
 
         Args:
-          obs: Dict of ``[N, *shape]``.
-          state: Policy state.
-          is_first: ``[N]`` bool.
-          noise: Dict of random draws: ``post`` ``[N, V]`` of the posterior, ``action`` of the
-            actor.
+          batch: Dict of ``[B, T, ...]``, as `prepare` returns it.
+          recent: Posterior `State` ``[B, K, ...]`` of the last rows, where imagination started.
+          trajectory: What `imagine` made of them.
+          reward: Likewise.
+          cont: Likewise.
 
         Returns:
-          Action ``[N, A]``, continuous ones not yet within their limits, and the next policy
-          state, which remembers it.
+          Dict of ``policy`` and ``value`` ``[B, K]``, means over the imagined steps, and
+          ``replay_value`` ``[B, K-1]``; returns ``[H, B·K]``; dict of scalar metrics.
         """
-        latent = self.filter_step(obs, state, is_first, noise["post"])
-        action = self.behavior.choose(get_feat(latent), noise["action"])
-        return action, (latent, action)
+        shape = batch_size, count = recent.deter.shape[:2]
+        imagined, returns, metrics = self.behavior.imagined_losses(trajectory, reward, cont)
+        losses = {
+            name: tf.reshape(tf.reduce_mean(loss, axis=0), shape) for name, loss in imagined.items()
+        }
+        feat = get_feat(recent)
+        if not self.config.replay_value_gradient:
+            feat = tf.stop_gradient(feat)
+        rows = {key: batch[key][:, -count:] for key in ("reward", "is_last", "is_terminal")}
+        bootstrap = tf.reshape(returns[0], [batch_size, count])
+        time_first = tf.nest.map_structure(swap_time, (feat, rows, bootstrap))
+        losses["replay_value"] = swap_time(self.behavior.replay_loss(*time_first))
+        return losses, returns, metrics
 
-    def _act_greedily(self, obs, state, is_first, rng):
-        noise = self.world_model.rssm.latent.noise(rng, [leading_size(is_first)])
-        latent = self.filter_step(obs, state, is_first, noise)
-        action = self.behavior.actor.mode(get_feat(latent), rng)
-        return action, (latent, action)
+    # ------------------------------------------------------------------ acting
 
-    def _decode(self, action):
-        """Samples beyond the limits count as those."""
-        return self.actions.decode(tf.clip_by_value(action, -1.0, 1.0))
+    def policy_noise(self, batch_size, rng, mode):
+        """Every random draw of a decision, see `Agent.policy_noise`.
 
-    # -------------------------------------------------------------- looking on
+        Returns:
+          Dict of ``post`` ``[N, V]`` of the posterior, and in training of ``action``, what the
+          actor takes.
+        """
+        noise = {"post": self.world_model.rssm.latent.draws(rng, [batch_size])}
+        if mode == "train":
+            noise["action"] = self.behavior.actor.draws(rng, [batch_size])
+        return noise
 
-    @property
-    def task_behavior(self):
-        """The actor, see `Agent.task_behavior`."""
-        return ActorBehavior(self.behavior.actor)
+    def act(self, obs, state, is_first, noise, mode):
+        """A sampled action, or the likeliest one, see `Agent.act`.
 
-    @property
-    def valuation(self):
-        """The critic, see `ActorCritic.returns`."""
-        return Valuation(self.behavior.critic, self._discount, counts_arrival=False)
-
-    @property
-    def cont_scale(self):
-        """The continue model learns 1 where an episode goes on, with ``cont_discount`` γ."""
-        return self._discount if self.config.cont_discount else 1.0
-
-    @property
-    def _discount(self):
-        return 1.0 - 1.0 / self.config.horizon
+        Samples beyond the limits count as those; the state remembers them as they are.
+        """
+        latent = self.world_model.filter_step(
+            obs, state.latent, state.action, is_first, noise["post"]
+        )
+        if mode == "train":
+            action = self.behavior.sample(get_feat(latent), noise["action"])
+        else:
+            action = self.behavior.actor.mode(get_feat(latent))
+        decoded = self.actions.decode(tf.clip_by_value(action, -1.0, 1.0))
+        return decoded, PolicyState(latent, action, self._to_carry(latent))
 
     @property
     def networks(self):
         """All networks, the slow copy included, as the names of the sizes count."""
         return self._trained_networks() | {"slow_critic": self.behavior.slow_critic.network}
-
-
-def _swap_time(x):
-    """``[B, T, ...]`` to ``[T, B, ...]`` and back."""
-    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])

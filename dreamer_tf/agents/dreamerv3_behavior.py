@@ -103,7 +103,7 @@ class ActorCritic(tf.Module):
         """Factor for each imagined step that the continue model does not hold already."""
         return 1.0 if self.config.cont_discount else 1.0 - 1.0 / self.config.horizon
 
-    def noise(self, rng, latent, starts):
+    def imagination_noise(self, rng, latent, starts):
         """The random draws of an update.
 
         Args:
@@ -115,7 +115,7 @@ class ActorCritic(tf.Module):
           Dict of ``imagine``, draws of the latent, and ``action``, of the actor, ``[H, N, ...]``.
         """
         shape = [self.config.imag_horizon, starts]
-        return {"imagine": latent.noise(rng, shape), "action": self.actor.noise(rng, shape)}
+        return {"imagine": latent.draws(rng, shape), "action": self.actor.draws(rng, shape)}
 
     def imagine(self, rssm, start, noise):
         """Trajectories of the actor in the world model.
@@ -123,7 +123,7 @@ class ActorCritic(tf.Module):
         Args:
           rssm: `RSSM`.
           start: `State` ``[N, ...]``.
-          noise: As `noise` returns it.
+          noise: Dict with what `imagination_noise` returns.
 
         Returns:
           `Trajectory`.
@@ -131,16 +131,17 @@ class ActorCritic(tf.Module):
 
         def step(before, draws):
             state, feat = before[:2]
-            action = self.choose(feat, draws["action"])
+            action = self.sample(feat, draws["action"])
             state = rssm.img_step(state, action, draws["imagine"])
             return state, get_feat(state), action
 
         first = get_feat(start)
-        _, feats, actions = scan(step, (start, first), noise, self.config.imag_horizon)
+        draws = {key: noise[key] for key in ("imagine", "action")}
+        _, feats, actions = scan(step, (start, first), draws, self.config.imag_horizon)
         return Trajectory(tf.concat([first[None], feats[:-1]], axis=0), feats[-1:], actions)
 
-    def choose(self, feat, draws):
-        """Action vectors ``[N, A]`` at features ``[N, F]``, sampled with draws of `noise`."""
+    def sample(self, feat, draws):
+        """Action vectors ``[N, A]`` at features ``[N, F]``, from the actor's ``draws``."""
         return self.actor.dist(feat).sample(draws)
 
     def returns(self, reward, cont, value):
@@ -189,7 +190,7 @@ class ActorCritic(tf.Module):
         """
         return tf.math.cumprod(self.discount * cont[:-1], axis=0) / self.discount
 
-    def policy_loss(self, policy, action, returns, value, weight):
+    def actor_loss(self, policy, action, returns, value, weight):
         """Loss of the actor: -weight · (ln π(a) · sg((R - v) / size) + η · entropy).
 
         ::
@@ -200,8 +201,8 @@ class ActorCritic(tf.Module):
             value      v_0    v_1          v_{H-1}   (v_H)      what was expected
             weight     w_0    w_1          w_{H-1}
 
-        The returns are first taken into the running size that all advantages are divided by. Their
-        offset is not subtracted: it would cancel out.
+        Advantages are divided by the running size with these returns taken in; `follow` keeps it.
+        The offset of the returns is not subtracted: it would cancel out.
 
         Args:
           policy: Distribution with batch shape ``[H, N]``; entropies by action key.
@@ -215,8 +216,7 @@ class ActorCritic(tf.Module):
 
         Reference: arXiv:2301.04104, equations 6 and 7.
         """
-        self.return_scale.update(returns)
-        offset, size = self.return_scale.stats()
+        offset, size = self.return_scale.stats(returns)
         advantage = tf.stop_gradient((returns - value[:-1]) / size)
         entropies = policy.entropy()
         objective = policy.log_prob(tf.stop_gradient(action)) * advantage
@@ -235,7 +235,7 @@ class ActorCritic(tf.Module):
         metrics |= {f"{key}_entropy": tf.reduce_mean(x) for key, x in entropies.items()}
         return -tf.stop_gradient(weight) * objective, metrics
 
-    def value_loss(self, dist, target, slow_value, weight):
+    def critic_loss(self, dist, target, slow_value, weight):
         """Loss of the critic: -weight · (ln p(target) + β · ln p(slow value)).
 
         The second term keeps the critic near its own slow copy, where the returns that it learns
@@ -288,7 +288,7 @@ class ActorCritic(tf.Module):
         lambda_ = config.return_lambda * (1.0 - tf.cast(is_last[1:], tf.float32))
         return lambda_return(reward[1:], bootstrap[:-1], live, bootstrap[-1], lambda_)
 
-    def losses(self, trajectory, reward, cont):
+    def imagined_losses(self, trajectory, reward, cont):
         """Losses of actor and critic on imagined trajectories.
 
         Args:
@@ -307,8 +307,8 @@ class ActorCritic(tf.Module):
         target = slow_value if self.config.slow_target else value
         returns, weight = self.returns(reward, cont, target), self.weights(cont)
         policy = self.actor.dist(trajectory.feat)
-        policy_loss, metrics = self.policy_loss(policy, trajectory.action, returns, target, weight)
-        value_loss = self.value_loss(dist, returns, slow_value[:-1], weight)
+        policy_loss, metrics = self.actor_loss(policy, trajectory.action, returns, target, weight)
+        value_loss = self.critic_loss(dist, returns, slow_value[:-1], weight)
         metrics |= self._entropy_shares(policy, metrics)
         metrics |= {
             "imag_reward": tf.reduce_mean(reward),
@@ -322,7 +322,7 @@ class ActorCritic(tf.Module):
         return {"policy": policy_loss, "value": value_loss}, returns, metrics
 
     def replay_loss(self, feat, batch, bootstrap):
-        """Loss of the critic on replayed sequences, see `replay_returns` and `value_loss`.
+        """Loss of the critic on replayed sequences, see `replay_returns` and `critic_loss`.
 
         The last state of an episode has no weight.
 
@@ -340,7 +340,17 @@ class ActorCritic(tf.Module):
         weight = 1.0 - tf.cast(batch["is_last"][:-1], tf.float32)
         feat = feat[:-1]
         slow_value = tf.stop_gradient(self.slow_value(feat))
-        return self.value_loss(self.critic.dist(feat), returns, slow_value, weight)
+        return self.critic_loss(self.critic.dist(feat), returns, slow_value, weight)
+
+    def follow(self, returns, skipped):
+        """What goes on behind an update: the slow critic moves, the returns enter their scale.
+
+        Args:
+          returns: ``[H, N]`` as `imagined_losses` returned them.
+          skipped: 1 if the update was skipped; the scale then stays.
+        """
+        self.return_scale.update(returns, skipped)
+        self.slow_critic.update()
 
     def slow_value(self, feat):
         """Predictions of the slow critic, ``[...]`` at features ``[..., F]``."""

@@ -21,19 +21,30 @@ import dataclasses
 import keras
 import tensorflow as tf
 
-from dreamer_tf.agents.acting import PlannerBehavior
-from dreamer_tf.agents.base import merge_metrics
-from dreamer_tf.agents.model_based import ModelBasedAgent
-from dreamer_tf.agents.open_loop import OpenLoop
-from dreamer_tf.behaviors import ActionEncoder, CrossEntropyPlanner, GaussianNoise
+from dreamer_tf.agents.base import (
+    Agent,
+    PolicyState,
+    merge_metrics,
+    update_metrics,
+    weighted_sum,
+)
+from dreamer_tf.behaviors import (
+    ActionEncoder,
+    CrossEntropyPlanner,
+    GaussianNoise,
+    LatentModel,
+    PlannerBehavior,
+)
 from dreamer_tf.nn import DenseGRU, MultiDecoder, MultiEncoder, NormalHead
-from dreamer_tf.ops import leading_size, quantize_image
+from dreamer_tf.ops import quantize_image
 from dreamer_tf.optim import GlobalNormClip, GradientStep
 from dreamer_tf.world_model import (
     RSSM,
     SSM,
     DeterministicLatent,
     GaussianLatent,
+    JointKL,
+    OpenLoop,
     Reconstruction,
     WorldModel,
     get_feat,
@@ -44,7 +55,7 @@ MIDDLE = 0.5
 """What stands for the dequantisation noise where images are only shown."""
 
 
-class PlaNet(ModelBasedAgent):
+class PlaNet(Agent):
     """World model and planner for continuous actions."""
 
     def __init__(self, config, obs_space, act_space):
@@ -58,16 +69,15 @@ class PlaNet(ModelBasedAgent):
         Raises:
           ValueError: If a space does not fit.
         """
-        super().__init__(obs_space, act_space, "planet")
+        super().__init__(config, obs_space, act_space, "planet")
         self.config = config.planet
         self.actions = _continuous_actions(act_space)
-        self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
-        self.world_model = self._build_world_model(obs_space, config.precision)
+        self.world_model = self._build_world_model(config.precision)
         self.images = self.world_model.encoder.images
         planner = CrossEntropyPlanner(
             self.predicted_return, **dataclasses.asdict(self.config.planner)
         )
-        self.behavior = PlannerBehavior(planner, self.world_model.rssm.latent, self.actions.size)
+        self.acting = PlannerBehavior(planner, self.world_model.rssm.latent, self.actions.size)
         self.explorer = GaussianNoise(self.config.exploration_noise)
         self.model_step = GradientStep(
             "model",
@@ -77,11 +87,14 @@ class PlaNet(ModelBasedAgent):
             ),
             GlobalNormClip(self.config.grad_clip),
         )
-        self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
-        self._open_loop = OpenLoop(self.world_model, self.world_model.objective.decoder, self.rng)
+        decoder = self.world_model.objective.decoder
+        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+        self.latent_model = LatentModel(
+            self.world_model, self.actions, self.acting, self.prepare, decoder=decoder
+        )
 
-    def _build_world_model(self, obs_space, dtype):
-        config = self.config
+    def _build_world_model(self, dtype):
+        config, obs_space = self.config, self.obs_space
         dense = {"activation": config.activation, "dtype": dtype}
         keyed = {"vector_activation": config.activation, "dtype": dtype}
         encoder = MultiEncoder(
@@ -98,18 +111,17 @@ class PlaNet(ModelBasedAgent):
         )
         reward = NormalHead(**dataclasses.asdict(config.reward), **dense, name="reward")
         reward.build(rssm.feat_size)
-        return WorldModel(encoder, rssm, Reconstruction(decoder), {"reward": reward})
+        objective = Reconstruction(decoder, dict.fromkeys(obs_space, 1.0))
+        self.loss_scales = objective.scales | {
+            "reward": config.reward_scale,
+            "kl": config.kl_scale,
+        }
+        kl = JointKL(config.free_nats, "step")
+        return WorldModel(encoder, rssm, objective, {"reward": reward}, kl)
 
     # ---------------------------------------------------------------- learning
 
-    def train_step(self, batch, carry):
-        """One update of the world model, see `Agent.train_step`."""
-        return self._train(batch), carry
-
-    def _draw_and_update(self, batch):
-        return self.update(batch, self.draw_noise(*batch["reward"].shape))
-
-    def draw_noise(self, batch_size, length):
+    def update_noise(self, batch_size, length):
         """Every random draw of an update.
 
         Args:
@@ -123,11 +135,11 @@ class PlaNet(ModelBasedAgent):
         latent = self.world_model.rssm.latent
         noise = {
             "image": self._image_noise([batch_size, length], self.rng),
-            "post": latent.noise(self.rng, [length, batch_size]),
+            "post": latent.draws(self.rng, [length, batch_size]),
         }
         if self.config.overshooting_scale:
             distance = min(self.config.overshooting_distance, length - 1)
-            noise["overshooting"] = latent.noise(self.rng, [distance, length, batch_size])
+            noise["overshooting"] = latent.draws(self.rng, [distance, length, batch_size])
         return noise
 
     def _image_noise(self, leading, rng):
@@ -148,26 +160,26 @@ class PlaNet(ModelBasedAgent):
         """Rows as the world model takes them, without draws: images from the middle of each level.
 
         Args:
-          batch: Dict of ``[B, T, ...]``.
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
         """
         middle = dict.fromkeys(self.images, MIDDLE)
         return self.quantize(super().prepare(batch), middle)
 
-    def update(self, batch, noise):
+    def update(self, batch, noise, carry=()):
         """The update, as a function of the random draws.
 
         Args:
-          batch: Dict of ``[B, T, ...]``.
-          noise: As `draw_noise` returns it.
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
+          noise: As `update_noise` returns it.
+          carry: Nothing: every sequence starts from the zero state.
 
         Returns:
-          Dict of scalar metrics.
+          Dict of scalar metrics, and nothing as carry.
         """
         with tf.GradientTape() as tape:
             loss, metrics = self.model_loss(batch, noise)
-        gradients = self.model_step.gradients(tape, loss)
-        metrics = merge_metrics(metrics, self.model_step.apply(loss, gradients))
-        return metrics | {"nonfinite": metrics.pop("model_nonfinite")}
+        stepped = self.model_step.apply(loss, self.model_step.gradients(tape, loss))
+        return update_metrics(metrics, stepped), carry
 
     def model_loss(self, batch, noise):
         """World model loss: −Σ scale · mean log-likelihood + β · mean max(KL, free nats).
@@ -176,31 +188,23 @@ class PlaNet(ModelBasedAgent):
         predictions of two and more steps, averaged over all pairs of start and target.
 
         Args:
-          batch: Dict of ``[B, T, ...]``.
-          noise: As `draw_noise` returns it.
+          batch: Dict of ``[B, T, ...]``, see `dreamer_tf.specs`.
+          noise: As `update_noise` returns it.
 
         Returns:
           Scalar loss and dict of scalar metrics.
 
         Reference: arXiv:1811.04551, equations 3 and 7.
         """
-        config = self.config
-        batch = self.quantize(batch, noise["image"]) | {"action": self.actions.encode(batch)}
+        batch = self.quantize(super().prepare(batch), noise["image"])
         targets = {"reward": batch["reward"]}
         losses, post, metrics = self.world_model.losses(batch, targets, noise["post"])
-        metrics["kl"] = tf.reduce_mean(losses["kl"])
-        losses["kl"] = tf.maximum(losses["kl"], config.free_nats)
-        scales = dict.fromkeys(self.obs_space, 1.0)
-        scales |= {"reward": config.reward_scale, "kl": config.kl_scale}
-        if losses.keys() != scales.keys():
-            raise ValueError(f"losses {sorted(losses)} do not match scales {sorted(scales)}")
-        for name, loss in losses.items():
-            metrics[f"{name}_loss"] = tf.reduce_mean(loss)
-        total = sum(scale * metrics[f"{name}_loss"] for name, scale in scales.items())
-        if config.overshooting_scale:
+        total, means = weighted_sum(losses, self.loss_scales)
+        metrics = merge_metrics(metrics, means)
+        if self.config.overshooting_scale:
             overshooting = self._overshooting_loss(batch, post, noise["overshooting"])
             metrics = merge_metrics(metrics, {"overshooting_loss": overshooting})
-            total += config.overshooting_scale * overshooting
+            total += self.config.overshooting_scale * overshooting
         return total, metrics
 
     def _overshooting_loss(self, batch, post, noise):
@@ -235,62 +239,34 @@ class PlaNet(ModelBasedAgent):
         feat = get_feat(self.world_model.rssm.predict(actions, state, noise))
         return tf.reduce_sum(self.world_model.heads["reward"](feat), axis=0)
 
-    def draw_policy_noise(self, batch_size, rng=None):
-        """Every random draw of a decision.
-
-        Args:
-          batch_size: Environments (N).
-          rng: Where the draws come from; None: the agent's own generator.
+    def policy_noise(self, batch_size, rng, mode):
+        """Every random draw of a decision, in both modes the same, see `Agent.policy_noise`.
 
         Returns:
           Dict of ``image``, uniform draws for each image key, ``post`` ``[N, S]``, standard normal,
           and ``action`` and ``explore``, what the search and the exploration take.
         """
-        rng = self.rng if rng is None else rng
         return {
             "image": self._image_noise([batch_size], rng),
-            "post": self.world_model.rssm.latent.noise(rng, [batch_size]),
-            "action": self.behavior.noise(rng, batch_size),
-            "explore": self.explorer.noise(rng, [batch_size, self.actions.size]),
+            "post": self.world_model.rssm.latent.draws(rng, [batch_size]),
+            "action": self.acting.draws(rng, batch_size, mode),
+            "explore": self.explorer.draws(rng, [batch_size, self.actions.size]),
         }
 
-    def _act_exploring(self, obs, state, is_first, rng):
-        noise = self.draw_policy_noise(leading_size(is_first), rng)
-        return self.explore(obs, state, is_first, noise)
-
-    def explore(self, obs, state, is_first, noise):
-        """The planned action with exploration noise.
-
-        Args:
-          obs: Dict of ``[N, *shape]``.
-          state: Policy state.
-          is_first: ``[N]`` bool.
-          noise: As `draw_policy_noise` returns it.
-
-        Returns:
-          Action ``[N, A]`` and the next policy state, which remembers the noisy action.
-        """
-        action, (latent, _) = self.exploit(obs, state, is_first, noise)
-        action = self.explorer(action, noise["explore"], self.model_step.optimizer.iterations)
-        return action, (latent, action)
-
-    def _act_greedily(self, obs, state, is_first, rng):
-        noise = self.draw_policy_noise(leading_size(is_first), rng)
-        return self.exploit(obs, state, is_first, noise)
-
-    def exploit(self, obs, state, is_first, noise):
-        """The planned action; arguments and results as for `explore`."""
-        obs = self.quantize(obs, noise["image"])
-        latent = self.filter_step(obs, state, is_first, noise["post"])
-        action = self.behavior.sample(latent, noise["action"])
-        return action, (latent, action)
-
-    # -------------------------------------------------------------- looking on
-
-    @property
-    def task_behavior(self):
-        """The planner, see `Agent.task_behavior`."""
-        return self.behavior
+    def act(self, obs, state, is_first, noise, mode):
+        """The planned action, in training with exploration noise, see `Agent.act`."""
+        latent = self.world_model.filter_step(
+            self.quantize(obs, noise["image"]),
+            state.latent,
+            state.action,
+            is_first,
+            noise["post"],
+        )
+        action = self.acting.action(latent, noise["action"], mode)
+        if mode == "train":
+            grad_steps = self.model_step.optimizer.iterations
+            action = self.explorer(action, noise["explore"], grad_steps)
+        return self.actions.decode(action), PolicyState(latent, action, {})
 
     @property
     def networks(self):

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from dreamer_tf.agents.base import Agent
+from dreamer_tf.agents.base import Agent, PolicyState
 
 
 class RandomAgent(Agent):
@@ -16,28 +16,29 @@ class RandomAgent(Agent):
           obs_space: Dict of observation key to `Space`.
           act_space: Dict of action key to `Space`.
         """
-        super().__init__(obs_space, act_space, "random")
-        self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
+        super().__init__(config, obs_space, act_space, "random")
 
     def initial_state(self, batch_size):
-        """There is no state."""
-        return ()
+        """Nothing to know."""
+        return PolicyState((), (), {})
 
-    def _act(self, obs, state, is_first, mode):
-        size = is_first.shape[0]
-        return {key: self._draw(space, size) for key, space in self.act_space.items()}, state
+    def policy_noise(self, batch_size, rng, mode):
+        """The actions themselves, by key: classes, or numbers within their limits."""
+        return {key: _draw(space, batch_size, rng) for key, space in self.act_space.items()}
 
-    def _draw(self, space, size):
-        shape = [size, *space.shape]
-        if space.is_discrete:
-            uniform = self.rng.uniform(shape)
-            return tf.cast(uniform * tf.cast(space.classes, tf.float32), tf.int32)
-        return self.rng.uniform(shape, space.low, space.high)
+    def act(self, obs, state, is_first, noise, mode):
+        """What was drawn."""
+        return noise, state
 
     def train_step(self, batch, carry):
         """Raises a TypeError: there is nothing to train."""
         raise TypeError("the random agent does not learn; choose another agent to train")
 
-    def report(self, batch):
-        """There is nothing to report."""
-        return {}
+    update_noise = update = train_step
+
+
+def _draw(space, size, rng):
+    shape = [size, *space.shape]
+    if space.is_discrete:
+        return tf.cast(rng.uniform(shape) * tf.cast(space.classes, tf.float32), tf.int32)
+    return rng.uniform(shape, space.low, space.high)

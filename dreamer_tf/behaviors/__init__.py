@@ -1,5 +1,6 @@
 """How actions are chosen: actors, critics, planners, exploration."""
 
+from dreamer_tf.behaviors.acting import ActorBehavior, PlannerBehavior, Switched, Uniform
 from dreamer_tf.behaviors.actions import ActionEncoder, ActionPart
 from dreamer_tf.behaviors.actor import OneHotActor, TanhNormalActor, TruncatedNormalActor
 from dreamer_tf.behaviors.actor_gradients import (
@@ -10,29 +11,38 @@ from dreamer_tf.behaviors.actor_gradients import (
 from dreamer_tf.behaviors.disagreement import Disagreement
 from dreamer_tf.behaviors.exploration import EpsilonGreedy, GaussianNoise
 from dreamer_tf.behaviors.joint_actor import JointActions, JointActor
+from dreamer_tf.behaviors.latent_model import Latent, LatentModel, SeededDraws, Valuation
 from dreamer_tf.behaviors.planner import CrossEntropyPlanner
 from dreamer_tf.behaviors.return_scale import DeviationScale, PercentileScale, UnitScale
 from dreamer_tf.behaviors.reward_scale import RewardScale
 from dreamer_tf.behaviors.slow_copy import SlowCopy
 
 __all__ = [
-    "DeviationScale",
-    "PercentileScale",
-    "UnitScale",
-    "JointActions",
-    "JointActor",
     "ActionEncoder",
     "ActionPart",
+    "ActorBehavior",
     "CrossEntropyPlanner",
+    "DeviationScale",
     "Disagreement",
     "DynamicsGradient",
     "EpsilonGreedy",
     "GaussianNoise",
+    "JointActions",
+    "JointActor",
+    "Latent",
+    "LatentModel",
     "MixedGradient",
     "OneHotActor",
+    "PercentileScale",
+    "PlannerBehavior",
     "ReinforceGradient",
     "RewardScale",
+    "SeededDraws",
     "SlowCopy",
+    "Switched",
     "TanhNormalActor",
     "TruncatedNormalActor",
+    "Uniform",
+    "UnitScale",
+    "Valuation",
 ]

@@ -1,9 +1,9 @@
 """Action models.
 
-An actor has ``dist(feat)``, ``noise(rng, shape)`` with the draws that the distribution's ``sample``
-takes, ``mode(feat, rng)``, and ``metrics(dist, noise)``. ``dist(feat)`` is ``dist_of(self(feat))``:
-whoever asks it in a loop over time can keep the network's outputs ``[..., outputs]`` and build one
-distribution for all steps from them.
+An actor has ``dist(feat)``; ``draws(rng, shape)``, what the distribution's ``sample`` takes;
+``mode(feat, noise)`` with the draws of ``mode_draws(rng, shape)``; and ``metrics(dist, noise)``.
+``dist(feat)`` is ``dist_of(self(feat))``: whoever asks it in a loop over time can keep the
+network's outputs ``[..., outputs]`` and build one distribution for all steps from them.
 """
 
 import math
@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from dreamer_tf.distributions import OneHot, TanhNormal, TruncatedNormal
 from dreamer_tf.nn import MLP
-from dreamer_tf.ops import leading_size
 
 
 class TanhNormalActor(MLP):
@@ -59,18 +58,18 @@ class TanhNormalActor(MLP):
         std = tf.nn.softplus(std + self.raw_init_std) + self.min_std
         return TanhNormal(mean, std)
 
-    def noise(self, rng, shape):
+    def draws(self, rng, shape):
         """Standard normal draws ``[*shape, A]``."""
         return rng.normal([*shape, self.actions])
 
-    def mode(self, feat, rng):
-        """The mode action ``[..., A]`` at features ``[..., F]``."""
+    def mode_draws(self, rng, shape):
+        """Draws for `mode`: ``[samples, *shape, A]``, or none if the mode needs no samples."""
+        return self.draws(rng, [self.mode_samples, *shape]) if self.mode_samples else ()
+
+    def mode(self, feat, noise=()):
+        """The mode action ``[..., A]`` at features ``[..., F]``, with draws of `mode_draws`."""
         dist = self.dist(feat)
-        if not self.mode_samples:
-            return dist.mode()
-        return dist.best_of(
-            self.noise(rng, [self.mode_samples, leading_size(feat), *feat.shape[1:-1]])
-        )
+        return dist.best_of(noise) if self.mode_samples else dist.mode()
 
     def metrics(self, dist, noise):
         """Scalars about the policy.
@@ -121,13 +120,18 @@ class TruncatedNormalActor(MLP):
         scale = 2.0 * tf.sigmoid((scale + self.init_std) / 2.0) + self.min_std
         return TruncatedNormal(tf.tanh(loc), scale)
 
-    def noise(self, rng, shape):
+    def draws(self, rng, shape):
         """Uniform draws in [0, 1), ``[*shape, A]``."""
         return rng.uniform([*shape, self.actions])
 
-    def mode(self, feat, rng):
+    def mode_draws(self, rng, shape):
+        """Nothing is drawn for `mode`."""
+        del rng, shape
+        return ()
+
+    def mode(self, feat, noise=()):
         """The mode action ``[..., A]`` at features ``[..., F]``."""
-        del rng
+        del noise
         return self.dist(feat).mode()
 
     def metrics(self, dist, noise):
@@ -172,13 +176,18 @@ class OneHotActor(MLP):
         """The distribution of the network's outputs ``[..., A]``."""
         return OneHot(outputs)
 
-    def noise(self, rng, shape):
+    def draws(self, rng, shape):
         """Uniform draws in [0, 1), ``shape``: one for each action."""
         return rng.uniform(shape)
 
-    def mode(self, feat, rng):
+    def mode_draws(self, rng, shape):
+        """Nothing is drawn for `mode`."""
+        del rng, shape
+        return ()
+
+    def mode(self, feat, noise=()):
         """The likeliest action, one-hot ``[..., A]``, at features ``[..., F]``."""
-        del rng
+        del noise
         return self.dist(feat).mode()
 
     def metrics(self, dist, noise):

@@ -1,6 +1,6 @@
 """Exploration on top of a policy.
 
-An explorer has ``noise(rng, shape)``, the random draws that it needs, is called with the actions of
+An explorer has ``draws(rng, shape)``, the random draws that it needs, is called with the actions of
 the policy, those draws and the number of updates so far, and has ``metrics(grad_steps)``.
 """
 
@@ -21,7 +21,7 @@ class GaussianNoise:
         """
         self.scale = scale
 
-    def noise(self, rng, shape):
+    def draws(self, rng, shape):
         """Standard normal draws for actions of a shape ``[..., A]``."""
         return rng.normal(shape)
 
@@ -67,7 +67,7 @@ class EpsilonGreedy:
         left = tf.maximum(1.0 - tf.cast(grad_steps, tf.float32) / self.decay, 0.0)
         return self.last + (self.first - self.last) * left
 
-    def noise(self, rng, shape):
+    def draws(self, rng, shape):
         """Two uniform draws in [0, 1) for each action of a shape ``[..., A]``, ``[..., 2]``."""
         return rng.uniform([*shape[:-1], 2])
 

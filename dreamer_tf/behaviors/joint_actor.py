@@ -23,7 +23,7 @@ class JointActions:
         self.dists = dists
 
     def sample(self, noise):
-        """Action vectors ``[..., A]`` from the draws of `JointActor.noise`."""
+        """Action vectors ``[..., A]`` from the draws of `JointActor.draws`."""
         draws = zip(self.dists, noise, strict=True)
         return tf.concat([dist.sample(draw) for dist, draw in draws], -1)
 
@@ -132,7 +132,7 @@ class JointActor(keras.Model):
                 dists.append(BoundedNormal(raw[f"{key}_mean"], raw[f"{key}_std"], **std))
         return JointActions(self.encoder, dists)
 
-    def noise(self, rng, shape):
+    def draws(self, rng, shape):
         """Draws for `JointActions.sample`: a tuple with those of each part.
 
         Uniform in [0, 1) ``shape`` for a category, standard normal ``[*shape, size]`` otherwise.
@@ -142,7 +142,12 @@ class JointActor(keras.Model):
             for part in self.encoder.parts
         )
 
-    def mode(self, feat, rng):
+    def mode_draws(self, rng, shape):
+        """Nothing is drawn for `mode`."""
+        del rng, shape
+        return ()
+
+    def mode(self, feat, noise=()):
         """The likeliest action vectors ``[..., A]`` at features ``[..., F]``."""
-        del rng
+        del noise
         return self.dist(feat).mode()

@@ -49,7 +49,7 @@ class CrossEntropyPlanner:
         self.candidates = candidates
         self.elites = elites
 
-    def noise(self, rng, batch_size, action_size):
+    def draws(self, rng, batch_size, action_size):
         """Draws for `plan`, its own.
 
         Args:
@@ -68,7 +68,7 @@ class CrossEntropyPlanner:
 
         Args:
           state: Nested structure of tensors ``[N, ...]``.
-          noise: ``[I, N, J, H, A]`` from `noise`.
+          noise: ``[I, N, J, H, A]`` from `draws`.
           evaluate_noise: Nested structure of draws for each iteration, ``[I, ...]``; a slice of it
             is handed to the function that evaluates.
 

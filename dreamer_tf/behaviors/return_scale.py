@@ -1,7 +1,8 @@
 """Running location and size of returns, which advantages are measured by.
 
-A scale has ``update(returns)`` and ``stats()``, an offset and a size. The size is never below a
-limit: small returns are not blown up, and neither is their noise.
+A scale has ``stats(returns)``, an offset and a size with these returns taken in, and
+``update(returns, skipped)``, which keeps them unless their update was skipped (1). The size is never
+below a limit: small returns are not blown up, and neither is their noise.
 """
 
 import tensorflow as tf
@@ -36,15 +37,17 @@ class PercentileScale(tf.Module):
         self.percentiles = (low, high)
         self.average = _Average(2, rate, debias)
 
-    def update(self, returns):
-        """Takes returns of any shape into the averages."""
-        values = tfp.stats.percentile(returns, self.percentiles, interpolation="linear")
-        self.average.update(values)
-
-    def stats(self):
-        """Scalar offset and size."""
-        low, high = tf.unstack(self.average.value())
+    def stats(self, returns):
+        """Scalar offset and size with returns of any shape taken into the averages."""
+        low, high = tf.unstack(self.average.value(self._measure(returns)))
         return low, tf.maximum(self.limit, high - low)
+
+    def update(self, returns, skipped):
+        """Keeps the averages of `stats`, unless ``skipped`` is 1."""
+        self.average.update(self._measure(returns), skipped)
+
+    def _measure(self, returns):
+        return tfp.stats.percentile(returns, self.percentiles, interpolation="linear")
 
 
 class DeviationScale(tf.Module):
@@ -56,26 +59,29 @@ class DeviationScale(tf.Module):
         self.limit = limit
         self.average = _Average(2, rate, debias)
 
-    def update(self, returns):
-        """Takes returns of any shape into the averages."""
-        moments = [tf.reduce_mean(returns), tf.reduce_mean(tf.square(returns))]
-        self.average.update(tf.stack(moments))
-
-    def stats(self):
-        """Scalar offset and size."""
-        mean, square = tf.unstack(self.average.value())
+    def stats(self, returns):
+        """Scalar offset and size, see `PercentileScale.stats`."""
+        mean, square = tf.unstack(self.average.value(self._measure(returns)))
         return mean, tf.maximum(self.limit, tf.sqrt(tf.nn.relu(square - tf.square(mean))))
+
+    def update(self, returns, skipped):
+        """Keeps the averages of `stats`, unless ``skipped`` is 1."""
+        self.average.update(self._measure(returns), skipped)
+
+    def _measure(self, returns):
+        return tf.stack([tf.reduce_mean(returns), tf.reduce_mean(tf.square(returns))])
 
 
 class UnitScale:
     """Returns as they are: offset 0, size 1."""
 
-    def update(self, returns):
-        """Nothing changes."""
-
-    def stats(self):
+    def stats(self, returns):
         """Offset and size."""
+        del returns
         return tf.constant(0.0), tf.constant(1.0)
+
+    def update(self, returns, skipped):
+        """Nothing changes."""
 
 
 class _Average(tf.Module):
@@ -88,15 +94,20 @@ class _Average(tf.Module):
         self.sums = tf.Variable(tf.zeros(size), trainable=False, name="sums")
         self.share = tf.Variable(0.0, trainable=False, name="share")
 
-    def update(self, values):
-        # One update with a number that is not finite is skipped elsewhere; here it would stay.
+    def value(self, values):
+        """The average with new values taken in."""
+        sums, share = self._with(values)
+        return sums / tf.maximum(share, self._rate) if self._debias else sums
+
+    def update(self, values, skipped):
+        """Keeps that average, unless ``skipped`` is 1."""
+        for variable, new in zip((self.sums, self.share), self._with(values), strict=True):
+            variable.assign(tf.where(skipped > 0, variable, new))
+
+    def _with(self, values):
+        # One update with a number that is not finite is skipped; here it would stay.
         is_finite = tf.reduce_all(tf.math.is_finite(values))
         rate = tf.where(is_finite, self._rate, 0.0)
         values = tf.where(is_finite, values, 0.0)
-        self.sums.assign((1.0 - rate) * self.sums + rate * values)
-        self.share.assign((1.0 - rate) * self.share + rate)
-
-    def value(self):
-        if not self._debias:
-            return tf.convert_to_tensor(self.sums)
-        return self.sums / tf.maximum(self.share, self._rate)
+        sums = (1.0 - rate) * self.sums + rate * values
+        return sums, (1.0 - rate) * self.share + rate

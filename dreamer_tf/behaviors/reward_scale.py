@@ -26,7 +26,7 @@ class RewardScale(tf.Module):
         self.epsilon = epsilon
 
     def __call__(self, reward):
-        """Updates the magnitude, then normalises by it.
+        """Normalises by the magnitude that these rewards lead to; it stays as it is until `update`.
 
         Args:
           reward: Rewards of any shape.
@@ -34,7 +34,16 @@ class RewardScale(tf.Module):
         Returns:
           The same shape; no gradient passes through the magnitude.
         """
+        return reward * (self.scale / (self._magnitude_with(reward) + self.epsilon))
+
+    def update(self, reward, skipped):
+        """Takes rewards into the magnitude, unless what they were used for was skipped (1)."""
         if self.momentum < 1.0:
-            mean = tf.reduce_mean(tf.abs(tf.stop_gradient(reward)))
-            self.magnitude.assign(self.momentum * self.magnitude + (1.0 - self.momentum) * mean)
-        return reward * (self.scale / (tf.stop_gradient(self.magnitude) + self.epsilon))
+            new = self._magnitude_with(reward)
+            self.magnitude.assign(tf.where(skipped > 0, self.magnitude, new))
+
+    def _magnitude_with(self, reward):
+        if self.momentum == 1.0:
+            return tf.convert_to_tensor(self.magnitude)
+        mean = tf.reduce_mean(tf.abs(tf.stop_gradient(reward)))
+        return self.momentum * self.magnitude + (1.0 - self.momentum) * mean

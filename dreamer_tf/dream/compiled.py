@@ -3,14 +3,14 @@
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.agents.latent_model import Latent, LatentModel
+from dreamer_tf.behaviors import Latent, SeededDraws
 
 CHUNK = 16
 """Rows that are filtered by one call."""
 
 
 class CompiledModel:
-    """`LatentModel` for one dream: compiled once, never again, whatever is asked for.
+    """A `LatentModel` for one dream: compiled once, never again, whatever is asked for.
 
     Latent states are `Latent` of arrays without a batch axis.
 
@@ -24,10 +24,10 @@ class CompiledModel:
         Args:
           agent: `Agent` with networks.
         """
-        self._model = LatentModel(agent)
+        self._model = agent.latent_model
         self._act_space = agent.act_space
         self.action_keys = tuple(self._act_space)
-        choices = agent.task_behavior.choices
+        choices = self._model.behavior.choices
         self._graphs = {
             "observe": tf.function(self._observe, autograph=False),
             "step": tf.function(self._step, autograph=False),
@@ -61,7 +61,7 @@ class CompiledModel:
         )
 
     def _observe(self, rows, latent, seed):
-        post = self._model.infer(rows, latent, seed)
+        post = self._model.infer(rows, latent, SeededDraws(seed))
         alone = tf.nest.map_structure(lambda x: x[0], post)
         return alone, self._model.judge(alone)
 
@@ -81,7 +81,7 @@ class CompiledModel:
         return _arrays(self._graphs["step"](latent, tensors, seed))
 
     def _step(self, latent, actions, seed):
-        return self._model.step(latent, actions, seed)
+        return self._model.step(latent, actions, SeededDraws(seed))
 
     def look(self, latent):
         """What a latent state stands for.
@@ -111,7 +111,7 @@ class CompiledModel:
         return {key: value[0].numpy() for key, value in chosen.items()}
 
     def _make_choice(self, choice):
-        return lambda latent, seed: self._model.choose(latent, choice, seed)
+        return lambda latent, seed: self._model.choose(latent, choice, SeededDraws(seed))
 
 
 def _given(latent, seed):

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from dreamer_tf.agents.latent_model import Latent
+from dreamer_tf.behaviors import Latent
 from dreamer_tf.dream.errors import RequestError
 
 LONGEST = 2000

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dreamer_tf.agents.latent_model import Latent
+from dreamer_tf.behaviors import Latent
 from dreamer_tf.dream.compiled import CHUNK
 
 WARM_UP = 250

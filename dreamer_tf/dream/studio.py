@@ -51,7 +51,7 @@ class Studio:
         self._config = configs.read(run)
         self._frames = run_folder.saved_frames(run)
         agent = api.load(run)
-        if not agent.networks:
+        if not agent.latent_model:
             raise DreamError(
                 f"the agent {agent.name!r} has no world model to dream in; expected a run of an "
                 "agent that learns one, such as dreamerv3"
@@ -70,8 +70,8 @@ class Studio:
     def about(self):
         """What is dreamed with: dict for the page's head and its controls."""
         agent, config = self._agent, self._config
-        behavior, valuation = agent.task_behavior, agent.valuation
-        decoder = agent.networks.get("decoder")
+        model = agent.latent_model
+        behavior, valuation, decoder = model.behavior, model.valuation, model.decoder
         return {
             "agent": styles([config.agent])[config.agent].label,
             "task": title(canonical(config.task)),
@@ -83,7 +83,7 @@ class Studio:
             "choices": list(behavior.choices),
             "discount": valuation.discount if valuation else None,
             "counts_arrival": valuation.counts_arrival if valuation else None,
-            "has_cont": "cont" in agent.world_model.heads,
+            "has_cont": "cont" in model.predictions,
             "decoded": list(decoder.keys) if decoder else [],
             "observations": {k: encoding.seen(s) for k, s in agent.obs_space.items()},
             "actions": {k: encoding.done(s) for k, s in agent.native_act_space.items()},
@@ -171,7 +171,7 @@ class Studio:
           RequestError: If the request does not fit.
         """
         checks.fields(body, ["at", "by"], ["action"])
-        allowed = ["you", "recorded", *self._agent.task_behavior.choices]
+        allowed = ["you", "recorded", *self._agent.latent_model.behavior.choices]
         by = checks.one_of(body["by"], "by", allowed)
         if (by == "you") != ("action" in body):
             raise RequestError("expected an action if it is by 'you', and none otherwise")
@@ -219,7 +219,7 @@ class Studio:
             "is_terminal": bool(told.rows["is_terminal"][row]),
             "observations": self._observations(told.rows, row),
         }
-        if self._agent.valuation:
+        if self._agent.latent_model.valuation:
             judged = told.dream.replayed.judged(row)
             truth |= {
                 "value": encoding.number(judged["value"]),
@@ -242,7 +242,7 @@ class Studio:
         return {k: encoding.observation(x, spaces[k]) for k, x in observations.items()}
 
     def _to_go(self, rewards):
-        valuation = self._agent.valuation
+        valuation = self._agent.latent_model.valuation
         if not valuation:
             return None
         return returns_to_go(rewards, valuation.discount, counts_arrival=valuation.counts_arrival)

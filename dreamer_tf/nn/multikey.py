@@ -73,7 +73,7 @@ def joint_image_shape(obs_space, images):
     return (*obs_space[images[0]].shape[:2], channels)
 
 
-def prepare(obs, images, vectors):
+def scale(obs, images, vectors):
     """Observations as the networks see them: scaled images and float vectors.
 
     Args:
@@ -82,11 +82,11 @@ def prepare(obs, images, vectors):
       images: Image keys.
       vectors: Vector keys.
     """
-    scaled = {key: _scale(tf.convert_to_tensor(obs[key])) for key in images}
+    scaled = {key: _scale_image(tf.convert_to_tensor(obs[key])) for key in images}
     return scaled | {key: tf.cast(obs[key], tf.float32) for key in vectors}
 
 
-def _scale(image):
+def _scale_image(image):
     return image if image.dtype.is_floating else image_to_float(image)
 
 
@@ -142,12 +142,12 @@ class MultiEncoder(keras.Model):
             self.output_size += self.mlp.output_size
         self.built = True
 
-    def prepare(self, obs):
-        """Observations as the networks see them, see `prepare`."""
-        return prepare(obs, self.images, self.vectors)
+    def inputs(self, obs):
+        """Observations as the networks see them, see `scale`."""
+        return scale(obs, self.images, self.vectors)
 
     def call(self, obs):
-        """Prepared observations ``[..., *shape]`` to the embedding ``[..., E]``."""
+        """Scaled observations ``[..., *shape]`` to the embedding ``[..., E]``."""
         outputs = []
         if self.images:
             image = tf.concat([obs[key] for key in self.images], axis=-1)
@@ -216,12 +216,12 @@ class MultiDecoder(keras.Model):
         """The observations that are predicted."""
         return [*self.images, *self.vectors]
 
-    def prepare(self, obs):
-        """Observations as the networks see them, see `prepare`."""
-        return prepare(obs, self.images, self.vectors)
+    def targets(self, obs):
+        """What is predicted: observations as `scale` returns them."""
+        return scale(obs, self.images, self.vectors)
 
     def call(self, feat):
-        """``[..., F]`` to a dict of means ``[..., *shape]``, float32, on the prepared scale."""
+        """``[..., F]`` to a dict of means ``[..., *shape]``, float32, on the scale of `scale`."""
         means = {}
         if self.images:
             joint = restore_leading(self.cnn(merge_leading(feat, 1)), feat, 1)
@@ -234,7 +234,7 @@ class MultiDecoder(keras.Model):
         return means
 
     def restore(self, means):
-        """Means on the prepared scale as observations again, images as bytes."""
+        """Means on the scale of `scale` as observations again, images as bytes."""
         images = {key: float_to_image(means[key]) for key in self.images}
         return images | {key: means[key] for key in self.vectors}
 

@@ -12,12 +12,12 @@ from dreamer_tf.ops import float_to_image, image_to_float, symexp, symlog
 
 
 class KeyPlan:
-    """Which network serves which observation key, and how its values are prepared.
+    """Which network serves which observation key, and how its values are scaled.
 
     Attributes:
       images: Sorted keys of images.
       vectors: Sorted keys of everything else.
-      shapes: Dict of key to the shape of a prepared value.
+      shapes: Dict of key to the shape of a scaled value.
       dtypes: Dict of key to the dtype of the observation.
     """
 
@@ -44,10 +44,10 @@ class KeyPlan:
             raise ValueError(f"all images must have the same height and width, got {sizes}")
 
     def size(self, key):
-        """Number of elements of a prepared value."""
+        """Number of elements of a scaled value."""
         return int(np.prod(self.shapes[key]))
 
-    def prepare(self, obs):
+    def scale(self, obs):
         """Observations as the networks see them, and as the decoder predicts them.
 
         Images are scaled to [-0.5, 0.5], numbers pass `symlog`, categories become one-hot.
@@ -58,28 +58,28 @@ class KeyPlan:
         Returns:
           Dict of float32 tensors ``[..., *shape]``, those of categories ``[..., *shape, K]``.
         """
-        prepared = {key: image_to_float(obs[key]) for key in self.images}
+        scaled = {key: image_to_float(obs[key]) for key in self.images}
         for key, classes in self.categories.items():
             if classes:
-                prepared[key] = tf.one_hot(tf.cast(obs[key], tf.int32), classes)
+                scaled[key] = tf.one_hot(tf.cast(obs[key], tf.int32), classes)
             else:
-                prepared[key] = symlog(tf.cast(obs[key], tf.float32))
-        return prepared
+                scaled[key] = symlog(tf.cast(obs[key], tf.float32))
+        return scaled
 
-    def restore(self, prepared):
-        """The inverse of `prepare`: images as bytes, of categories the likeliest.
+    def restore(self, scaled):
+        """The inverse of `scale`: images as bytes, of categories the likeliest.
 
         Args:
-          prepared: Dict of float32 tensors as `prepare` returns them; categories may have
+          scaled: Dict of float32 tensors as `scale` returns them; categories may have
             probabilities in place of one-hot vectors.
         """
-        restored = {key: float_to_image(prepared[key]) for key in self.images}
+        restored = {key: float_to_image(scaled[key]) for key in self.images}
         for key, classes in self.categories.items():
             if classes:
-                likeliest = tf.argmax(prepared[key], -1, output_type=tf.int32)
+                likeliest = tf.argmax(scaled[key], -1, output_type=tf.int32)
                 restored[key] = tf.cast(likeliest, self.dtypes[key])
             else:
-                restored[key] = symexp(prepared[key])
+                restored[key] = symexp(scaled[key])
         return restored
 
 
@@ -127,12 +127,12 @@ class SymlogEncoder(keras.Model):
             self.output_size += self.cnn.output_size
         self.built = True
 
-    def prepare(self, obs):
-        """Observations as the networks see them, see `KeyPlan.prepare`."""
-        return self.plan.prepare(obs)
+    def inputs(self, obs):
+        """Observations as the networks see them, see `KeyPlan.scale`."""
+        return self.plan.scale(obs)
 
     def call(self, obs):
-        """Prepared observations ``[..., *shape]`` to the embedding ``[..., E]``."""
+        """Scaled observations ``[..., *shape]`` to the embedding ``[..., E]``."""
         plan, outputs = self.plan, []
         if plan.vectors:
             flat = [_flatten(obs[key], len(plan.shapes[key])) for key in plan.vectors]
@@ -145,7 +145,7 @@ class SymlogEncoder(keras.Model):
 
 
 class SymlogDecoder(keras.Model):
-    """Features to a distribution per observation key, of what `KeyPlan.prepare` returns.
+    """Features to a distribution per observation key, of what `KeyPlan.scale` returns.
 
     Images and numbers have a `SquaredError`, the latter with the logarithmic scale of `symlog`;
     categories have an `IndependentOneHot`.
@@ -199,18 +199,18 @@ class SymlogDecoder(keras.Model):
         """All keys that are predicted."""
         return [*self.plan.images, *self.plan.vectors]
 
-    def prepare(self, obs):
-        """What is predicted, see `KeyPlan.prepare`."""
-        return self.plan.prepare(obs)
+    def targets(self, obs):
+        """What is predicted, see `KeyPlan.scale`."""
+        return self.plan.scale(obs)
 
     def restore(self, means):
-        """Means on the scale of `prepare` as observations again, see `KeyPlan.restore`."""
+        """Means on the scale of `scale` as observations again, see `KeyPlan.restore`."""
         return self.plan.restore(means)
 
     def call(self, feat):
         """``[..., F]`` to a dict of means ``[..., *shape]``, float32; of categories, probabilities.
 
-        They are on the scale of `prepare`.
+        They are on the scale of `scale`.
         """
         return {key: dist.mean for key, dist in self.dist(feat).items()}
 

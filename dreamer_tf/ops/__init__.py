@@ -1,6 +1,13 @@
 """Pure functions of tensors: returns, scans, contrastive loss, norms, scaling, schedules."""
 
-from dreamer_tf.ops.axes import leading_size, merge_leading, open_shape, restore_leading
+from dreamer_tf.ops.axes import (
+    flatten_time,
+    leading_size,
+    merge_leading,
+    open_shape,
+    restore_leading,
+    swap_time,
+)
 from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
 from dreamer_tf.ops.images import (
     IMAGE_OFFSET,
@@ -20,6 +27,7 @@ __all__ = [
     "contrastive_loss",
     "cumulative_discount",
     "cyclic_window",
+    "flatten_time",
     "float_to_image",
     "image_to_float",
     "lambda_return",
@@ -32,6 +40,7 @@ __all__ = [
     "reward_sum",
     "rms_norm_silu",
     "scan",
+    "swap_time",
     "symexp",
     "symlog",
 ]

@@ -13,6 +13,16 @@ def open_shape(shape):
     return [-1 if length is None else length for length in shape]
 
 
+def swap_time(x):
+    """Exchanges the first two axes: ``[B, T, ...]`` to ``[T, B, ...]``, and back."""
+    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
+
+
+def flatten_time(x):
+    """``[B, T, ...]`` to ``[N, ...]``, the rows of all sequences one after another."""
+    return tf.reshape(x, [-1, *x.shape[2:]])
+
+
 def merge_leading(x, event_ndims):
     """``[..., *event]`` to ``[N, *event]``.
 

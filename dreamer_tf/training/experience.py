@@ -30,7 +30,7 @@ def make_replay(config, directory, agent):
       ConfigError: If the agent has no memory that could be kept or carried on.
     """
     options = config.replay
-    if options.context and not agent.context_space:
+    if options.context and not agent.carry_space:
         raise ConfigError(
             f"replay.context is true, but the agent {config.agent!r} hands nothing of its memory "
             f"to the replay; set it to false."
@@ -46,7 +46,7 @@ def make_replay(config, directory, agent):
         capacity=options.capacity,
         seed=seeding.derive(config.seed, "replay"),
         sampler=_make_sampler(options),
-        context=agent.context_space if options.context else {},
+        context=agent.carry_space if options.context else {},
         ongoing=options.ongoing,
     )
 
@@ -66,7 +66,7 @@ def training_policy(config, agent):
     def policy(obs, state):
         actions, state = agent.policy(obs, state, mode="train")
         if config.replay.context:
-            actions = actions | agent.context(state)
+            actions = actions | {key: value.numpy() for key, value in state.carry.items()}
         return actions, state
 
     return policy

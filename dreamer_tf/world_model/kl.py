@@ -1,8 +1,7 @@
 """The KL divergence between posterior and prior as a loss.
 
-`joint_kl` and `split_kl` say which of the two it moves, `FREE_NATS` below which value it moves
-neither, and the classes put both together. A world model only needs the terms; an agent may weigh
-and bound them itself.
+A way of using it has ``names``, those of its losses, and ``losses(kl, post, prior)``: which of the
+two each loss moves, and below how many nats it moves neither.
 """
 
 import tensorflow as tf
@@ -14,57 +13,39 @@ FREE_NATS = {
 """Mean of divergences ``[B, T]``, bounded from below: as a whole, or each before the mean."""
 
 
-def joint_kl(kl, post, prior):
-    """One term that moves both: ``kl`` = KL(post ‖ prior).
-
-    Args:
-      kl: Function of two dicts of stats to ``[...]`` nats.
-      post: The posterior's stats.
-      prior: The prior's stats.
-    """
-    return {"kl": kl(post, prior)}
-
-
-def split_kl(kl, post, prior):
-    """Two terms of the same value, one for each side, so that they can be weighed.
-
-    ``dyn`` = KL(sg(post) ‖ prior) moves the prior only: the dynamics learn to predict.
-    ``rep`` = KL(post ‖ sg(prior)) moves the posterior only: states become predictable.
-
-    Args:
-      kl: Function of two dicts of stats to ``[...]`` nats.
-      post: The posterior's stats.
-      prior: The prior's stats.
-
-    Reference: arXiv:2010.02193, section 2, "KL balancing".
-    """
-    return {"dyn": kl(_stop(post), prior), "rep": kl(post, _stop(prior))}
-
-
 class JointKL:
-    """Mean over max(KL(post ‖ prior), free nats), with gradients to both sides."""
+    """max(KL(post ‖ prior), free nats), with gradients to both sides.
 
-    def __init__(self, free_nats, forward=False):
+    Reference: arXiv:1811.04551, equation 3; arXiv:1912.01603, equation 10.
+    """
+
+    names = ("kl",)
+
+    def __init__(self, free_nats, free_nats_per="step", forward=False):
         """Describes the loss.
 
         Args:
-          free_nats: Smaller divergences of single states are not penalised.
+          free_nats: Smaller divergences are not penalised ...
+          free_nats_per: ... in the mean over a ``batch``, or of each state (``step``).
           forward: Measure KL(prior ‖ post) instead.
         """
         self.free_nats = free_nats
+        self.bound = FREE_NATS[free_nats_per]
         self.forward = forward
 
-    def terms(self, kl, post, prior):
-        """Dict of the ``[...]`` term, see `joint_kl`."""
-        return joint_kl(_swap(kl) if self.forward else kl, post, prior)
+    def losses(self, kl, post, prior):
+        """The loss of a batch.
 
-    def value(self, losses):
-        """The divergence itself, ``[...]``, out of a dict with the terms."""
-        return losses["kl"]
+        Args:
+          kl: Function of two dicts of stats to ``[B, T]`` nats.
+          post: The posterior's stats ``[B, T, ...]``.
+          prior: The prior's stats.
 
-    def loss(self, losses):
-        """Scalar loss of a dict with the terms."""
-        return FREE_NATS["step"](losses["kl"], self.free_nats)
+        Returns:
+          Dict of name to loss, scalar or ``[B, T]``, and the mean divergence itself.
+        """
+        value = kl(prior, post) if self.forward else kl(post, prior)
+        return {"kl": self.bound(value, self.free_nats)}, tf.reduce_mean(value)
 
 
 class BalancedKL:
@@ -73,13 +54,15 @@ class BalancedKL:
     Reference: arXiv:2010.02193, section 2, algorithm 2.
     """
 
+    names = ("kl",)
+
     def __init__(self, balance, free_nats, free_nats_per="batch", forward=False):
         """Describes the loss.
 
         Args:
           balance: Share that moves the prior (α).
-          free_nats: Smaller divergences are not penalised ...
-          free_nats_per: ... in the mean over a ``batch``, or of each state (``step``).
+          free_nats: As for `JointKL`.
+          free_nats_per: As for `JointKL`.
           forward: Measure KL(prior ‖ post) instead.
         """
         self.balance = balance
@@ -87,18 +70,44 @@ class BalancedKL:
         self.bound = FREE_NATS[free_nats_per]
         self.forward = forward
 
-    def terms(self, kl, post, prior):
-        """Dict of the two ``[...]`` terms, see `split_kl`."""
-        return split_kl(_swap(kl) if self.forward else kl, post, prior)
+    def losses(self, kl, post, prior):
+        """The loss of a batch, see `JointKL.losses`."""
+        dyn, rep = _two_sides(_swap(kl) if self.forward else kl, post, prior)
+        bounded_dyn, bounded_rep = (self.bound(side, self.free_nats) for side in (dyn, rep))
+        loss = self.balance * bounded_dyn + (1.0 - self.balance) * bounded_rep
+        return {"kl": loss}, tf.reduce_mean(dyn)
 
-    def value(self, losses):
-        """The divergence itself, ``[...]``, out of a dict with the terms."""
-        return losses["dyn"]
 
-    def loss(self, losses):
-        """Scalar loss of a dict with the terms."""
-        dyn, rep = (self.bound(losses[name], self.free_nats) for name in ("dyn", "rep"))
-        return self.balance * dyn + (1.0 - self.balance) * rep
+class SplitKL:
+    """Two losses, each from the free nats on, state by state, to be weighed like any other.
+
+    ``dyn`` = KL(sg(post) ‖ prior) moves the prior only: the dynamics learn to predict.
+    ``rep`` = KL(post ‖ sg(prior)) moves the posterior only: states become predictable.
+
+    Reference: arXiv:2301.04104, equations 4 and 5.
+    """
+
+    names = ("dyn", "rep")
+
+    def __init__(self, free_nats):
+        """Describes the losses.
+
+        Args:
+          free_nats: Smaller divergences of single states are not penalised.
+        """
+        self.free_nats = free_nats
+
+    def losses(self, kl, post, prior):
+        """The losses of a batch, see `JointKL.losses`."""
+        dyn, rep = _two_sides(kl, post, prior)
+        losses = {"dyn": dyn, "rep": rep}
+        bounded = {name: tf.maximum(side, self.free_nats) for name, side in losses.items()}
+        return bounded, tf.reduce_mean(dyn)
+
+
+def _two_sides(kl, post, prior):
+    """The same value twice: with the gradient to the prior only, and to the posterior only."""
+    return kl(_stop(post), prior), kl(post, _stop(prior))
 
 
 def _stop(stats):

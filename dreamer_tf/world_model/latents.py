@@ -47,7 +47,7 @@ class GaussianLatent:
         zeros = tf.zeros([batch_size, self.size])
         return {"mean": zeros, "std": zeros}
 
-    def noise(self, rng, shape):
+    def draws(self, rng, shape):
         """Draws for `sample`.
 
         Each state gets its own. (The authors' code draws one vector a step for the whole batch.)
@@ -87,7 +87,7 @@ class DeterministicLatent(GaussianLatent):
     Reference: arXiv:1811.04551, figure 2a; the option ``mean_only`` of its authors' code.
     """
 
-    def noise(self, rng, shape):
+    def draws(self, rng, shape):
         """There is nothing to draw: ``[*shape, 0]``."""
         return tf.zeros([*shape, 0])
 
@@ -126,7 +126,7 @@ class CategoricalLatent:
         """Stats of the state before any step: zeros ``[batch_size, V, K]``."""
         return {"logit": tf.zeros([batch_size, self.variables, self.classes])}
 
-    def noise(self, rng, shape):
+    def draws(self, rng, shape):
         """Draws for `sample`.
 
         Args:

@@ -1,7 +1,7 @@
 """What the representation is trained for, besides rewards and the KL term.
 
-An objective has ``networks``, those that it trains beside the representation, and
-``losses(obs, feat, embed)``: named ``[B, T]`` losses.
+An objective has ``networks``, those that it trains beside the representation;
+``terms(obs, feat, embed)``, named ``[B, T]`` losses; and ``scales``, a weight for each of them.
 """
 
 import math
@@ -20,25 +20,27 @@ class Reconstruction(tf.Module):
     Reference: arXiv:1912.01603, equation 9.
     """
 
-    def __init__(self, decoder):
+    def __init__(self, decoder, scales=None):
         """Wraps the decoder.
 
         Args:
           decoder: `MultiDecoder`.
+          scales: Dict of observation key to the weight of its loss; None: all 1.
         """
         super().__init__(name="reconstruction")
         self.decoder = decoder
+        self.scales = scales or dict.fromkeys(decoder.keys, 1.0)
 
     @property
     def networks(self):
         """Dict of the networks that this objective trains."""
         return {"decoder": self.decoder}
 
-    def losses(self, obs, feat, embed):
+    def terms(self, obs, feat, embed):
         """Negative log-likelihoods.
 
         Args:
-          obs: Dict of observations ``[B, T, *shape]``, prepared where the encoder sees them too.
+          obs: Dict of observations ``[B, T, *shape]``, as the decoder's ``targets`` takes them.
           feat: ``[B, T, F]``.
           embed: ``[B, T, E]``; not used by this objective.
 
@@ -47,7 +49,7 @@ class Reconstruction(tf.Module):
           mean squared error per element, which unlike some losses has no constant floor.
         """
         del embed
-        losses, metrics, truth = {}, {}, self.decoder.prepare(obs)
+        losses, metrics, truth = {}, {}, self.decoder.targets(obs)
         for key, dist in self.decoder.dist(feat).items():
             log_prob = dist.log_prob(truth[key])
             losses[key] = -log_prob
@@ -73,11 +75,12 @@ class Contrastive(tf.Module):
     Reference: arXiv:1912.01603, equation 12.
     """
 
-    def __init__(self, state_model, *, sequences=10, steps=30, candidates="states"):
+    def __init__(self, state_model, *, scale=1.0, sequences=10, steps=30, candidates="states"):
         """Describes the comparison.
 
         Args:
           state_model: `GaussianHead` from embeddings (E) to features (F).
+          scale: Weight of the loss.
           sequences: Sequences that candidates come from (B'), the own one included; None: all.
           steps: Time steps that they come from (T'), the own one included; None: all. Of both, a
             smaller batch has no more than it has.
@@ -91,6 +94,7 @@ class Contrastive(tf.Module):
         if candidates not in CANDIDATE_AXES:
             raise ValueError(f"candidates are {' or '.join(CANDIDATE_AXES)}, got {candidates!r}")
         self.state_model = state_model
+        self.scales = {"contrastive": scale}
         self.sequences = sequences
         self.steps = steps
         self._axes = CANDIDATE_AXES[candidates]
@@ -100,7 +104,7 @@ class Contrastive(tf.Module):
         """Dict of the networks that this objective trains."""
         return {"state_model": self.state_model}
 
-    def losses(self, obs, feat, embed):
+    def terms(self, obs, feat, embed):
         """The contrastive loss.
 
         Args:
@@ -136,13 +140,14 @@ class RewardOnly(tf.Module):
 
     def __init__(self):
         super().__init__(name="reward_only")
+        self.scales = {}
 
     @property
     def networks(self):
         """Dict of the networks that this objective trains: none."""
         return {}
 
-    def losses(self, obs, feat, embed):
-        """No losses and no metrics; takes what the other objectives take."""
+    def terms(self, obs, feat, embed):
+        """No terms and no metrics; takes what the other objectives take."""
         del obs, feat, embed
         return {}, {}

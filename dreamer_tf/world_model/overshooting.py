@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from dreamer_tf.world_model.rssm import swap_time
+from dreamer_tf.ops import swap_time
 
 
 def overshooting_kl(model, post, action, is_first, noise):

@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from dreamer_tf.nn import MLP, ConcatMLP
-from dreamer_tf.ops import scan
+from dreamer_tf.ops import leading_size, scan, swap_time
 
 
 class State(NamedTuple):
@@ -105,6 +105,14 @@ class RSSM(keras.Model):
             stoch=tf.zeros([batch_size, self.latent.size]),
             stats=self.latent.initial_stats(batch_size),
         )
+
+    def state(self, deter, stoch):
+        """The `State` of its parts ``[..., D]`` and ``[..., S]`` alone.
+
+        The statistics that ``stoch`` was drawn with are those of the initial state: nothing that
+        follows depends on them.
+        """
+        return self.initial_state(leading_size(stoch))._replace(deter=deter, stoch=stoch)
 
     def obs_step(self, state, action, embed, is_first, noise):
         """One posterior step.
@@ -227,8 +235,3 @@ class RSSM(keras.Model):
         """
         inputs = (self.cell.project_action(action), noise)
         return scan(self._img_step, state, inputs, action.shape[0])
-
-
-def swap_time(x):
-    """Exchanges the first two axes, ``[B, T, ...]`` and ``[T, B, ...]``."""
-    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])

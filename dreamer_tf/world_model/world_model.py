@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from dreamer_tf.world_model.kl import joint_kl
 from dreamer_tf.world_model.rssm import get_feat
 
 
@@ -10,10 +9,10 @@ class WorldModel(tf.Module):
     """Holds the parts and computes every loss term; the agent weighs and adds them.
 
     Keys of the losses: the objective's (of `Reconstruction` one per observation key), one per head,
-    and those of the KL terms.
+    and those of the KL divergence.
     """
 
-    def __init__(self, encoder, rssm, objective, heads, *, kl_terms=joint_kl, detached=()):
+    def __init__(self, encoder, rssm, objective, heads, kl, *, detached=()):
         """Joins built networks.
 
         Args:
@@ -21,7 +20,7 @@ class WorldModel(tf.Module):
           rssm: `RSSM`.
           objective: Representation objective such as `Reconstruction`.
           heads: Dict of name to head; ``reward``, and optionally ``cont``.
-          kl_terms: How the KL divergence enters, `joint_kl` or `split_kl`.
+          kl: How the KL divergence enters, such as `JointKL`.
           detached: Names of the heads, ``decoder`` among them, that learn from the features without
             shaping them.
         """
@@ -30,7 +29,7 @@ class WorldModel(tf.Module):
         self.rssm = rssm
         self.objective = objective
         self.heads = heads
-        self.kl_terms = kl_terms
+        self.kl = kl
         self.detached = frozenset(detached)
 
     @property
@@ -44,6 +43,22 @@ class WorldModel(tf.Module):
         """Variables of all parts. (A tf.Module does not list those of Keras layers inside it.)"""
         return [v for network in self.networks.values() for v in network.trainable_variables]
 
+    def filter_step(self, obs, state, action, is_first, noise):
+        """One step of acting: encodes an observation and updates the latent state.
+
+        Args:
+          obs: Dict of observations ``[N, *shape]``.
+          state: Posterior `State` ``[N, ...]`` of the step before.
+          action: ``[N, A]``, taken in it.
+          is_first: ``[N]`` bool, where both are forgotten.
+          noise: ``[N, S]`` draws of the posterior.
+
+        Returns:
+          Posterior `State` ``[N, ...]``.
+        """
+        embed = self.encoder(self.encoder.inputs(obs))
+        return self.rssm.obs_step(state, action, embed, is_first, noise)
+
     def observe(self, batch, noise, state=None):
         """Filters a batch of sequences.
 
@@ -53,10 +68,10 @@ class WorldModel(tf.Module):
           state: `State` ``[B, ...]`` before the first row; None: the initial one.
 
         Returns:
-          Prepared observations, embeddings ``[B, T, E]``, posterior `State` ``[B, T, ...]``, and
+          Scaled observations, embeddings ``[B, T, E]``, posterior `State` ``[B, T, ...]``, and
           the prior's stats.
         """
-        obs = self.encoder.prepare(batch)
+        obs = self.encoder.inputs(batch)
         embed = self.encoder(obs)
         if state is None:
             state = self.rssm.initial_state(embed.shape[0])
@@ -81,22 +96,26 @@ class WorldModel(tf.Module):
           state: As for `observe`.
 
         Returns:
-          Dict of ``[B, T]`` losses, posterior `State` ``[B, T, ...]``, dict of scalar metrics.
+          Dict of losses ``[B, T]``, those of the KL divergence possibly scalar; posterior `State`
+          ``[B, T, ...]``; dict of scalar metrics.
+
+        Raises:
+          ValueError: If the targets are not those of the heads, or an observation is called like
+            another loss.
         """
         if targets.keys() != self.heads.keys():
             raise ValueError(f"heads {list(self.heads)} do not match targets {list(targets)}")
         _, embed, post, prior = self.observe(batch, noise, state)
         feat = get_feat(post)
         shaped = tf.stop_gradient(feat) if "decoder" in self.detached else feat
-        losses, metrics = self.objective.losses(batch, shaped, embed)
-        kl = self.kl_terms(self.rssm.latent.kl, post.stats, prior)
-        taken = losses.keys() & {*self.heads, *kl}
+        losses, metrics = self.objective.terms(batch, shaped, embed)
+        taken = losses.keys() & {*self.heads, *self.kl.names}
         if taken:
             raise ValueError(f"observations must not be called {sorted(taken)}, as losses are")
         for name, head in self.heads.items():
             seen = tf.stop_gradient(feat) if name in self.detached else feat
             losses[name] = -head.dist(seen).log_prob(targets[name])
-        losses |= kl
+        kl_losses, metrics["kl"] = self.kl.losses(self.rssm.latent.kl, post.stats, prior)
         metrics["prior_entropy"] = tf.reduce_mean(self.rssm.latent.entropy(prior))
         metrics["post_entropy"] = tf.reduce_mean(self.rssm.latent.entropy(post.stats))
-        return losses, post, metrics
+        return losses | kl_losses, post, metrics

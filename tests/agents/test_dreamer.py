@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
+from tests.acting import act
 
 OBS_SPACE = {"image": Space(np.uint8, (64, 64, 3)), "position": Space(np.float32, (3,))}
 ACT_SPACE = {"action": Space(np.float32, (2,), -1, 1)}
@@ -54,24 +55,24 @@ def test_actor_and_critic_leave_the_world_model_bit_identical():
     agent.model_step.optimizer.learning_rate = 0.0
     model = snapshot(agent.world_model.trainable_variables)
     actor, critic = (
-        snapshot(agent.actor.trainable_variables),
-        snapshot(agent.critic.trainable_variables),
+        snapshot(agent.behavior.actor.trainable_variables),
+        snapshot(agent.behavior.critic.trainable_variables),
     )
     agent.train_step(make_batch(), ())
     assert unchanged(model, agent.world_model.trainable_variables)
-    assert not unchanged(actor, agent.actor.trainable_variables)
-    assert not unchanged(critic, agent.critic.trainable_variables)
+    assert not unchanged(actor, agent.behavior.actor.trainable_variables)
+    assert not unchanged(critic, agent.behavior.critic.trainable_variables)
 
 
 @pytest.mark.parametrize("trained", ["model", "actor", "critic"])
 def test_each_learning_rate_moves_only_its_own_networks(trained):
     agent = make_agent()
-    for step in (agent.model_step, agent.actor_step, agent.critic_step):
+    for step in (agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step):
         step.optimizer.learning_rate = 1e-3 if step.name == trained else 0.0
     parts = {
         "model": agent.world_model.trainable_variables,
-        "actor": agent.actor.trainable_variables,
-        "critic": agent.critic.trainable_variables,
+        "actor": agent.behavior.actor.trainable_variables,
+        "critic": agent.behavior.critic.trainable_variables,
     }
     before = {name: snapshot(variables) for name, variables in parts.items()}
     agent.train_step(make_batch(), ())
@@ -84,9 +85,9 @@ def test_every_variable_gets_a_gradient(discount_model):
     # Below the free nats nothing would train the prior.
     options = {"dreamer.discount_model": discount_model, "dreamer.free_nats": 0.0}
     agent = make_agent(**options)
-    steps = [agent.model_step, agent.actor_step, agent.critic_step]
+    steps = [agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step]
     trained = {id(v) for step in steps for v in step.targets}
-    networks = [*agent.world_model.networks.values(), agent.actor, agent.critic]
+    networks = [*agent.world_model.networks.values(), agent.behavior.actor, agent.behavior.critic]
     assert trained == {id(v) for network in networks for v in network.trainable_variables}
     for seed in range(3):
         agent.train_step(make_batch(seed=seed), ())
@@ -100,15 +101,15 @@ def test_every_variable_gets_a_gradient(discount_model):
 
 def test_the_actor_learns_through_the_dynamics(agent):
     batch = make_batch()
-    noise = agent.draw_noise(*batch["reward"].shape)
+    noise = agent.update_noise(*batch["reward"].shape)
     _, post, _ = agent.model_loss(batch, noise["post"])
     start = agent.start_states(post)
     with tf.GradientTape(persistent=True) as tape:
-        feat = agent.imagine(start, noise)
+        feat = agent.behavior.imagine(agent.world_model.rssm, start, noise)
         last_reward = tf.reduce_sum(agent.world_model.heads["reward"](feat[-1]))
         start_value = tf.reduce_sum(start.deter)
-    assert np.abs(tape.gradient(last_reward, agent.actor.out.kernel.value)).max() > 0
-    assert tape.gradient(start_value, agent.actor.out.kernel.value) is None
+    assert np.abs(tape.gradient(last_reward, agent.behavior.actor.out.kernel.value)).max() > 0
+    assert tape.gradient(start_value, agent.behavior.actor.out.kernel.value) is None
 
 
 def test_one_trace_per_function_in_a_run(agent):
@@ -122,14 +123,18 @@ def test_one_trace_per_function_in_a_run(agent):
         state = None
         for _ in range(3):
             _, state = agent.policy(obs, state, mode)
-    functions = (agent._train, agent._explore, agent._exploit, agent._open_loop.predict)
+    functions = (
+        agent._train,
+        *agent._policies.values(),
+        agent._open_loop.predict,
+    )
     assert [function.experimental_get_tracing_count() for function in functions] == [1] * 4
 
 
 def test_nonfinite_batches_change_nothing_and_are_counted(agent):
     batch = make_batch()
     agent.train_step(batch, ())
-    steps = [agent.model_step, agent.actor_step, agent.critic_step]
+    steps = [agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step]
     variables = [v for step in steps for v in [*step.targets, *step.optimizer.variables]]
     before = snapshot(variables)
     batch["position"] = tf.fill(batch["position"].shape, np.float32(np.nan))
@@ -151,9 +156,9 @@ def test_policy_resets_only_where_an_episode_begins(agent):
         "action": tf.zeros([2, 2]),
         "explore": tf.zeros([2, 2]),
     }
-    mixed, _ = agent.explore(obs[2], state, tf.constant(first), noise)
-    fresh, _ = agent.explore(obs[2], agent.initial_state(2), tf.constant(first), noise)
-    kept, _ = agent.explore(obs[2], state, tf.zeros(2, bool), noise)
+    mixed, _ = act(agent, obs[2], state, tf.constant(first), noise)
+    fresh, _ = act(agent, obs[2], agent.initial_state(2), tf.constant(first), noise)
+    kept, _ = act(agent, obs[2], state, tf.zeros(2, bool), noise)
     np.testing.assert_array_equal(mixed[0], fresh[0])
     np.testing.assert_array_equal(mixed[1], kept[1])
     assert np.abs(mixed[1] - fresh[1]).max() > 0
@@ -194,7 +199,7 @@ def test_same_seed_same_numbers():
         ours, _ = first.train_step(make_batch(seed=seed), ())
         theirs, _ = second.train_step(make_batch(seed=seed), ())
         assert {k: float(v) for k, v in ours.items()} == {k: float(v) for k, v in theirs.items()}
-    assert unchanged(snapshot(first.actor.variables), second.actor.variables)
+    assert unchanged(snapshot(first.behavior.actor.variables), second.behavior.actor.variables)
 
 
 def test_checkpoint_holds_everything(tmp_path):
@@ -242,9 +247,9 @@ def test_free_nats_bound_the_batch_or_each_step(per):
     overrides = {"dreamer.free_nats": 0.01, "dreamer.free_nats_per": per}
     agent = make_agent(**overrides)
     batch = make_batch()
-    noise = agent.draw_noise(*batch["reward"].shape)["post"]
-    losses, _, _ = agent.world_model.losses(batch, {"reward": batch["reward"]}, noise)
-    kl = losses["kl"].numpy()
+    noise = agent.update_noise(*batch["reward"].shape)["post"]
+    _, _, post, prior = agent.world_model.observe(batch, noise)
+    kl = agent.world_model.rssm.latent.kl(post.stats, prior).numpy()
     _, _, metrics = agent.model_loss(batch, noise)
     expected = max(kl.mean(), 0.01) if per == "batch" else np.maximum(kl, 0.01).mean()
     np.testing.assert_allclose(metrics["kl_loss"], expected, rtol=1e-5)

@@ -62,8 +62,8 @@ def test_exploration_is_only_in_train_mode():
     agents_of = {}
     for name, options in {"always": ALWAYS_RANDOM, "never": NEVER_RANDOM}.items():
         agent = agents_of[name] = make_agent(**options)
-        agent.actor.out.kernel.assign(tf.zeros_like(agent.actor.out.kernel))
-        agent.actor.out.bias.assign(30.0 * np.eye(CLASSES)[3])
+        agent.behavior.actor.out.kernel.assign(tf.zeros_like(agent.behavior.actor.out.kernel))
+        agent.behavior.actor.out.bias.assign(30.0 * np.eye(CLASSES)[3])
     obs = observations(500)
     explored = agents_of["always"].policy(obs)[0]["action"]
     np.testing.assert_allclose(np.bincount(explored, minlength=CLASSES) / 500, 0.2, atol=0.07)
@@ -88,7 +88,7 @@ def test_every_variable_gets_a_gradient():
         metrics, _ = agent.train_step(make_batch(seed), ())
     assert metrics["nonfinite"] == 0
     assert 0 < float(metrics["actor_entropy"]) <= np.log(CLASSES) + 1e-6
-    for step in (agent.model_step, agent.actor_step, agent.critic_step):
+    for step in (agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step):
         moments = [v for v in step.optimizer.variables if "velocity" in v.path]
         assert len(moments) == len(step.targets)
         for variable, moment in zip(step.targets, moments, strict=True):
@@ -97,13 +97,13 @@ def test_every_variable_gets_a_gradient():
 
 def test_the_actor_learns_through_the_dynamics():
     agent, batch = make_agent(), make_batch()
-    noise = agent.draw_noise(*batch["reward"].shape)
+    noise = agent.update_noise(*batch["reward"].shape)
     _, post, _ = agent.model_loss(batch, noise["post"])
     start = agent.start_states(post)
     with tf.GradientTape() as tape:
-        feat = agent.imagine(start, noise)
+        feat = agent.behavior.imagine(agent.world_model.rssm, start, noise)
         last_reward = tf.reduce_sum(agent.world_model.heads["reward"](feat[-1]))
-    assert np.abs(tape.gradient(last_reward, agent.actor.out.kernel.value)).max() > 0
+    assert np.abs(tape.gradient(last_reward, agent.behavior.actor.out.kernel.value)).max() > 0
 
 
 def test_rewards_pass_a_tanh_on_their_way_into_the_loss():
@@ -120,7 +120,7 @@ def test_rewards_pass_a_tanh_on_their_way_into_the_loss():
 def test_what_the_action_was_changes_what_the_model_predicts():
     agent, batch = make_agent(), make_batch()
     other = batch | {"action": (batch["action"] + 1) % CLASSES}
-    noise = agent.draw_noise(*batch["reward"].shape)["post"]
+    noise = agent.update_noise(*batch["reward"].shape)["post"]
     _, post, _ = agent.model_loss(batch, noise)
     _, changed, _ = agent.model_loss(other, noise)
     assert np.abs(post.deter - changed.deter).max() > 1e-4
@@ -140,5 +140,5 @@ def test_one_trace_per_function_in_a_run():
         state = None
         for _ in range(3):
             _, state = agent.policy(observations(2), state, mode)
-    functions = (agent._train, agent._explore, agent._exploit)
+    functions = (agent._train, *agent._policies.values())
     assert [function.experimental_get_tracing_count() for function in functions] == [1] * 3

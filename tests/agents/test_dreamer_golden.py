@@ -11,6 +11,7 @@ from dreamer_tf.agents import Dreamer
 from dreamer_tf.config import schema
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State, get_feat
+from tests.acting import act
 from tests.golden_data import (
     Golden,
     arrange_gradients,
@@ -52,7 +53,9 @@ def make_agent(golden):
     config = dataclasses.replace(configs.Config(), dreamer=dreamer)
     obs_space = {"image": Space(np.uint8, golden["data/image"].shape[2:])}
     agent = Dreamer(config, obs_space, {"action": action_space(golden)})
-    weights = v1_weights(agent.world_model, heads={"value": agent.critic, "actor": agent.actor})
+    weights = v1_weights(
+        agent.world_model, heads={"value": agent.behavior.critic, "actor": agent.behavior.actor}
+    )
     load_weights(weights, golden.group("param"))
     return agent, weights
 
@@ -93,7 +96,9 @@ def recording(request):
 
 def test_recorded_world_model_loss(recording):
     golden, agent, _ = recording
-    loss, post, metrics = agent.model_loss(recorded_batch(golden), recorded_noise(golden)["post"])
+    loss, post, metrics = agent.model_loss(
+        agent.prepare(recorded_batch(golden)), recorded_noise(golden)["post"]
+    )
     assert_close(loss, golden["out/model_loss"])
     assert_close(post.deter, golden["post/deter"])
     assert_close(post.stoch, golden["post/stoch"])
@@ -116,13 +121,17 @@ def test_recorded_imagination(recording):
     stats = {"mean": recorded["mean"], "std": recorded["std"]}
     post = State(recorded["deter"], recorded["stoch"], stats)
     post = tf.nest.map_structure(tf.constant, post)
-    feat = agent.imagine(agent.start_states(post), recorded_noise(golden))
+    feat = agent.behavior.imagine(
+        agent.world_model.rssm, agent.start_states(post), recorded_noise(golden)
+    )
     assert_close(feat, golden["imag/feat"])
-    value = agent.critic(feat)
+    value = agent.behavior.critic(feat)
     assert_close(value[:-1], golden["imag/value"])
     assert_close(value[-1], golden["imag/bootstrap"])
     assert_close(agent.world_model.heads["reward"](feat[:-1]), golden["imag/reward"])
-    returns, weights, _ = agent.imagined_returns(feat, value)
+    returns, weights, _ = agent.behavior.returns(
+        feat, agent.world_model.heads["reward"], agent.discount
+    )
     assert_close(returns, golden["imag/returns"])
     leading_one = np.ones_like(golden["imag/pcont"][:1])
     expected = np.cumprod(np.concatenate([leading_one, golden["imag/pcont"][:-1]]), 0)
@@ -141,7 +150,7 @@ def test_recorded_policy_calls(recording):
         noise = {key: recorded[f"noise_{key}"] for key in ("post", "action", "explore")}
         is_first = np.zeros(len(image), bool)
         is_first[0] = call == 1
-        action, state = agent.explore({"image": image}, state, tf.constant(is_first), noise)
+        action, state = act(agent, {"image": image}, state, tf.constant(is_first), noise)
         assert_close(action, recorded["action"])
         assert_close(state[0].deter, recorded["deter"])
         assert_close(state[0].stoch, recorded["stoch"])
@@ -152,9 +161,9 @@ def test_recorded_gradients_and_update(name):
     golden = Golden(name)
     agent, weights = make_agent(golden)
     captured = {}
-    for step in (agent.model_step, agent.actor_step, agent.critic_step):
+    for step in (agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step):
         capture_gradients(step, captured, weights)
-    metrics = agent.update(recorded_batch(golden), recorded_noise(golden))
+    metrics, _ = agent.update(recorded_batch(golden), recorded_noise(golden))
 
     for ours, recorded in [("model", "model"), ("actor", "actor"), ("critic", "value")]:
         assert_close(metrics[f"{ours}_loss"], golden[f"out/{recorded}_loss"])

@@ -56,13 +56,13 @@ def slow_actor_loss(reward, discount):
 @pytest.mark.parametrize("discount_model", [False, True])
 def test_the_actor_loss_and_its_gradient_equal_a_slow_reference(discount_model):
     agent, batch = make_agent(discount_model), make_batch()
-    noise = agent.draw_noise(*batch["reward"].shape)
+    noise = agent.update_noise(*batch["reward"].shape)
     _, post, _ = agent.model_loss(batch, noise["post"])
     start = agent.start_states(post)
     with tf.GradientTape(persistent=True) as tape:
-        feat = agent.imagine(start, noise)
-        losses, metrics = agent.behavior_losses(feat)
         heads = agent.world_model.heads
+        feat = agent.behavior.imagine(agent.world_model.rssm, start, noise)
+        losses, metrics = agent.behavior.losses(feat, heads["reward"], agent.discount)
         reward = heads["reward"](feat)
         discount = tf.sigmoid(heads["cont"](feat)) if discount_model else tf.ones_like(reward)
         expected = slow_actor_loss(reward, discount)
@@ -72,7 +72,7 @@ def test_the_actor_loss_and_its_gradient_equal_a_slow_reference(discount_model):
         sums = np.cumsum(reward.numpy()[::-1], axis=0)
         np.testing.assert_allclose(metrics["imag_return"], sums.mean(), rtol=1e-5)
         np.testing.assert_allclose(losses["actor"], -sums.mean(), rtol=1e-5)
-    variables = [variable.value for variable in agent.actor.trainable_variables]
+    variables = [variable.value for variable in agent.behavior.actor.trainable_variables]
     for ours, theirs in zip(
         tape.gradient(losses["actor"], variables), tape.gradient(expected, variables), strict=True
     ):
@@ -84,11 +84,11 @@ def test_the_actor_loss_and_its_gradient_equal_a_slow_reference(discount_model):
 def test_there_is_no_critic_anywhere(tmp_path):
     agent, other, batch = make_agent(), make_agent(), make_batch()
     assert agent.parameter_counts().keys() == {"encoder", "rssm", "decoder", "reward", "actor"}
-    actor = [variable.numpy() for variable in agent.actor.trainable_variables]
+    actor = [variable.numpy() for variable in agent.behavior.actor.trainable_variables]
     metrics, _ = agent.train_step(batch, ())
     assert not [key for key in metrics if "critic" in key or "value" in key]
     assert metrics["nonfinite"] == 0
-    moved = zip(actor, agent.actor.trainable_variables, strict=True)
+    moved = zip(actor, agent.behavior.actor.trainable_variables, strict=True)
     assert all(np.any(before != after.numpy()) for before, after in moved)
 
     path = tf.train.Checkpoint(agent=agent).write(str(tmp_path / "agent"))

@@ -55,7 +55,7 @@ def values(variables):
 def test_the_model_minimises_the_terms_of_its_objective(objective, terms):
     agent = make_agent(objective, **{"dreamer.kl_scale": 0.5, "dreamer.contrastive.scale": 3.0})
     batch = make_batch()
-    noise = agent.draw_noise(*batch["reward"].shape)["post"]
+    noise = agent.update_noise(*batch["reward"].shape)["post"]
     total, _, metrics = agent.model_loss(batch, noise)
     losses = {key for key in metrics if key.endswith("_loss")}
     assert losses == terms | {"reward_loss", "kl_loss"}
@@ -69,8 +69,8 @@ def test_every_variable_is_learned_by_one_step(objective):
     agent = make_agent(objective)
     agent.train_step(make_batch(), ())
     agent.train_step(make_batch(seed=1), ())
-    steps = [agent.model_step, agent.actor_step, agent.critic_step]
-    steps += [agent.diagnostic.step] if agent.diagnostic else []
+    steps = [agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step]
+    steps += [diagnostic.step for diagnostic in agent.diagnostics]
     trained = [variable for step in steps for variable in step.targets]
     names = {"encoder", "rssm", "decoder", "reward", "actor", "critic"}
     names |= {"state_model"} if objective == "contrastive" else set()
@@ -92,7 +92,7 @@ def test_the_diagnostic_decoder_changes_nothing_but_itself(objective):
     options = {"dreamer.grad_clip": 0.1, "dreamer.adam_epsilon": 1.0}
     shown = make_agent(objective, **options)
     hidden = make_agent(objective, **options, **{"dreamer.diagnostic_decoder": False})
-    decoder = values(shown.diagnostic.decoder.trainable_variables)
+    decoder = values(shown.diagnostics[0].decoder.trainable_variables)
     for seed in range(3):
         ours, _ = shown.train_step(make_batch(seed=seed), ())
         theirs, _ = hidden.train_step(make_batch(seed=seed), ())
@@ -105,12 +105,12 @@ def test_the_diagnostic_decoder_changes_nothing_but_itself(objective):
             np.testing.assert_allclose(ours[key], value, rtol=1e-5, atol=1e-6, err_msg=key)
     for step, other in [
         (shown.model_step, hidden.model_step),
-        (shown.actor_step, hidden.actor_step),
-        (shown.critic_step, hidden.critic_step),
+        (shown.behavior.actor_step, hidden.behavior.actor_step),
+        (shown.behavior.critic_step, hidden.behavior.critic_step),
     ]:
         for a, b in zip(values(step.targets), values(other.targets), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    after = values(shown.diagnostic.decoder.trainable_variables)
+    after = values(shown.diagnostics[0].decoder.trainable_variables)
     assert all(np.any(a != b) for a, b in zip(decoder, after, strict=True))
 
 
@@ -120,7 +120,7 @@ def test_features_get_no_gradient_from_the_diagnostic():
     feat = tf.random.stateless_normal([4, 7, agent.world_model.rssm.feat_size], seed=(0, 1))
     with tf.GradientTape() as tape:
         tape.watch(feat)
-        loss = agent.diagnostic.update(batch, feat)["decoder_loss"]
+        loss = agent.diagnostics[0].update(batch, feat)["decoder_loss"]
     assert tape.gradient(loss, feat) is None
 
 
@@ -129,7 +129,7 @@ def test_the_diagnostic_decoder_learns_what_features_hold():
     batch = make_batch()
     feat = tf.tile(tf.cast(batch["image"][:, :, 0, 0], tf.float32) / 255.0, [1, 1, 10])
     feat = feat[..., : agent.world_model.rssm.feat_size]
-    update = tf.function(agent.diagnostic.update)
+    update = tf.function(agent.diagnostics[0].update)
     for _ in range(200):
         metrics = update(batch, feat)
     constant_prediction = np.var(batch["image"].numpy() / 255.0)

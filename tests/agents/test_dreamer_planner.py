@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
+from tests.acting import act
 from tests.agents.test_dreamer import ACT_SPACE, OBS_SPACE, make_batch, snapshot, unchanged
 
 HORIZON = 4
@@ -24,7 +25,10 @@ def make_agent(act_space=ACT_SPACE, **options):
     overrides = {f"dreamer.{key}": value for key, value in options.items()}
     agent = agents.make(config.load(["debug"], overrides).config, OBS_SPACE, act_space)
     rng = np.random.default_rng(0)
-    networks = [*agent.world_model.networks.values(), *([agent.critic] if agent.critic else [])]
+    networks = [
+        *agent.world_model.networks.values(),
+        *([agent.behavior.critic] if agent.behavior.critic else []),
+    ]
     for variable in [v for network in networks for v in network.trainable_variables]:
         # So that states and actions matter to an untrained model.
         variable.assign_add(rng.normal(0, 0.5, variable.shape))
@@ -35,7 +39,7 @@ def candidates(agent, count):
     rng = np.random.default_rng(1)
     rssm = agent.world_model.rssm
     actions = rng.uniform(-1, 1, (HORIZON, count, 2)).astype(np.float32)
-    noise = rssm.latent.noise(tf.random.Generator.from_seed(1), [HORIZON, count])
+    noise = rssm.latent.draws(tf.random.Generator.from_seed(1), [HORIZON, count])
     return rssm.initial_state(count), tf.constant(actions), noise
 
 
@@ -58,7 +62,7 @@ def test_candidates_are_judged_by_rewards_and_the_value_of_the_last_state(discou
         expected += weight * heads["reward"](feat)
         weight *= tf.sigmoid(heads["cont"](feat)) if discount_model else 0.9
     # The last state's reward is a part of its value.
-    expected += weight * agent.critic(feats[-1])
+    expected += weight * agent.behavior.critic(feats[-1])
     np.testing.assert_allclose(agent.planned_return(*args), expected, rtol=1e-4, atol=1e-4)
 
 
@@ -71,8 +75,8 @@ def test_without_a_value_model_candidates_are_judged_by_the_sum_of_rewards():
 
 def test_the_plan_is_better_than_random_actions():
     agent = make_agent()
-    behavior = agent.behavior
-    noise = behavior.noise(agent.rng, 1)
+    behavior = agent.acting
+    noise = behavior.draws(agent.rng, 1)
     plan = behavior.planner.plan(
         agent.world_model.rssm.initial_state(1), noise["plan"], noise["rollout"]
     )
@@ -85,7 +89,10 @@ def test_the_plan_is_better_than_random_actions():
 
 def test_the_planner_acts_and_the_actor_still_learns():
     agent = make_agent()
-    weights = [*agent.actor.trainable_variables, *agent.critic.trainable_variables]
+    weights = [
+        *agent.behavior.actor.trainable_variables,
+        *agent.behavior.critic.trainable_variables,
+    ]
     before = snapshot(weights)
     metrics, _ = agent.train_step(make_batch(), ())
     assert metrics["nonfinite"] == 0 and not unchanged(before, weights)
@@ -95,7 +102,7 @@ def test_the_planner_acts_and_the_actor_still_learns():
         for _ in range(3):
             action, state = agent.policy(obs, state, mode)
             assert action["action"].shape == (2, 2) and np.all(np.abs(action["action"]) <= 1)
-    functions = (agent._explore, agent._exploit)
+    functions = agent._policies.values()
     assert [function.experimental_get_tracing_count() for function in functions] == [1, 1]
 
 
@@ -103,17 +110,15 @@ def test_the_first_action_of_the_plan_is_taken():
     agent = make_agent(exploration_noise=0.0)
     obs = {key: make_batch(batch_size=2, length=1)[key][:, 0] for key in OBS_SPACE}
     noise = {
-        "post": agent.world_model.rssm.latent.noise(agent.rng, [2]),
-        "action": agent.behavior.noise(agent.rng, 2),
+        "post": agent.world_model.rssm.latent.draws(agent.rng, [2]),
+        "action": agent.acting.draws(agent.rng, 2),
         "explore": tf.zeros([2, 2]),
     }
-    action, (latent, remembered) = agent.explore(
-        obs, agent.initial_state(2), tf.ones([2], bool), noise
-    )
+    actions, state = agent.act(obs, agent.initial_state(2), tf.ones([2], bool), noise, "train")
     draws = noise["action"]
-    plan = agent.behavior.planner.plan(latent, draws["plan"], draws["rollout"])
-    np.testing.assert_allclose(action, plan[:, 0], atol=1e-6)
-    np.testing.assert_array_equal(remembered, action)
+    plan = agent.acting.planner.plan(state.latent, draws["plan"], draws["rollout"])
+    np.testing.assert_allclose(actions["action"], plan[:, 0], atol=1e-6)
+    np.testing.assert_array_equal(state.action, actions["action"])
 
 
 def test_what_a_planner_cannot_do_is_refused():

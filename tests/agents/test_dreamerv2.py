@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf.specs import Space
+from tests.acting import act
 from tests.agents.small_dreamerv2 import (
     BOX,
     CATEGORY,
@@ -21,7 +22,7 @@ from tests.agents.small_dreamerv2 import (
 def test_the_memory_after_a_batch_continues_it():
     agent = make_agent(carry_state=True)
     batch = agent.prepare(make_batch(length=6))
-    noise = agent.draw_noise(*batch["reward"].shape)["post"]
+    noise = agent.update_noise(*batch["reward"].shape)["post"]
     initial = agent.initial_carry(3)
     _, whole, _ = agent.model_loss(batch, noise, initial)
     halves = [{key: value[:, part] for key, value in batch.items()} for part in SPLIT]
@@ -53,7 +54,7 @@ def test_an_episode_that_begins_forgets_the_memory():
     batch = make_batch()
     batch["is_first"] = tf.constant([[True] + [False] * 5] * 3)
     batch = agent.prepare(batch)
-    noise = agent.draw_noise(*batch["reward"].shape)["post"]
+    noise = agent.update_noise(*batch["reward"].shape)["post"]
     carry = {key: value + 1.0 for key, value in agent.initial_carry(3).items()}
     _, with_memory, _ = agent.model_loss(batch, noise, carry)
     _, without, _ = agent.model_loss(batch, noise)
@@ -63,8 +64,8 @@ def test_an_episode_that_begins_forgets_the_memory():
 def test_nothing_is_carried_by_default():
     agent = make_agent()
     assert agent.initial_carry(3) == ()
-    batch = agent.prepare(make_batch())
-    assert agent.update(batch, agent.draw_noise(*batch["reward"].shape))[1] == ()
+    batch = make_batch()
+    assert agent.update(batch, agent.update_noise(*batch["reward"].shape))[1] == ()
 
 
 # ------------------------------------------------------------- acting
@@ -90,9 +91,9 @@ def test_policy_resets_only_where_an_episode_begins():
     noise = {key: tf.fill([2, 2], 0.5) for key in ("action", "explore")}
     noise["post"] = tf.fill([2, 3], 0.5)
     first = tf.constant([True, False])
-    mixed, _ = agent.explore(obs[2], state, first, noise)
-    fresh, _ = agent.explore(obs[2], agent.initial_state(2), first, noise)
-    kept, _ = agent.explore(obs[2], state, tf.zeros(2, bool), noise)
+    mixed, _ = act(agent, obs[2], state, first, noise)
+    fresh, _ = act(agent, obs[2], agent.initial_state(2), first, noise)
+    kept, _ = act(agent, obs[2], state, tf.zeros(2, bool), noise)
     np.testing.assert_array_equal(mixed[0], fresh[0])
     np.testing.assert_array_equal(mixed[1], kept[1])
     assert np.abs(mixed[1] - fresh[1]).max() > 0
@@ -128,9 +129,9 @@ def test_exploration_is_only_in_train_mode(act_space):
 def test_free_nats_bound_the_batch_or_each_step(per):
     agent = make_agent(free_nats=0.05, free_nats_per=per)
     batch = agent.prepare(make_batch())
-    noise = agent.draw_noise(*batch["reward"].shape)["post"]
-    losses, _, _ = agent.world_model.losses(batch, {"reward": batch["reward"]}, noise)
-    kl = losses["dyn"].numpy()
+    noise = agent.update_noise(*batch["reward"].shape)["post"]
+    _, _, post, prior = agent.world_model.observe(batch, noise)
+    kl = agent.world_model.rssm.latent.kl(post.stats, prior).numpy()
     assert kl.min() < 0.05 < kl.max(), "the bound should lie between"
     _, _, metrics = agent.model_loss(batch, noise)
     expected = max(kl.mean(), 0.05) if per == "batch" else np.maximum(kl, 0.05).mean()
@@ -218,7 +219,11 @@ def test_one_trace_per_function_in_a_run():
         state = None
         for _ in range(3):
             _, state = agent.policy(obs, state, mode)
-    functions = [agent._train, agent._explore, agent._exploit, agent._open_loop.predict]
+    functions = [
+        agent._train,
+        *agent._policies.values(),
+        agent._open_loop.predict,
+    ]
     assert [f.experimental_get_tracing_count() for f in functions] == [1, 1, 1, 1]
 
 

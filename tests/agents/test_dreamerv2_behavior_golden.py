@@ -53,7 +53,7 @@ class Recording:
     def actor_loss(self, feat, reward, action):
         """The loss as a function of the recorded trajectory."""
         discount, weight = self.inputs["discount"], self.inputs["weight"]
-        target, value = self.behavior.target(feat, reward, discount)
+        target, value = self.behavior.returns(feat, reward, discount)
         outputs = self.behavior.actor(tf.stop_gradient(feat[:-1]))
         return self.behavior.actor_loss(outputs, action[1:], target, value, weight, 0)
 
@@ -99,7 +99,7 @@ def test_recorded_policy(kind):
 def test_recorded_critic_loss_and_gradient(kind):
     recording = Recording(kind, "auto")
     feat, reward = recording.inputs["feat"], recording.inputs["reward"]
-    target, value = recording.behavior.target(feat, reward, recording.inputs["discount"])
+    target, value = recording.behavior.returns(feat, reward, recording.inputs["discount"])
     assert_close(target, recording["target"])
     assert_close(value, recording["slow_value"])
     assert_close(recording.behavior.critic(feat), recording["critic_value"])

@@ -75,9 +75,9 @@ def test_the_task_learns_as_it_would_alone_from_the_same_draws():
     curious.behavior.critic.set_weights(alone.behavior.critic.get_weights())
     curious.behavior.slow_critic.network.set_weights(alone.behavior.critic.get_weights())
     batch = make_batch()
-    noise = curious.draw_noise(*batch["reward"].shape)
-    ours, _ = curious.update(curious.prepare(batch), noise)
-    theirs, _ = alone.update(alone.prepare(batch), noise)
+    noise = curious.update_noise(*batch["reward"].shape)
+    ours, _ = curious.update(batch, noise)
+    theirs, _ = alone.update(batch, noise)
     for name, value in theirs.items():
         np.testing.assert_allclose(ours[name], value, rtol=1e-5, err_msg=name)
 
@@ -99,7 +99,7 @@ def test_the_reward_joins_curiosity_and_task(scales):
         return update(rssm, start, reward, *rest)
 
     learner.update = spy
-    agent.update(agent.prepare(make_batch()), agent.draw_noise(3, 6))
+    agent.update(make_batch(), agent.update_noise(3, 6))
     expected = scales[0] * seen["curiosity"] + scales[1] * seen["task"]
     np.testing.assert_allclose(seen["got"], expected, rtol=1e-5, atol=1e-6)
 

@@ -11,6 +11,7 @@ from dreamer_tf.agents import DreamerV2
 from dreamer_tf.distributions import TruncatedNormal
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State, get_feat
+from tests.acting import act
 from tests.golden_data import Golden, assert_close
 from tests.golden_v2 import (
     arrange,
@@ -164,6 +165,12 @@ class Recording:
         encoder.encode = original
         return prepared
 
+    def update(self):
+        """The update of the recorded batch."""
+        prepared = self.batch()
+        self.agent.prepare = lambda batch: batch
+        return self.agent.update(prepared, self.noise())
+
     def noise(self):
         golden = self.golden
         latent = "index" if self.has_classes else "noise"
@@ -230,7 +237,7 @@ def test_recorded_imagination_with_the_updated_model(recording):
     assert_close(reward, golden["imag/reward"])
     discount = agent.imagined_discount(golden["data/is_terminal"])(feat)
     assert_close(discount, golden["imag/discount"])
-    target, _ = agent.behavior.target(feat, reward, discount)
+    target, _ = agent.behavior.returns(feat, reward, discount)
     assert_close(target, golden["imag/target"])
 
 
@@ -242,8 +249,8 @@ def test_recorded_update(recording):
     steps = (agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step)
     for step in steps:
         capture_gradients(step, captured, recording.places)
-    metrics, memory = agent.update(recording.batch(), recording.noise())
-    assert memory == ()
+    metrics, carry = recording.update()
+    assert carry == ()
 
     assert_metrics(recording, metrics)
     for name, expected in golden.group("grad").items():
@@ -270,7 +277,7 @@ def test_recorded_update_as_one_graph(recording):
         for variable in step.optimizer.variables:
             if "learning_rate" not in variable.path:
                 variable.assign(tf.zeros_like(variable))
-    metrics, _ = tf.function(agent.update, autograph=False)(recording.batch(), recording.noise())
+    metrics, _ = tf.function(recording.update, autograph=False)()
     assert_metrics(recording, metrics)
     after = read(recording.places)
     for name, expected in golden.group("after").items():
@@ -326,14 +333,14 @@ def test_recorded_policy_calls(recording):
         "explore": tf.zeros([batch_size, 2 if recording.is_discrete else agent.actions.size]),
     }
     state = agent.initial_state(batch_size)
-    action, state = agent.explore(obs[0], state, tf.constant(is_first), noise)
+    action, state = act(agent, obs[0], state, tf.constant(is_first), noise)
     assert_close(action, recorded["action"])
     assert_close(state[0].deter, recorded["deter"])
 
     recorded = golden.group("policy/1_eval")
     is_first[1:] = False
-    noise = tf.constant(recorded[f"post_{latent}"])
-    action, state = agent.exploit(obs[1], state, tf.constant(is_first), noise)
+    noise = {"post": tf.constant(recorded[f"post_{latent}"])}
+    action, state = act(agent, obs[1], state, tf.constant(is_first), noise, "eval")
     assert_close(action, recorded["action"])
     assert_close(state[0].deter, recorded["deter"])
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dreamer_tf.world_model import SplitKL
 from tests.agents.small_dreamerv2 import (
     OBS_SPACE,
     SPACES,
@@ -33,7 +34,7 @@ def test_each_half_of_the_balanced_kl_moves_only_its_side(half):
     agent = make_agent(free_nats=0.0)
     batch = agent.prepare(make_batch(length=2))
     rssm = agent.world_model.rssm
-    noise = agent.draw_noise(*batch["reward"].shape)["post"]
+    noise = agent.update_noise(*batch["reward"].shape)["post"]
     sides = {
         "prior": rssm.prior_net.trainable_variables,
         "posterior": [
@@ -41,8 +42,10 @@ def test_each_half_of_the_balanced_kl_moves_only_its_side(half):
             *agent.world_model.encoder.trainable_variables,
         ],
     }
+    kl = SplitKL(free_nats=0.0)
     with tf.GradientTape() as tape:
-        losses, _, _ = agent.world_model.losses(batch, {"reward": batch["reward"]}, noise)
+        _, _, post, prior = agent.world_model.observe(batch, noise)
+        losses, _ = kl.losses(rssm.latent.kl, post.stats, prior)
         # The first row alone: later ones also depend on the posterior's samples before them.
         loss = tf.reduce_sum(losses[half][:, 0])
     gradients = tape.gradient(loss, {k: [v.value for v in vs] for k, vs in sides.items()})
@@ -56,14 +59,14 @@ def test_each_half_of_the_balanced_kl_moves_only_its_side(half):
 def test_only_the_dynamics_gradient_enters_the_world_model(gradient, act_space):
     agent = make_agent(act_space=act_space, actor_gradient=gradient, entropy_scale="0")
     batch = agent.prepare(make_batch(act_space=act_space))
-    noise = agent.draw_noise(*batch["reward"].shape)
+    noise = agent.update_noise(*batch["reward"].shape)
     _, post, _ = agent.model_loss(batch, noise["post"])
     start = tf.nest.map_structure(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), post)
     behavior, model = agent.behavior, agent.world_model
     with tf.GradientTape(persistent=True) as tape:
         feat, action, outputs = behavior.imagine(model.rssm, start, noise)
         reward, discount = model.heads["reward"](feat), tf.fill(feat.shape[:2], 0.99)
-        target, value = behavior.target(feat, reward, discount)
+        target, value = behavior.returns(feat, reward, discount)
         weight = tf.ones_like(discount)
         loss, _ = behavior.actor_loss(outputs, action, target, value, weight, 0)
     used = [
@@ -99,8 +102,9 @@ def test_the_slow_critic_changes_by_its_copies_alone():
 
 def test_imagination_uses_the_world_model_that_has_just_learned():
     agent = make_agent()
-    batch = agent.prepare(make_batch())
-    noise = agent.draw_noise(*batch["reward"].shape)
+    rows = make_batch()
+    batch = agent.prepare(rows)
+    noise = agent.update_noise(*batch["reward"].shape)
     _, post, _ = agent.model_loss(batch, noise["post"])
     start = tf.nest.map_structure(lambda x: tf.reshape(x, [-1, *x.shape[2:]]), post)
     imagine = agent.behavior.imagine
@@ -113,7 +117,7 @@ def test_imagination_uses_the_world_model_that_has_just_learned():
     agent.behavior.imagine = watch
     before, _, _ = imagine(agent.world_model.rssm, start, noise)
     actor = snapshot(agent.behavior.actor.trainable_variables)
-    agent.update(batch, noise)
+    agent.update(rows, noise)
     for variable, value in zip(agent.behavior.actor.trainable_variables, actor, strict=True):
         variable.assign(value)
     after, _, _ = imagine(agent.world_model.rssm, start, noise)
@@ -128,7 +132,7 @@ def test_detached_heads_learn_without_shaping_the_representation(name):
     options |= {f"{other}_gradient": False for other in others}
     agent = make_agent(**options)
     batch = agent.prepare(make_batch())
-    noise = agent.draw_noise(*batch["reward"].shape)["post"]
+    noise = agent.update_noise(*batch["reward"].shape)["post"]
     heads = {"decoder": agent.world_model.objective.decoder, **agent.world_model.heads}
     heads["discount"] = heads.pop("cont")
     with tf.GradientTape(persistent=True) as tape:

@@ -42,12 +42,21 @@ def make_batch(obs_space=OBS_SPACE, act_space=ACT_SPACE, batch_size=3, length=7,
     return {key: tf.constant(value) for key, value in batch.items()}
 
 
-def update(agent, batch, noise=None, state=None):
-    """`DreamerV3.update` with what is left out drawn, or the state before any step."""
-    batch_size, length = batch["reward"].shape
-    noise = noise or agent.draw_noise(batch_size, length)
-    state = state or agent.world_model.rssm.initial_state(batch_size)
-    return agent.update(agent.prepare(batch), noise, state)
+def update(agent, batch, noise=None):
+    """`DreamerV3.update` from the state before any step, what is left out drawn."""
+    noise = noise or agent.update_noise(*batch["reward"].shape)
+    return agent.update(batch, noise)
+
+
+def behavior_losses(agent, tape, batch):
+    """Those of actor and critic, recorded by a tape as an update does."""
+    noise, start = agent.update_noise(*batch["reward"].shape), agent.initial_carry(3)
+    batch = agent.prepare(batch)
+    _, post, _ = agent.model_losses(batch, noise["post"], agent._from_carry(start))
+    with tape.stop_recording():
+        imagined = agent.imagine(post, noise)
+    losses, _, _ = agent.behavior_losses(batch, post, *imagined)
+    return losses
 
 
 def first_carry(agent, batch):
@@ -132,11 +141,8 @@ def test_every_variable_gets_a_gradient():
 def test_imagination_passes_no_gradient_to_the_world_model():
     agent = make_agent(**{"dreamerv3.loss_scales.replay_value": 0.0})
     randomize(agent)
-    batch = make_batch()
-    noise = agent.draw_noise(*batch["reward"].shape)
-    state = agent.world_model.rssm.initial_state(3)
     with tf.GradientTape() as tape:
-        losses, _, _ = agent.losses(tape, agent.prepare(batch), noise, state)
+        losses = behavior_losses(agent, tape, make_batch())
         loss = tf.reduce_mean(losses["policy"]) + tf.reduce_mean(losses["value"])
     variables = agent.world_model.trainable_variables
     assert tape.gradient(loss, [v.value for v in variables]) == [None] * len(variables)
@@ -146,12 +152,8 @@ def test_imagination_passes_no_gradient_to_the_world_model():
 def test_whether_replayed_values_shape_the_world_model_is_an_option(shapes):
     agent = make_agent(**{"dreamerv3.replay_value_gradient": shapes})
     randomize(agent)
-    batch = make_batch()
-    noise = agent.draw_noise(*batch["reward"].shape)
     with tf.GradientTape() as tape:
-        state = agent.world_model.rssm.initial_state(3)
-        losses, _, _ = agent.losses(tape, agent.prepare(batch), noise, state)
-        loss = tf.reduce_mean(losses["replay_value"])
+        loss = tf.reduce_mean(behavior_losses(agent, tape, make_batch())["replay_value"])
     gradient = tape.gradient(loss, agent.world_model.rssm.cell.gates.bias.value)
     assert (gradient is not None and np.abs(gradient).max() > 0) == shapes
 
@@ -238,7 +240,11 @@ def test_one_trace_per_function_in_a_run(agent):
         state = None
         for _ in range(3):
             _, state = agent.policy(obs, state, mode)
-    functions = (agent._train, agent._explore, agent._exploit, agent._open_loop.predict)
+    functions = (
+        agent._train,
+        *agent._policies.values(),
+        agent._open_loop.predict,
+    )
     assert [function.experimental_get_tracing_count() for function in functions] == [1] * 4
 
 
@@ -261,9 +267,9 @@ def test_memory_has_the_form_of_its_space(agent):
     _, memory = agent.train_step(batch, first_carry(agent, batch))
     _, state = agent.policy(observation(2))
     initial = agent.initial_carry(2)
-    context = agent.context(state)
-    assert memory.keys() == initial.keys() == context.keys() == agent.context_space.keys()
-    for key, space in agent.context_space.items():
+    context = {key: value.numpy() for key, value in state.carry.items()}
+    assert memory.keys() == initial.keys() == context.keys() == agent.carry_space.keys()
+    for key, space in agent.carry_space.items():
         assert memory[key].shape == (3, 7, *space.shape)
         assert not initial[key].numpy().any(), "zeros are the memory before any step"
         for array in (memory[key][0, 0], initial[key][0], context[key][0]):
@@ -273,13 +279,13 @@ def test_memory_has_the_form_of_its_space(agent):
 def test_a_sequence_in_two_parts_is_filtered_as_in_one():
     agent = make_agent()
     batch = agent.prepare(make_batch())
-    noise = agent.draw_noise(3, 7)["post"]
-    start = agent._recall(agent.initial_carry(3))
+    noise = agent.update_noise(3, 7)["post"]
+    start = agent._from_carry(agent.initial_carry(3))
     _, whole, _ = agent.model_losses(batch, noise, start)
     parts = [{k: v[:, :4] for k, v in batch.items()}, {k: v[:, 4:] for k, v in batch.items()}]
     _, first, _ = agent.model_losses(parts[0], noise[:4], start)
-    memory = {key: value[:, -1] for key, value in agent._memorize(first).items()}
-    _, second, _ = agent.model_losses(parts[1], noise[4:], agent._recall(memory))
+    memory = {key: value[:, -1] for key, value in agent._to_carry(first).items()}
+    _, second, _ = agent.model_losses(parts[1], noise[4:], agent._from_carry(memory))
     for ours, expected in [(first, whole.deter[:, :4]), (second, whole.deter[:, 4:])]:
         np.testing.assert_allclose(ours.deter, expected, rtol=1e-4, atol=1e-5)
 
@@ -288,8 +294,8 @@ def test_an_episode_that_begins_forgets_what_was_before():
     agent = make_agent()
     batch = agent.prepare(make_batch())
     batch["is_first"] = tf.constant(np.arange(7)[None].repeat(3, 0) == 0)
-    noise = agent.draw_noise(3, 7)["post"]
-    nothing = agent._recall(agent.initial_carry(3))
+    noise = agent.update_noise(3, 7)["post"]
+    nothing = agent._from_carry(agent.initial_carry(3))
     something = nothing._replace(deter=tf.ones_like(nothing.deter))
     states = [agent.model_losses(batch, noise, s)[1].deter for s in (nothing, something)]
     np.testing.assert_array_equal(*states)
@@ -331,7 +337,7 @@ def test_keys_can_be_left_out_of_encoder_and_decoder():
     assert "image_loss" in metrics and "position_loss" not in metrics
     changed = batch | {"image": tf.zeros_like(batch["image"])}
     embeds = [
-        agent.world_model.encoder(agent.world_model.encoder.prepare(x)) for x in (batch, changed)
+        agent.world_model.encoder(agent.world_model.encoder.inputs(x)) for x in (batch, changed)
     ]
     np.testing.assert_array_equal(*embeds)
     with pytest.raises(ValueError, match="encoder serves no observation"):

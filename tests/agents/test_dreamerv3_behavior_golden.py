@@ -70,19 +70,23 @@ def test_recorded_scales_of_returns(name):
     kind = SCALES[options.pop("impl")]
     scale = kind(**{renamed.get(key, key): value for key, value in options.items()})
     for index in range(len(GOLDEN.group("norm/in"))):
-        scale.update(tf.constant(GOLDEN[f"norm/in/{index}"]))
-        offset, size = scale.stats()
+        returns = tf.constant(GOLDEN[f"norm/in/{index}"])
+        offset, size = scale.stats(returns)
+        scale.update(returns, skipped=0.0)
         assert_close(offset, GOLDEN[f"norm/{name}/{index}/offset"])
         assert_close(size, GOLDEN[f"norm/{name}/{index}/scale"])
 
 
 def test_returns_that_are_not_finite_leave_no_trace():
     for scale in (PercentileScale(rate=0.1, limit=1e-3), DeviationScale(rate=0.1, limit=1e-3)):
-        scale.update(tf.constant([1.0, 2.0, 5.0]))
-        before = [float(x) for x in scale.stats()]
-        scale.update(tf.constant([1.0, np.nan, 5.0]))
-        scale.update(tf.constant([1.0, np.inf, 5.0]))
-        assert [float(x) for x in scale.stats()] == before
+        scale.update(tf.constant([1.0, 2.0, 5.0]), skipped=0.0)
+        before = scale.average.sums.numpy()
+        for returns in ([1.0, np.nan, 5.0], [1.0, np.inf, 5.0]):
+            scale.update(tf.constant(returns), skipped=0.0)
+        np.testing.assert_array_equal(scale.average.sums, before)
+        # Nor do those of an update that was skipped for another reason.
+        scale.update(tf.constant([7.0, 8.0, 9.0]), skipped=1.0)
+        np.testing.assert_array_equal(scale.average.sums, before)
 
 
 @pytest.mark.parametrize("name", sorted({k.split("/")[0] for k in GOLDEN.group("slow")}))
@@ -153,7 +157,7 @@ class Case:
         return action
 
     def losses(self):
-        """As `ActorCritic.losses`, from recorded outputs in the place of networks."""
+        """As `ActorCritic.imagined_losses`, from recorded outputs in the place of networks."""
         behavior, inputs = self.behavior, self.inputs
         dist = self.value_dist()
         value = tf.stop_gradient(dist.mean())
@@ -161,11 +165,14 @@ class Case:
         target = slow_value if behavior.config.slow_target else value
         returns = behavior.returns(inputs["rew"], inputs["con"], target)
         returns, weight = tf.stop_gradient(returns), behavior.weights(inputs["con"])
-        policy, metrics = behavior.policy_loss(
-            self.policy(), self.action(), returns, target, weight
-        )
+        policy, metrics = behavior.actor_loss(self.policy(), self.action(), returns, target, weight)
         dist = TwoHot(inputs["vlogit"][:-1], dist.bins)
-        return policy, behavior.value_loss(dist, returns, slow_value[:-1], weight), returns, metrics
+        return (
+            policy,
+            behavior.critic_loss(dist, returns, slow_value[:-1], weight),
+            returns,
+            metrics,
+        )
 
 
 def make_behavior():
@@ -210,6 +217,7 @@ def test_recorded_losses_in_imagination(cases):
         with tf.GradientTape() as tape:
             tape.watch(watched)
             policy, value, returns, metrics = case.losses()
+            case.behavior.return_scale.update(returns, skipped=0.0)
             weights = case.loss_weights
             total = tf.reduce_sum(weights[0] * policy) + tf.reduce_sum(weights[1] * value)
         recorded = GOLDEN.group(name)
@@ -241,7 +249,7 @@ def test_recorded_losses_in_replay(cases):
             tape.watch(logits)
             dist = TwoHot(logits[:-1], case.value_dist().bins)
             weight = 1.0 - tf.cast(inputs["last"][:-1], tf.float32)
-            loss = behavior.value_loss(dist, returns, case.slow_dist().mean()[:-1], weight)
+            loss = behavior.critic_loss(dist, returns, case.slow_dist().mean()[:-1], weight)
             total = tf.reduce_sum(case.loss_weights[1] * loss)
         assert_close(np.transpose(loss), recorded["loss"])
         gradient = np.swapaxes(tape.gradient(total, logits), 0, 1)

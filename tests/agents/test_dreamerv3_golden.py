@@ -10,6 +10,7 @@ import tensorflow as tf
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State
+from tests.acting import act
 from tests.golden_data import Golden, assert_close
 from tests.golden_v2 import arrange, load, read
 from tests.golden_v3 import (
@@ -149,14 +150,21 @@ class Recording:
         }
         load(self.places, golden.group("param"))
         # Actions were recorded, not what they were drawn with.
-        behavior.choose = lambda feat, draws: draws
+        behavior.sample = lambda feat, draws: draws
 
     def batch(self):
         arrays = self.golden.group("in/obs") | self.golden.group("in/prevact")
-        return self.agent.prepare({key: tf.constant(value) for key, value in arrays.items()})
+        return {key: tf.constant(value) for key, value in arrays.items()}
 
     def start(self):
         return self.state(self.golden.group("in/carry"))
+
+    def filtered(self):
+        """Losses of the world model, and the states that imagination starts from."""
+        batch = self.agent.prepare(self.batch())
+        losses, post, _ = self.agent.model_losses(batch, self.noise(0)["post"], self.start())
+        count = self.agent._starts(post.deter.shape[1])
+        return batch, losses, post, tf.nest.map_structure(lambda x: x[:, -count:], post)
 
     def state(self, arrays):
         stoch = arrays["stoch"].reshape(len(arrays["stoch"]), -1)
@@ -193,8 +201,8 @@ def test_recorded_policy_calls(recording):
         action = recording.vector(recorded["action"])
         noise = {"post": tf.constant(recorded["post_index"]), "action": action}
         now = {key: tf.constant(value[:, call]) for key, value in obs.items()}
-        _, state = agent.explore(now, state, tf.constant(is_first), noise)
-        latent, _ = state
+        _, state = act(agent, now, state, tf.constant(is_first), noise)
+        latent = state.latent
         assert_close(latent.deter, recorded["deter"])
         feat = tf.concat([latent.stoch, latent.deter], -1)
         dist = agent.behavior.actor.dist(feat).dists[0]
@@ -210,10 +218,9 @@ def test_recorded_losses(name):
     recording = Recording(name)
     golden, agent = recording.golden, recording.agent
     recorded = golden.group("step0")
-    with tf.GradientTape() as tape:
-        losses, post, _ = agent.losses(
-            tape, recording.batch(), recording.noise(0), recording.start()
-        )
+    batch, losses, post, recent = recording.filtered()
+    imagined = agent.imagine(recent, recording.noise(0))
+    losses |= agent.behavior_losses(batch, recent, *imagined)[0]
     assert_close(post.deter, recorded["deter"])
     assert_close(post.stats["logit"], recorded["logit"])
     names = {key.removeprefix("loss/") for key in recorded if key.startswith("loss/")}
@@ -225,9 +232,7 @@ def test_recorded_losses(name):
 def test_recorded_imagination(recording):
     golden, agent = recording.golden, recording.agent
     recorded, noise = golden.group("step0"), recording.noise(0)
-    _, post, _ = agent.model_losses(recording.batch(), noise["post"], recording.start())
-    count = agent._starts(post.deter.shape[1])
-    recent = tf.nest.map_structure(lambda x: x[:, -count:], post)
+    _, _, _, recent = recording.filtered()
     trajectory, reward, cont = agent.imagine(recent, noise)
     size = agent.config.rssm.deter
     deter = tf.concat([trajectory.feat, trajectory.last], 0)[1:, :, -size:]
@@ -257,7 +262,8 @@ def test_recorded_updates(name):
         recorded = golden.group(f"step{step}")
         captured.clear()
         before = snapshot(agent)
-        metrics, _ = agent.update(recording.batch(), recording.noise(step), recording.start())
+        carry = agent._to_carry(recording.start())
+        metrics, _ = agent.update(recording.batch(), recording.noise(step), carry)
         assert_close(metrics["model_loss"], recorded["total_loss"])
         assert_close(metrics["model_grad_norm"], recorded["grad_norm"], tolerance=1e-4)
         for key, ours in METRICS.items():

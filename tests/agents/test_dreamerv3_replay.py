@@ -9,6 +9,7 @@ from dreamer_tf.replay.replay import Batch
 from dreamer_tf.replay.samplers import Piece, Sequence
 from dreamer_tf.specs import Space, row_spaces
 from dreamer_tf.training.driver import Driver
+from tests.acting import act
 from tests.agents.test_dreamerv3 import make_agent
 from tests.counting import CountingEnv
 
@@ -40,10 +41,10 @@ def test_replayed_context_equals_recomputed_latents_when_parameters_do_not_chang
         seed=0,
         sampler=UniformStarts(),
         ongoing=True,
-        context=agent.context_space,
+        context=agent.carry_space,
     )
     # A draw of the posterior for each row, to be found again by its place.
-    draws = agent.world_model.rssm.latent.noise(agent.rng, [50, 10]).numpy()
+    draws = agent.world_model.rssm.latent.draws(agent.rng, [50, 10]).numpy()
 
     def draws_at(rows):
         place = (rows[key][..., 0].astype(int) for key in ("episode", "count"))
@@ -54,12 +55,12 @@ def test_replayed_context_equals_recomputed_latents_when_parameters_do_not_chang
         obs = {key: tf.constant(arrived[key]) for key in agent.obs_space}
         noise = {
             "post": tf.constant(draws_at(arrived)),
-            "action": agent.behavior.actor.noise(agent.rng, [2]),
+            "action": agent.behavior.actor.draws(agent.rng, [2]),
         }
-        action, state = agent.explore(obs, state, tf.constant(arrived["is_first"]), noise)
+        action, state = act(agent, obs, state, tf.constant(arrived["is_first"]), noise)
         actions = {key: value.numpy() for key, value in agent.actions.decode(action).items()}
         actions["steer"] = np.clip(actions["steer"], -1, 1)
-        return actions | agent.context(state), state
+        return actions | {key: value.numpy() for key, value in state.carry.items()}, state
 
     driver = Driver(envs, [replay.add], context=replay.context_space)
     for _ in range(47):
@@ -69,8 +70,8 @@ def test_replayed_context_equals_recomputed_latents_when_parameters_do_not_chang
     start = {key: tf.constant(value) for key, value in replay.context(batch).items()}
     rows = {key: tf.constant(value) for key, value in batch.rows.items()}
     noise = tf.constant(draws_at(batch.rows).swapaxes(0, 1))
-    _, post, _ = agent.model_losses(agent.prepare(rows), noise, agent._recall(start))
-    memory = {key: value.numpy() for key, value in agent._memorize(post).items()}
+    _, post, _ = agent.model_losses(agent.prepare(rows), noise, agent._from_carry(start))
+    memory = {key: value.numpy() for key, value in agent._to_carry(post).items()}
 
     stored = memory_before_each_row(replay, batch)
     follows = ~batch.rows["is_first"][:, 1:]

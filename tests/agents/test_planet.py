@@ -7,6 +7,7 @@ import tensorflow as tf
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import overshooting_kl
+from tests.acting import act
 from tests.agents.test_dreamer import ACT_SPACE, OBS_SPACE, make_batch, snapshot, unchanged
 
 
@@ -37,7 +38,7 @@ def observations(count, seed=0):
 
 def slice_noise(noise, agent, index):
     """The draws of one environment."""
-    planner = agent.behavior.planner
+    planner = agent.acting.planner
     count = noise["explore"].shape[0]
     shape = [planner.iterations, planner.horizon, count, planner.candidates, -1]
     only = slice(index, index + 1)
@@ -74,11 +75,12 @@ def test_every_variable_gets_a_gradient(transition, overshooting_scale):
 def test_the_loss_is_the_weighted_sum_with_free_nats_at_each_step():
     agent = make_agent(free_nats=0.25, reward_scale=10.0, kl_scale=0.5)
     batch = make_batch()
-    noise = agent.draw_noise(*batch["reward"].shape)
+    noise = agent.update_noise(*batch["reward"].shape)
     loss, metrics = agent.model_loss(batch, noise)
     prepared = agent.quantize(batch, noise["image"])
+    _, _, post, prior = agent.world_model.observe(prepared, noise["post"])
+    kl = agent.world_model.rssm.latent.kl(post.stats, prior).numpy()
     terms, _, _ = agent.world_model.losses(prepared, {"reward": batch["reward"]}, noise["post"])
-    kl = terms["kl"].numpy()
     assert kl.min() < 0.25 < kl.max(), "the bound should matter at some steps, not at all"
     expected = 10 * terms["reward"] + terms["image"] + terms["position"]
     expected = np.mean(expected + 0.5 * np.maximum(kl, 0.25))
@@ -95,7 +97,7 @@ def test_overshooting_adds_the_mean_over_its_pairs(distance, reached):
     batch["is_first"] = (
         tf.constant(np.arange(7) == 4)[None] & tf.constant([True, False, False])[:, None]
     )
-    noise = agent.draw_noise(*batch["reward"].shape)
+    noise = agent.update_noise(*batch["reward"].shape)
     assert noise["overshooting"].shape[0] == reached
     loss, metrics = agent.model_loss(batch, noise)
     without, _ = make_agent(**options).model_loss(batch, noise)
@@ -118,7 +120,11 @@ def test_one_trace_per_function_in_a_run(agent):
         state = None
         for seed in range(3):
             _, state = agent.policy(observations(2, seed), state, mode)
-    functions = (agent._train, agent._explore, agent._exploit, agent._open_loop.predict)
+    functions = (
+        agent._train,
+        *agent._policies.values(),
+        agent._open_loop.predict,
+    )
     assert [function.experimental_get_tracing_count() for function in functions] == [1] * 4
 
 
@@ -191,7 +197,7 @@ def test_the_return_of_candidates_is_the_sum_of_predicted_rewards(agent):
     rssm, horizon, count = agent.world_model.rssm, 4, 5
     rng = np.random.default_rng(0)
     actions = tf.constant(rng.uniform(-1, 1, (horizon, count, 2)).astype(np.float32))
-    noise = rssm.latent.noise(tf.random.Generator.from_seed(1), [horizon, count])
+    noise = rssm.latent.draws(tf.random.Generator.from_seed(1), [horizon, count])
     state = rssm.initial_state(count)
     total = 0.0
     for t in range(horizon):
@@ -207,8 +213,8 @@ def test_the_plan_is_better_than_random_actions():
         transition="rnn",  # Without noise in its predictions, which would hide some of the gain.
         **{"planner.candidates": 100, "planner.iterations": 8, "planner.elites": 10},
     )
-    rssm, planner = agent.world_model.rssm, agent.behavior.planner
-    noise = agent.draw_policy_noise(1)["action"]
+    rssm, planner = agent.world_model.rssm, agent.acting.planner
+    noise = agent.policy_noise(1, agent.rng, "train")["action"]
     start = rssm.initial_state(1)
     plan = planner.plan(start, noise["plan"], noise["rollout"])
     start = tf.nest.map_structure(lambda x: tf.repeat(x, 100, axis=0), start)
@@ -223,20 +229,20 @@ def test_the_plan_is_better_than_random_actions():
 def test_environments_are_planned_as_if_each_were_alone(transition):
     agent = make_decided_agent(transition=transition, **{"planner.candidates": 30})
     first = tf.ones([2], bool)
-    noise = agent.draw_policy_noise(2)
-    _, state = agent.explore(observations(2), agent.initial_state(2), first, noise)
+    noise = agent.policy_noise(2, agent.rng, "train")
+    _, state = act(agent, observations(2), agent.initial_state(2), first, noise)
     obs = {
         "image": tf.stack([tf.fill([64, 64, 3], tf.constant(c, tf.uint8)) for c in (0, 255)]),
         "position": tf.constant([[-3.0] * 3, [3.0] * 3]),
     }
-    noise = agent.draw_policy_noise(2)
-    both, _ = agent.explore(obs, state, ~first, noise)
+    noise = agent.policy_noise(2, agent.rng, "train")
+    both, _ = act(agent, obs, state, ~first, noise)
     for index in range(2):
         one = tf.nest.map_structure(lambda x, i=index: x[i : i + 1], (obs, state, ~first))
-        alone, _ = agent.explore(*one, slice_noise(noise, agent, index))
+        alone, _ = act(agent, *one, slice_noise(noise, agent, index))
         np.testing.assert_allclose(alone[0], both[index], atol=1e-4)
     swapped = tf.nest.map_structure(lambda x: x[::-1], (obs, state))
-    crossed, _ = agent.explore(*swapped, ~first, noise)
+    crossed, _ = act(agent, *swapped, ~first, noise)
     assert np.abs(crossed - both).max() > 1e-3, "the state should matter"
 
 
@@ -244,10 +250,10 @@ def test_policy_resets_only_where_an_episode_begins():
     agent = make_decided_agent(**{"planner.candidates": 100})
     _, state = agent.policy(observations(2))
     obs, first = observations(2, seed=1), tf.constant([True, False])
-    noise = agent.draw_policy_noise(2)
-    mixed, _ = agent.explore(obs, state, first, noise)
-    fresh, _ = agent.explore(obs, agent.initial_state(2), first, noise)
-    kept, _ = agent.explore(obs, state, tf.zeros(2, bool), noise)
+    noise = agent.policy_noise(2, agent.rng, "train")
+    mixed, _ = act(agent, obs, state, first, noise)
+    fresh, _ = act(agent, obs, agent.initial_state(2), first, noise)
+    kept, _ = act(agent, obs, state, tf.zeros(2, bool), noise)
     np.testing.assert_array_equal(mixed[0], fresh[0])
     np.testing.assert_array_equal(mixed[1], kept[1])
     assert np.abs(mixed[1] - fresh[1]).max() > 0
@@ -256,9 +262,9 @@ def test_policy_resets_only_where_an_episode_begins():
 def test_exploration_is_only_in_train_mode():
     agent = make_agent(exploration_noise=10.0)
     obs = observations(32)
-    explored, (_, remembered) = agent.policy(obs, mode="train")
+    explored, state = agent.policy(obs, mode="train")
     assert (np.abs(explored["action"]) == 1).mean() > 0.8
-    np.testing.assert_array_equal(remembered, explored["action"])
+    np.testing.assert_array_equal(state.action, explored["action"])
     greedy = agent.policy(obs, mode="eval")[0]["action"]
     assert (np.abs(greedy) == 1).mean() < 0.2
 
@@ -273,15 +279,16 @@ def test_policy_takes_single_observations(agent):
 
 def test_bits_that_are_left_out_do_not_matter():
     agent = make_decided_agent(image_bits=5, **{"planner.candidates": 100})
-    noise, first = agent.draw_policy_noise(2), tf.ones([2], bool)
+    noise, first = agent.policy_noise(2, agent.rng, "train"), tf.ones([2], bool)
     obs = observations(2)
 
-    def act(image):
-        return agent.exploit(obs | {"image": image}, agent.initial_state(2), first, noise)[0]
+    def plan(image):
+        seen = obs | {"image": image}
+        return act(agent, seen, agent.initial_state(2), first, noise, "eval")[0]
 
     image = obs["image"].numpy()
-    np.testing.assert_array_equal(act(image // 8 * 8), act(image // 8 * 8 + 7))
-    assert np.abs(act(image) - act(image ^ 128)).max() > 0
+    np.testing.assert_array_equal(plan(image // 8 * 8), plan(image // 8 * 8 + 7))
+    assert np.abs(plan(image) - plan(image ^ 128)).max() > 0
 
 
 def test_actions_may_be_several_continuous_ones():

@@ -41,7 +41,7 @@ def test_recorded_losses_of_the_world_model():
     )
     assert_close(post.deter, golden["post/deter"])
     assert_close(post.stoch, golden["post/stoch"])
-    assert_close(tf.reduce_mean(losses["kl"]), golden["out/kl"].mean())
+    assert_close(metrics["kl"], golden["out/kl"].mean())
     assert_close(-tf.reduce_mean(losses["image"]), golden["out/like_image"])
     assert_close(-tf.reduce_mean(losses["reward"]), golden["out/like_reward"])
     assert_close(metrics["prior_entropy"], golden["out/prior_entropy"])
@@ -52,10 +52,9 @@ def test_rewards_along_the_recorded_imagination():
     golden = Golden("v1_agent_cont")
     agent, (dreamer, _) = make_agent(golden), make_dreamer(golden)
     feat, stoch = tf.constant(golden["imag/feat"]), golden.settings["stoch"]
-    start = agent.world_model.rssm.initial_state(feat.shape[1])
-    start = start._replace(stoch=feat[0, :, :stoch], deter=feat[0, :, stoch:])
+    start = agent.world_model.rssm.state(feat[0, :, stoch:], feat[0, :, :stoch])
     # Rewards are recorded of all states but the last; the first one is the start here.
-    actions = dreamer.actor.dist(feat[:-2]).sample(golden["noise/action"][1:-1])
+    actions = dreamer.behavior.actor.dist(feat[:-2]).sample(golden["noise/action"][1:-1])
     noise = tf.constant(golden["noise/imagine"][1:-1])
     returns = agent.predicted_return(start, actions, noise)
     assert_close(returns, golden["imag/reward"][1:].sum(axis=0))

@@ -35,7 +35,7 @@ def test_the_two_draws_decide_whether_and_by_which():
 
 def test_replaced_actions_are_uniform():
     explorer = EpsilonGreedy(0.4, 0.1, 200)
-    noise = explorer.noise(tf.random.Generator.from_seed(0), [50_000, 5])
+    noise = explorer.draws(tf.random.Generator.from_seed(0), [50_000, 5])
     explored = explorer(tf.one_hot(tf.fill([50_000], 1), 5), noise, tf.Variable(100))
     np.testing.assert_array_equal(tf.reduce_sum(explored, -1), 1)
     expected = [0.05, 0.8, 0.05, 0.05, 0.05]  # a quarter over five actions, the rest as chosen

@@ -38,7 +38,7 @@ def test_each_part_has_its_distribution():
 def test_samples_are_actions_of_the_spaces(rng):
     actor = make_actor(out_scale=1.0)
     dist = actor.dist(FEAT)
-    vector = dist.sample(actor.noise(rng, [len(FEAT)]))
+    vector = dist.sample(actor.draws(rng, [len(FEAT)]))
     assert vector.shape == (len(FEAT), actor.encoder.size)
     actions = actor.encoder.decode(vector)
     assert set(np.unique(actions["fire"])) == {0, 1, 2, 3}
@@ -51,7 +51,7 @@ def test_samples_are_actions_of_the_spaces(rng):
 def test_log_probabilities_and_entropies_add_up(rng):
     actor = make_actor(out_scale=1.0)
     joint = actor.dist(FEAT)
-    vector = joint.sample(actor.noise(rng, [len(FEAT)]))
+    vector = joint.sample(actor.draws(rng, [len(FEAT)]))
     pieces = actor.encoder.split(vector)
     expected = sum(d.log_prob(x) for d, x in zip(joint.dists, pieces, strict=True))
     np.testing.assert_allclose(joint.log_prob(vector), expected, rtol=1e-5)
@@ -79,13 +79,13 @@ def test_the_mode_is_the_likeliest(rng):
     actor = make_actor(out_scale=1.0)
     dist, mode = actor.dist(FEAT), actor.mode(FEAT, rng)
     for _ in range(5):
-        sample = dist.sample(actor.noise(rng, [len(FEAT)]))
+        sample = dist.sample(actor.draws(rng, [len(FEAT)]))
         assert np.all(dist.log_prob(mode) >= dist.log_prob(sample) - 1e-5)
 
 
 def test_every_weight_gets_a_gradient_from_log_probabilities(rng):
     actor = make_actor()
-    vector = actor.dist(FEAT).sample(actor.noise(rng, [len(FEAT)]))
+    vector = actor.dist(FEAT).sample(actor.draws(rng, [len(FEAT)]))
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(actor.dist(FEAT).log_prob(vector))
     gradients = tape.gradient(loss, [v.value for v in actor.trainable_variables])

@@ -10,7 +10,7 @@ from dreamer_tf.ops import scan
 
 def make_noise(planner, batch_size, action_size, seed=0):
     rng = tf.random.Generator.from_seed(seed, alg="philox")
-    return planner.noise(rng, batch_size, action_size)
+    return planner.draws(rng, batch_size, action_size)
 
 
 def quadratic(state, actions, noise):

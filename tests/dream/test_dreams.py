@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamer_tf.agents.latent_model import SeededDraws
+from dreamer_tf.behaviors import SeededDraws
 from dreamer_tf.dream.compiled import CHUNK, CompiledModel
 from dreamer_tf.dream.dream import IMAGINE, Dream
 from dreamer_tf.dream.episodes import returns_to_go
@@ -77,10 +77,10 @@ def truly_filtered(agent, rows, moment):
     for row in range(moment + 1):
         chunk, place = divmod(row, CHUNK)
         if chunk not in draws:
-            draws[chunk] = rssm.latent.noise(SeededDraws((SEED, chunk)), [CHUNK, 1])
+            draws[chunk] = rssm.latent.draws(SeededDraws((SEED, chunk)), [CHUNK, 1])
         one = {key: values[row : row + 1] for key, values in rows.items()}
         one = agent.prepare(one)
-        embed = encoder(encoder.prepare(one))
+        embed = encoder(encoder.inputs(one))
         first = tf.constant(one["is_first"])
         state = rssm.obs_step(state, one["action"], embed, first, draws[chunk][place])
     return state
@@ -91,9 +91,9 @@ def assert_described(agent, state, told):
     feat, heads = get_feat(state), agent.world_model.heads
     expected = {"reward": heads["reward"].mean(feat)}
     if "cont" in heads:
-        expected["cont"] = tf.sigmoid(heads["cont"](feat)) / agent.cont_scale
-    if agent.valuation:
-        expected["value"] = agent.valuation.critic.mean(feat)
+        expected["cont"] = tf.sigmoid(heads["cont"](feat)) / agent.latent_model._cont_scale
+    if agent.latent_model.valuation:
+        expected["value"] = agent.latent_model.valuation.critic.mean(feat)
     observations = told.pop("observations")
     assert told.keys() == expected.keys()
     for key, value in expected.items():
@@ -117,7 +117,7 @@ def test_along_recorded_actions_a_dream_is_the_models_own_prediction(name, agent
     for number, told in enumerate(walk(studio, begun["id"], ["recorded"] * 4)):
         led = MOMENT + number + 1
         action = agent.actions.encode({k: rows[k][led : led + 1] for k in agent.act_space})
-        noise = rssm.latent.noise(SeededDraws((SEED, IMAGINE + number)), [1])
+        noise = rssm.latent.draws(SeededDraws((SEED, IMAGINE + number)), [1])
         state = rssm.img_step(state, action, noise)
         assert_described(agent, state, told["imagined"])
 
@@ -153,15 +153,15 @@ def compare(got, expected):
 def test_the_true_values_are_of_filtered_states_and_of_what_came(name, agent, studio):
     begun = begin(studio)
     told = walk(studio, begun["id"], ["recorded"] * 2)[-1]["true"]
-    if agent.valuation is None:
+    if agent.latent_model.valuation is None:
         assert name == "planet" and "value" not in told and "to_go" not in told
         return
     feat = get_feat(truly_filtered(agent, recorded(name), MOMENT + 2))
-    value = float(agent.valuation.critic.mean(feat)[0])
+    value = float(agent.latent_model.valuation.critic.mean(feat)[0])
     assert told["value"] == pytest.approx(value, rel=2e-3, abs=1e-4)
     # Dreamer and DreamerV2 count the reward for arriving, DreamerV3 begins with the next.
     first = MOMENT + 2 + (name == "dreamerv3")
-    gamma = agent.valuation.discount
+    gamma = agent.latent_model.valuation.discount
     came = sum(gamma**i * reward for i, reward in enumerate(range(first, ROWS)))
     assert told["to_go"] == pytest.approx(came, rel=1e-6)
 

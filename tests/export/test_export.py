@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf import agents, config
-from dreamer_tf.agents.exporting import ExportedFunctions
 from dreamer_tf.export import litert
 from dreamer_tf.export.draws import FedDraws
 from dreamer_tf.export.errors import ExportError
+from dreamer_tf.export.functions import ExportedFunctions
 from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.export.saved_model import Names, Policy
 from dreamer_tf.specs import Space, space_from_json
@@ -186,7 +186,7 @@ def test_sampled_actions_and_imagination_are_the_live_agents(live, folder, name)
     rewards, images = [], []
     for step in range(HORIZON):
         draws = LiveDraws(tf.constant([[row, STEPS + step] for row in range(ROWS)]))
-        noise = model.rssm.latent.noise(draws, [ROWS])
+        noise = model.rssm.latent.draws(draws, [ROWS])
         latent = model.rssm.img_step(latent, plan[:, step], noise)
         rewards.append(model.heads["reward"].mean(get_feat(latent)))
         images.append(agent.networks["decoder"](get_feat(latent))["image"])

@@ -324,7 +324,7 @@ def test_what_a_prediction_does_not_hold_is_refused(pixel_run, tmp_path):
 
 
 def test_the_context_is_that_of_the_agents():
-    from dreamer_tf.agents.open_loop import CONTEXT
+    from dreamer_tf.world_model.open_loop import CONTEXT
 
     assert open_loop.CONTEXT == CONTEXT
 

@@ -59,12 +59,12 @@ def features(golden):
 
 def test_recorded_embedding(recording):
     golden, encoder, _ = recording
-    assert_close(encoder(encoder.prepare(golden.group("in"))), golden["out/tokens"])
+    assert_close(encoder(encoder.inputs(golden.group("in"))), golden["out/tokens"])
 
 
 def test_recorded_predictions_and_losses(recording):
     golden, _, decoder = recording
-    obs = decoder.prepare(golden.group("in"))
+    obs = decoder.targets(golden.group("in"))
     dists = decoder.dist(tf.constant(features(golden)))
     assert {f"out/loss_{key}" for key in dists} == {k for k in golden.arrays if "out/loss" in k}
     for key, dist in dists.items():
@@ -156,7 +156,7 @@ def test_flags_and_matrices_are_observations_too():
     encoder = SymlogEncoder(spaces, None, 1, 4)
     decoder = SymlogDecoder(spaces, (3, 5), None, 1, 4)
     obs = {"flag": tf.constant([True, False]), "matrix": tf.ones([2, 2, 3])}
-    assert encoder(encoder.prepare(obs)).shape == (2, 4)
+    assert encoder(encoder.inputs(obs)).shape == (2, 4)
     dists = decoder.dist(tf.zeros([2, 8]))
-    for key, value in decoder.prepare(obs).items():
+    for key, value in decoder.targets(obs).items():
         assert dists[key].log_prob(value).shape == (2,)

@@ -21,7 +21,7 @@ def image_networks(golden):
 def test_recorded_encoder():
     golden = Golden("v1_conv")
     encoder, _ = image_networks(golden)
-    assert_close(encoder(encoder.prepare({"image": golden["in/image"]})), golden["out/embed"])
+    assert_close(encoder(encoder.inputs({"image": golden["in/image"]})), golden["out/embed"])
 
 
 def test_recorded_decoder():
@@ -29,7 +29,7 @@ def test_recorded_decoder():
     encoder, decoder = image_networks(golden)
     dist = decoder.dist(golden["in/feat"])["image"]
     assert_close(dist.mode(), golden["out/decoder_mean"])
-    target = encoder.prepare({"image": golden["in/image"]})["image"]
+    target = encoder.inputs({"image": golden["in/image"]})["image"]
     assert_close(dist.log_prob(target), golden["out/decoder_logprob"])
 
 

@@ -35,12 +35,12 @@ def networks(golden):
 
 def test_recorded_encoder(golden, networks):
     encoder, _ = networks
-    assert_close(encoder(encoder.prepare(golden.group("in"))), golden["out/embed"])
+    assert_close(encoder(encoder.inputs(golden.group("in"))), golden["out/embed"])
 
 
 def test_recorded_decoder(golden, networks):
     _, decoder = networks
-    truth = decoder.prepare(golden.group("in"))
+    truth = decoder.targets(golden.group("in"))
     dists = decoder.dist(golden["in/feat"])
     assert dists.keys() == {"image", *golden.settings["vectors"]}
     for key, dist in dists.items():

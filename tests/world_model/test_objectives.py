@@ -55,7 +55,7 @@ def test_states_to_pick_from_equal_rolled_features(negatives):
         for shift in shifts(negatives)
     ]
     expected = np.log(np.sum(np.exp(scores), 0)) - log_density(feat.numpy(), **stats)
-    losses, metrics = objective.losses({}, feat, embed)
+    losses, metrics = objective.terms({}, feat, embed)
     np.testing.assert_allclose(losses["contrastive"], expected, rtol=1e-4, atol=1e-4)
     information = math.log(len(scores)) - expected.mean()
     np.testing.assert_allclose(metrics["contrastive_information"], information, atol=1e-4)
@@ -78,7 +78,7 @@ def test_observations_to_pick_from_equal_rolled_state_models(negatives):
         rolled = {key: np.roll(value, back, axis=(0, 1)) for key, value in stats.items()}
         scores.append(log_density(states, **rolled))
     expected = np.log(np.sum(np.exp(scores), 0)) - log_density(states, **stats)
-    losses, _ = objective.losses({}, feat, embed)
+    losses, _ = objective.terms({}, feat, embed)
     np.testing.assert_allclose(losses["contrastive"], expected, rtol=1e-4, atol=1e-4)
 
 
@@ -89,7 +89,7 @@ def test_the_information_is_bounded_by_the_number_of_candidates(negatives, candi
     feat, embed = inputs()
     number = len(shifts(negatives))
     # Nothing to tell apart: no information, and the loss is the logarithm of the number.
-    losses, metrics = objective.losses({}, tf.ones_like(feat), tf.ones_like(embed))
+    losses, metrics = objective.terms({}, tf.ones_like(feat), tf.ones_like(embed))
     np.testing.assert_allclose(losses["contrastive"], math.log(number), rtol=1e-4)
     np.testing.assert_allclose(metrics["contrastive_information"], 0.0, atol=1e-4)
     # States that the state model predicts and that lie far apart: all there is to know.
@@ -98,7 +98,7 @@ def test_the_information_is_bounded_by_the_number_of_candidates(negatives, candi
     embed = 100.0 * places * tf.ones(EMBED)
     feat = objective.state_model.stats(embed)["mean"]
     objective.state_model.out.bias.assign(tf.concat([tf.zeros(FEAT), tf.fill([FEAT], 1.0)], 0))
-    losses, metrics = objective.losses({}, feat, embed)
+    losses, metrics = objective.terms({}, feat, embed)
     assert np.all(losses["contrastive"].numpy() >= 0)
     np.testing.assert_allclose(metrics["contrastive_information"], math.log(number), rtol=1e-4)
 
@@ -106,8 +106,8 @@ def test_the_information_is_bounded_by_the_number_of_candidates(negatives, candi
 def test_a_window_larger_than_the_batch_is_the_batch():
     feat, embed = inputs()
     head = make_objective().state_model
-    large = Contrastive(head, sequences=10, steps=30).losses({}, feat, embed)
-    whole = Contrastive(head, sequences=None, steps=None).losses({}, feat, embed)
+    large = Contrastive(head, sequences=10, steps=30).terms({}, feat, embed)
+    whole = Contrastive(head, sequences=None, steps=None).terms({}, feat, embed)
     np.testing.assert_array_equal(large[0]["contrastive"], whole[0]["contrastive"])
     np.testing.assert_array_equal(
         *[result[1]["contrastive_information"] for result in (large, whole)]
@@ -128,7 +128,7 @@ def test_contrastive_learning_tells_places_apart():
     history = []
     for _ in range(100):
         with tf.GradientTape() as tape:
-            losses, metrics = objective.losses({}, feat, embed)
+            losses, metrics = objective.terms({}, feat, embed)
             loss = tf.reduce_mean(losses["contrastive"])
         variables = objective.state_model.trainable_variables
         gradients = tape.gradient(loss, [variable.value for variable in variables])
@@ -143,7 +143,7 @@ def test_gradients_reach_states_and_embeddings(candidates):
     feat, embed = inputs()
     with tf.GradientTape() as tape:
         tape.watch([feat, embed])
-        losses, _ = objective.losses({}, feat, embed)
+        losses, _ = objective.terms({}, feat, embed)
         one = losses["contrastive"][0, 0]
     to_feat, to_embed = tape.gradient(one, [feat, embed])
     reached = [np.any(gradient.numpy() != 0, -1) for gradient in (to_feat, to_embed)]
@@ -162,7 +162,7 @@ def test_the_products_are_a_small_part_of_an_update():
     def update(feat, embed):
         with tf.GradientTape() as tape:
             tape.watch([feat, embed])
-            losses, _ = objective.losses({}, feat, embed)
+            losses, _ = objective.terms({}, feat, embed)
             loss = tf.reduce_mean(losses["contrastive"])
         variables = [variable.value for variable in head.trainable_variables]
         return tape.gradient(loss, [feat, embed, *variables])
@@ -173,5 +173,5 @@ def test_the_products_are_a_small_part_of_an_update():
 
 def test_reward_only_has_no_term_and_no_network():
     feat, embed = inputs()
-    assert RewardOnly().losses({}, feat, embed) == ({}, {})
+    assert RewardOnly().terms({}, feat, embed) == ({}, {})
     assert RewardOnly().networks == {}

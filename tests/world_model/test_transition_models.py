@@ -48,7 +48,7 @@ def sequences(model):
         "embed": normal(BATCH, LENGTH, EMBED),
         "action": normal(BATCH, LENGTH, ACTIONS, seed=1),
         "is_first": tf.constant(is_first),
-        "noise": model.latent.noise(rng, [LENGTH, BATCH]),
+        "noise": model.latent.draws(rng, [LENGTH, BATCH]),
     }
 
 
@@ -135,7 +135,7 @@ def test_the_deterministic_model_has_no_noise():
     model.build(EMBED, ACTIONS)
     state, action = some_state(model), normal(BATCH, ACTIONS)
     rng = tf.random.Generator.from_seed(0)
-    first, second = (model.img_step(state, action, model.latent.noise(rng, [BATCH])) for _ in "ab")
+    first, second = (model.img_step(state, action, model.latent.draws(rng, [BATCH])) for _ in "ab")
     np.testing.assert_array_equal(first.stoch, second.stoch)
     np.testing.assert_array_equal(first.stoch, first.stats["mean"])
 

@@ -1,15 +1,13 @@
 """What of an agent goes into an export: its decisions and its predictions as plain functions.
 
-For agents with ``world_model``, ``actions`` and a policy state of a latent `State` and the action
-``[N, A]`` taken in it: all that learn.
+For agents with a ``latent_model``: all that learn.
 """
 
 import tensorflow as tf
 
 from dreamer_tf.export.draws import RowDraws
 from dreamer_tf.export.saved_model import Policy
-from dreamer_tf.ops import leading_size
-from dreamer_tf.world_model import get_feat
+from dreamer_tf.ops import leading_size, swap_time
 
 
 class ExportedFunctions:
@@ -29,8 +27,7 @@ class ExportedFunctions:
         """
         self._agent = agent
         self._native = native
-        self._rssm = agent.world_model.rssm
-        self._decoder = agent.networks.get("decoder")
+        self._model = agent.latent_model
 
     def policy(self):
         """Everything that is written, a `Policy`."""
@@ -43,7 +40,7 @@ class ExportedFunctions:
             act=self.act,
             imagine=self.imagine,
             act_with_draws=self.act_with_draws,
-            predictions=self._predictions(),
+            predictions=self._model.predictions,
             networks=self._agent.networks,
         )
 
@@ -51,22 +48,18 @@ class ExportedFunctions:
         state = self.initial_state(1)
         return {key: tf.TensorSpec(x.shape[1:], x.dtype) for key, x in state.items()}
 
-    def _predictions(self):
-        heads = self._agent.world_model.heads
-        return [*heads, *(self._decoder.keys if self._decoder else ())]
-
     def initial_state(self, batch_size):
         """The state before any step; row i draws with the seed (i, 0).
 
         Args:
           batch_size: N, an int or a scalar tensor.
         """
-        latent, action = self._agent.initial_state(batch_size)
+        before = self._agent.initial_state(batch_size)
         rows = tf.range(batch_size)
-        return self._pack(latent, action) | {"seed": tf.stack([rows, tf.zeros_like(rows)], 1)}
+        return self._pack(before) | {"seed": tf.stack([rows, tf.zeros_like(rows)], 1)}
 
     def act(self, obs, state, is_first, mode):
-        """`Agent.decide` in the environment's own actions, with draws that the state decides.
+        """`Agent.act` in the environment's own actions, with draws that the state decides.
 
         Args:
           obs: Dict of ``[N, *shape]``.
@@ -78,7 +71,7 @@ class ExportedFunctions:
           Dict of actions ``[N, *shape]`` and the next state.
         """
         seed = state["seed"]
-        actions, after = self._decide(obs, state, is_first, mode, RowDraws(seed))
+        actions, after = self._act(obs, state, is_first, mode, RowDraws(seed))
         return actions, after | {"seed": _next(seed)}
 
     def act_with_draws(self, obs, state, is_first, draws):
@@ -90,12 +83,15 @@ class ExportedFunctions:
           is_first: ``[N]`` bool.
           draws: Generator such as `FedDraws`.
         """
-        return self._decide(obs, state, is_first, "eval", draws)
+        return self._act(obs, state, is_first, "eval", draws)
 
-    def _decide(self, obs, state, is_first, mode, draws):
-        before = (self._unpack(state), state["action"])
-        actions, (latent, action) = self._agent.decide(obs, before, is_first, mode, draws)
-        return self._native.to_native(actions), self._pack(latent, action)
+    def _act(self, obs, state, is_first, mode, draws):
+        agent, size = self._agent, leading_size(is_first)
+        before = agent.initial_state(size)._replace(action=state["action"])
+        latent = before.latent._replace(**_latent_parts(state))
+        noise = agent.policy_noise(size, draws, mode)
+        actions, after = agent.act(obs, before._replace(latent=latent), is_first, noise, mode)
+        return self._native.to_native(actions), self._pack(after)
 
     def imagine(self, state, actions):
         """What the model expects along given actions, without observations.
@@ -110,47 +106,35 @@ class ExportedFunctions:
           the continue model's output, if there is one; and the observations, if they are decoded.
           And the state after the last action.
         """
-        time_first = tf.nest.map_structure(_swap_time, actions)
+        model, native = self._model, self._native
+        initial = model.initial(leading_size(state["stoch"]))
 
         def step(before, taken):
             latent, seed, _ = before
-            action = self._agent.actions.encode(self._native.from_native(taken))
-            noise = self._rssm.latent.noise(RowDraws(seed), [leading_size(seed)])
-            after = self._rssm.img_step(self._unpack(latent), action, noise)
-            return self._pack_latent(after), _next(seed), action
+            own = native.from_native(taken)
+            after = model.step(latent, own, RowDraws(seed))
+            return after, _next(seed), self._agent.actions.encode(own)
 
-        latent = {key: state[key] for key in state if key not in ("seed", "action")}
-        first = (latent, state["seed"], state["action"])
-        latents, seeds, encoded = tf.scan(step, time_first, first)
-        feat = _swap_time(get_feat(self._unpack(latents)))
-        last = latents | {"seed": seeds, "action": encoded}
-        return self._predict(feat), {key: x[-1] for key, x in last.items()}
+        first = initial._replace(**_latent_parts(state)), state["seed"], state["action"]
+        along = tf.scan(step, tf.nest.map_structure(swap_time, actions), first)
+        latents, _, _ = tf.nest.map_structure(swap_time, along)
+        latent, seed, action = tf.nest.map_structure(lambda x: x[-1], along)
+        last = _pack_latent(latent) | {"action": action, "seed": seed}
+        return model.predict(latents), last
 
-    def _predict(self, feat):
-        heads = self._agent.world_model.heads
-        seen = {name: head.mean(feat) for name, head in heads.items()}
-        if self._decoder:
-            seen |= self._decoder.restore(self._decoder(feat))
-        return seen
+    def _pack(self, state):
+        return _pack_latent(state.latent) | {"action": state.action}
 
-    def _pack(self, latent, action):
-        return self._pack_latent(latent) | {"action": action}
 
-    def _pack_latent(self, latent):
-        parts = {"deter": latent.deter, "stoch": latent.stoch}
-        return {key: x for key, x in parts.items() if x.shape[-1]}
+def _pack_latent(latent):
+    parts = {"deter": latent.deter, "stoch": latent.stoch}
+    return {key: x for key, x in parts.items() if x.shape[-1]}
 
-    def _unpack(self, state):
-        """The `State`; the statistics that it was drawn with matter no more."""
-        stoch = state["stoch"]
-        deter = state.get("deter", stoch[..., :0])
-        return self._rssm.initial_state(1)._replace(deter=deter, stoch=stoch)
+
+def _latent_parts(state):
+    """Those of a flat state that a latent one has; an empty ``deter`` is left out of it."""
+    return {key: state[key] for key in ("deter", "stoch") if key in state}
 
 
 def _next(seed):
     return seed + tf.constant([0, 1])
-
-
-def _swap_time(x):
-    """``[H, N, ...]`` to ``[N, H, ...]`` and back."""
-    return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from dreamer_tf.world_model import Reconstruction
+from dreamer_tf.world_model.objectives import Reconstruction
 
 
 class DecoderDiagnostic(tf.Module):
@@ -36,7 +36,7 @@ class DecoderDiagnostic(tf.Module):
           Dict of scalar metrics: those of `Reconstruction` and of `GradientStep`.
         """
         with tf.GradientTape() as tape:
-            losses, metrics = self.reconstruction.losses(batch, tf.stop_gradient(feat), embed=None)
+            losses, metrics = self.reconstruction.terms(batch, tf.stop_gradient(feat), embed=None)
             losses = {f"{key}_loss": tf.reduce_mean(loss) for key, loss in losses.items()}
             total = sum(losses.values())
         gradients = self.step.gradients(tape, total)

@@ -1,8 +1,6 @@
 """An agent's model as plain functions of latent states: for those who look on, or dream along.
 
-For agents with ``world_model``, ``actions``, ``prepare`` and what `Agent` says about acting and
-valuing in latent states: all that learn. Nothing here remembers anything: whatever is drawn depends
-on a seed that is handed in.
+Nothing here remembers anything: whatever is drawn comes from the ``rng`` that is handed in.
 """
 
 import dataclasses
@@ -69,73 +67,106 @@ class SeededDraws:
 
 
 class LatentModel:
-    """Filtering, imagining, predicting and choosing, on tensors with a batch axis."""
+    """Filtering, imagining, predicting and choosing, on tensors with a batch axis.
 
-    def __init__(self, agent):
-        """Takes the agent apart.
+    Attributes:
+      behavior: What chooses actions for the task in a latent state, see `acting`.
+      decoder: Decoder of the features; None: nothing decodes them.
+      valuation: `Valuation`; None: nothing learns what states are worth.
+    """
+
+    def __init__(
+        self, world_model, actions, behavior, prepare, *, decoder, valuation=None, cont_scale=1.0
+    ):
+        """Joins an agent's parts.
 
         Args:
-          agent: `Agent` with networks.
+          world_model: `WorldModel`.
+          actions: `ActionEncoder`.
+          behavior: What acts for the task.
+          prepare: Function of rows of experience to what the world model takes, `Agent.prepare`.
+          decoder: Decoder, or None.
+          valuation: `Valuation`, or None.
+          cont_scale: What the continue model learns where an episode goes on: γ, or 1.
         """
-        self._agent = agent
-        self._rssm = agent.world_model.rssm
-        self._decoder = agent.networks.get("decoder")
+        self._world_model = world_model
+        self._rssm = world_model.rssm
+        self._actions = actions
+        self._prepare = prepare
+        self._cont_scale = cont_scale
+        self.behavior = behavior
+        self.decoder = decoder
+        self.valuation = valuation
+
+    @property
+    def predictions(self):
+        """Names of what `predict` gives."""
+        return [*self._world_model.heads, *(self.decoder.keys if self.decoder else ())]
 
     def initial(self, batch_size):
         """The `Latent` before any step."""
         return _latent(self._rssm.initial_state(batch_size))
 
-    def infer(self, rows, latent, seed):
+    def infer(self, rows, latent, rng):
         """The latent states that rows of experience lead to.
 
         Args:
           rows: Dict of ``[N, T, ...]``, see `dreamer_tf.specs`.
           latent: `Latent` ``[N, ...]`` before the first of them.
-          seed: ``[2]`` int32.
+          rng: Has ``normal(shape)`` and ``uniform(shape)``.
 
         Returns:
           `Latent` ``[N, T, ...]``.
         """
         size, length = rows["is_first"].shape
-        noise = self._rssm.latent.noise(SeededDraws(seed), [length, size])
-        prepared, before = self._agent.prepare(rows), self._state(latent)
-        _, _, post, _ = self._agent.world_model.observe(prepared, noise, before)
+        noise = self._rssm.latent.draws(rng, [length, size])
+        before = self._rssm.state(*latent)
+        _, _, post, _ = self._world_model.observe(self._prepare(rows), noise, before)
         return _latent(post)
 
-    def step(self, latent, actions, seed):
+    def step(self, latent, actions, rng):
         """Imagines the state that an action leads to.
 
         Args:
           latent: `Latent` ``[N, ...]``.
           actions: Dict of action key to ``[N, *shape]``, as `Agent.policy` returns them.
-          seed: ``[2]`` int32.
+          rng: As for `infer`.
 
         Returns:
           `Latent` ``[N, ...]``.
         """
-        noise = self._rssm.latent.noise(SeededDraws(seed), [leading_size(latent.stoch)])
-        vector = self._agent.actions.encode(actions)
-        return _latent(self._rssm.img_step(self._state(latent), vector, noise))
+        noise = self._rssm.latent.draws(rng, [leading_size(latent.stoch)])
+        vector = self._actions.encode(actions)
+        return _latent(self._rssm.img_step(self._rssm.state(*latent), vector, noise))
 
-    def choose(self, latent, choice, seed):
+    def choose(self, latent, choice, rng):
         """The action that the agent would take for the task.
 
         Args:
           latent: `Latent` ``[N, ...]``.
           choice: One of the behaviour's ``choices``.
-          seed: ``[2]`` int32.
+          rng: As for `infer`.
 
         Returns:
           Dict of action key to ``[N, *shape]``, as `Agent.policy` returns them.
         """
-        behavior, draws = self._agent.task_behavior, SeededDraws(seed)
-        state = self._state(latent)
-        if choice == "mode":
-            vector = behavior.mode(state, draws)
-        else:
-            vector = behavior.sample(state, behavior.noise(draws, leading_size(latent.stoch)))
+        mode = {"mode": "eval", "sample": "train"}[choice]
+        noise = self.behavior.draws(rng, leading_size(latent.stoch), mode)
+        vector = self.behavior.action(self._rssm.state(*latent), noise, mode)
         # The environment would not exceed its limits, so the model must not see that either.
-        return self._agent.actions.decode(tf.clip_by_value(vector, -1.0, 1.0))
+        return self._actions.decode(tf.clip_by_value(vector, -1.0, 1.0))
+
+    def predict(self, latent):
+        """What the heads and the decoder say of latent states, see `predictions`.
+
+        Args:
+          latent: `Latent` ``[..., X]``.
+
+        Returns:
+          Dict of ``[...]`` for heads and ``[..., *shape]`` for observations.
+        """
+        feat = get_feat(latent)
+        return self._head_means(feat) | self._decoded(feat)
 
     def judge(self, latent):
         """What is expected of latent states.
@@ -148,11 +179,11 @@ class LatentModel:
           probability that the episode goes on, if a continue model is; ``value``, if a critic is.
         """
         feat = get_feat(latent)
-        seen = {name: head.mean(feat) for name, head in self._agent.world_model.heads.items()}
+        seen = self._head_means(feat)
         if "cont" in seen:
-            seen["cont"] = tf.minimum(seen["cont"] / self._agent.cont_scale, 1.0)
-        if self._agent.valuation:
-            seen["value"] = self._agent.valuation.critic.mean(feat)
+            seen["cont"] = tf.minimum(seen["cont"] / self._cont_scale, 1.0)
+        if self.valuation:
+            seen["value"] = self.valuation.critic.mean(feat)
         return seen
 
     def decode(self, latent):
@@ -160,14 +191,13 @@ class LatentModel:
 
         Only those that a decoder predicts; empty without one.
         """
-        if not self._decoder:
-            return {}
-        return self._decoder.restore(self._decoder(get_feat(latent)))
+        return self._decoded(get_feat(latent))
 
-    def _state(self, latent):
-        """The `State`; the statistics that it was drawn with matter no more."""
-        initial = self._rssm.initial_state(leading_size(latent.stoch))
-        return initial._replace(deter=latent.deter, stoch=latent.stoch)
+    def _head_means(self, feat):
+        return {name: head.mean(feat) for name, head in self._world_model.heads.items()}
+
+    def _decoded(self, feat):
+        return self.decoder.restore(self.decoder(feat)) if self.decoder else {}
 
 
 def _latent(state):

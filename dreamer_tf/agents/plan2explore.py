@@ -1,7 +1,7 @@
 """What plays the training episodes of DreamerV2, next to the behaviour that learns the task.
 
-A way of exploring has ``behavior``, which chooses the actions (see `acting`), ``networks``, and
-what it learns itself: ``noise(rng, latent, starts)``, the random draws of an update, and
+A way of exploring has ``behavior``, which chooses the actions (see `behaviors.acting`),
+``networks``, and what it learns itself: ``imagination_noise``, the random draws of an update, and
 ``update``. The task's behaviour learns in any case, from whatever was experienced: evaluation,
 which it plays, shows how well it would do without an episode of its own (zero-shot), and from
 `Switched`'s update on it plays the training episodes, too (few-shot).
@@ -9,65 +9,10 @@ which it plays, shows how well it would do without an episode of its own (zero-s
 
 import tensorflow as tf
 
-from dreamer_tf.agents.acting import ActorBehavior
 from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, make_step
-from dreamer_tf.behaviors import Disagreement
+from dreamer_tf.behaviors import ActorBehavior, Disagreement, Switched, Uniform
 from dreamer_tf.nn import Ensemble
 from dreamer_tf.world_model import get_feat
-
-
-class Uniform:
-    """A behaviour that takes every action with the same probability, whatever the state."""
-
-    def __init__(self, action):
-        """Describes the actions.
-
-        Args:
-          action: `ActionPart`.
-        """
-        self._action = action
-
-    def noise(self, rng, batch_size):
-        """Uniform draws in [0, 1): ``[N, A]``, or ``[N]`` for one category."""
-        shape = [batch_size] if self._action.is_discrete else [batch_size, self._action.size]
-        return rng.uniform(shape)
-
-    def sample(self, state, noise):
-        """A random action ``[N, A]``; the `State` is not looked at."""
-        del state
-        if not self._action.is_discrete:
-            return 2.0 * noise - 1.0
-        return tf.one_hot(tf.cast(noise * self._action.size, tf.int32), self._action.size)
-
-
-class Switched:
-    """One behaviour until so many updates were made, another one from then on."""
-
-    def __init__(self, first, then, until, grad_steps):
-        """Joins two behaviours.
-
-        Args:
-          first: Behaviour such as `Uniform`.
-          then: Likewise.
-          until: Number of updates.
-          grad_steps: Variable that counts them.
-        """
-        self._first = first
-        self._then = then
-        self._until = until
-        self._grad_steps = grad_steps
-
-    def noise(self, rng, batch_size):
-        """The draws of both, so that the switch does not change how many are drawn."""
-        return self._first.noise(rng, batch_size), self._then.noise(rng, batch_size)
-
-    def sample(self, state, noise):
-        """An action ``[N, A]`` in each `State` ``[N, ...]``."""
-        return tf.cond(
-            self._grad_steps < self._until,
-            lambda: self._first.sample(state, noise[0]),
-            lambda: self._then.sample(state, noise[1]),
-        )
 
 
 class Exploration(tf.Module):
@@ -87,7 +32,7 @@ class Exploration(tf.Module):
         """Dict of name to Keras model."""
         return {}
 
-    def noise(self, rng, latent, starts):
+    def imagination_noise(self, rng, latent, starts):
         """There is nothing to draw."""
         del rng, latent, starts
         return {}
@@ -141,9 +86,9 @@ class Plan2Explore(tf.Module):
         """Dict of name to Keras model."""
         return self.actor_critic.networks | {"explore_ensemble": self.ensemble}
 
-    def noise(self, rng, latent, starts):
+    def imagination_noise(self, rng, latent, starts):
         """The random draws of an update, ``explore_imagine`` and ``explore_action``."""
-        draws = self.actor_critic.noise(rng, latent, starts)
+        draws = self.actor_critic.imagination_noise(rng, latent, starts)
         return {f"explore_{name}": draw for name, draw in draws.items()}
 
     def update(self, rssm, post, batch, reward, discount, noise, grad_steps):
@@ -155,7 +100,7 @@ class Plan2Explore(tf.Module):
           batch: Dict of ``[B, T, ...]``, ``action`` as vectors.
           reward: Predicts the task's reward, see `ActorCritic.update`.
           discount: Likewise.
-          noise: Dict with the draws of `noise`.
+          noise: Dict with the draws of `imagination_noise`.
           grad_steps: Updates so far.
 
         Returns:

@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.ops import float_to_image
-from dreamer_tf.world_model import get_feat
+from dreamer_tf.ops import float_to_image, swap_time
+from dreamer_tf.world_model.rssm import get_feat
 
 SEQUENCES = 6
 CONTEXT = 5
@@ -55,16 +55,16 @@ class OpenLoop:
         rssm, decoder = self._world_model.rssm, self._decoder
         batch_size, length = batch["reward"].shape
         context = {key: value[:, :CONTEXT] for key, value in batch.items()}
-        noise = rssm.latent.noise(self._rng, [CONTEXT, batch_size])
+        noise = rssm.latent.draws(self._rng, [CONTEXT, batch_size])
         _, _, post, _ = self._world_model.observe(context, noise)
         start = tf.nest.map_structure(lambda x: x[:, -1], post)
         draws = {
-            "latent": rssm.latent.noise(self._rng, [length - CONTEXT, batch_size]),
-            "policy": tf.transpose(batch["action"][:, CONTEXT:], [1, 0, 2]),
+            "latent": rssm.latent.draws(self._rng, [length - CONTEXT, batch_size]),
+            "policy": swap_time(batch["action"][:, CONTEXT:]),
         }
         prior = rssm.imagine(lambda state, action: action, start, draws)
-        feat = tf.concat([get_feat(post), tf.transpose(get_feat(prior), [1, 0, 2])], axis=1)
-        truth, model = decoder.prepare(batch), decoder(feat)
+        feat = tf.concat([get_feat(post), swap_time(get_feat(prior))], axis=1)
+        truth, model = decoder.targets(batch), decoder(feat)
         errors = {
             key: tf.reduce_mean(tf.math.squared_difference(truth[key], model[key])[:, CONTEXT:])
             for key in model

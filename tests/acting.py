@@ -1,0 +1,10 @@
+"""One decision of an agent with draws that are fed in."""
+
+import tensorflow as tf
+
+
+def act(agent, obs, state, is_first, noise, mode="train"):
+    """The agent's own action vector ``[N, A]`` and the next state."""
+    noise = {"action": ()} | noise if mode == "eval" else noise
+    _, state = agent.act(obs, state, tf.constant(is_first), noise, mode)
+    return state.action, state
