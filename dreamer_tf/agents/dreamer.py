@@ -96,10 +96,13 @@ class Dreamer(Agent):
         self.model_step = make_step(self.config, "model", self.world_model, self.config.model_lr)
         kind = ActorCritic if self.config.value_model else ActorOnly
         self.behavior = kind(self.config, feat_size, action, dtype=dtype)
+        # By these names checkpoints know them.
+        self.actor, self.actor_step = self.behavior.actor, self.behavior.actor_step
+        self.critic, self.critic_step = self.behavior.critic, self.behavior.critic_step
         self.discount = self._build_discount()
         self.explorer = _build_explorer(self.config, action)
         self.acting = self._build_acting(action)
-        self.diagnostics = self._build_diagnostics(decoder)
+        self.diagnostic = self._build_diagnostic(decoder)
         if decoder:
             self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
         self.latent_model = self._build_latent_model(decoder)
@@ -167,12 +170,12 @@ class Dreamer(Agent):
         planner = CrossEntropyPlanner(self.planned_return, **_options(config.planner))
         return PlannerBehavior(planner, self.world_model.rssm.latent, action.size)
 
-    def _build_diagnostics(self, decoder):
-        """What trains the decoder where the world model does not: a list of one, or of none."""
+    def _build_diagnostic(self, decoder):
+        """What trains the decoder where the world model does not; None: nothing has to."""
         if self.config.objective == "reconstruction" or not decoder:
-            return []
+            return None
         step = make_step(self.config, "decoder", decoder, self.config.model_lr)
-        return [DecoderDiagnostic(decoder, step)]
+        return DecoderDiagnostic(decoder, step)
 
     def _build_latent_model(self, decoder):
         config, valuation = self.config, None
@@ -239,7 +242,8 @@ class Dreamer(Agent):
         )
         parts = [metrics, learned, self.explorer.metrics(self.grad_steps)]
         parts.append(self.model_step.apply(loss, gradients))
-        parts += [diagnostic.update(batch, get_feat(post)) for diagnostic in self.diagnostics]
+        if self.diagnostic:
+            parts.append(self.diagnostic.update(batch, get_feat(post)))
         return update_metrics(*parts), carry
 
     def model_loss(self, batch, noise):

@@ -13,9 +13,13 @@ from dreamer_tf.behaviors.exploration import EpsilonGreedy, GaussianNoise
 from dreamer_tf.behaviors.joint_actor import JointActions, JointActor
 from dreamer_tf.behaviors.latent_model import Latent, LatentModel, SeededDraws, Valuation
 from dreamer_tf.behaviors.planner import CrossEntropyPlanner
-from dreamer_tf.behaviors.return_scale import DeviationScale, PercentileScale, UnitScale
-from dreamer_tf.behaviors.reward_scale import RewardScale
-from dreamer_tf.behaviors.slow_copy import SlowCopy
+from dreamer_tf.behaviors.running import (
+    DeviationScale,
+    PercentileScale,
+    RewardScale,
+    SlowCopy,
+    UnitScale,
+)
 
 __all__ = [
     "ActionEncoder",

@@ -1,9 +1,7 @@
 """Gradient steps."""
 
 from dreamer_tf.optim.adam import DecayedAdam
-from dreamer_tf.optim.clipping import AdaptiveClip, GlobalNormClip
-from dreamer_tf.optim.gradient_step import GradientStep
-from dreamer_tf.optim.laprop import LaProp
-from dreamer_tf.optim.schedules import Warmup
+from dreamer_tf.optim.gradient_step import AdaptiveClip, GlobalNormClip, GradientStep
+from dreamer_tf.optim.laprop import LaProp, Warmup
 
 __all__ = ["AdaptiveClip", "DecayedAdam", "GlobalNormClip", "GradientStep", "LaProp", "Warmup"]

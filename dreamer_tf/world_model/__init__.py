@@ -1,11 +1,13 @@
 """The world model: recurrent state-space model and what it is trained to represent."""
 
 from dreamer_tf.world_model.diagnostic import DecoderDiagnostic
-from dreamer_tf.world_model.kl import BalancedKL, JointKL, SplitKL
 from dreamer_tf.world_model.latents import (
+    BalancedKL,
     CategoricalLatent,
     DeterministicLatent,
     GaussianLatent,
+    JointKL,
+    SplitKL,
 )
 from dreamer_tf.world_model.objectives import Contrastive, Reconstruction, RewardOnly
 from dreamer_tf.world_model.open_loop import OpenLoop

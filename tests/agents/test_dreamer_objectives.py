@@ -70,7 +70,7 @@ def test_every_variable_is_learned_by_one_step(objective):
     agent.train_step(make_batch(), ())
     agent.train_step(make_batch(seed=1), ())
     steps = [agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step]
-    steps += [diagnostic.step for diagnostic in agent.diagnostics]
+    steps += [agent.diagnostic.step] if agent.diagnostic else []
     trained = [variable for step in steps for variable in step.targets]
     names = {"encoder", "rssm", "decoder", "reward", "actor", "critic"}
     names |= {"state_model"} if objective == "contrastive" else set()
@@ -92,7 +92,7 @@ def test_the_diagnostic_decoder_changes_nothing_but_itself(objective):
     options = {"dreamer.grad_clip": 0.1, "dreamer.adam_epsilon": 1.0}
     shown = make_agent(objective, **options)
     hidden = make_agent(objective, **options, **{"dreamer.diagnostic_decoder": False})
-    decoder = values(shown.diagnostics[0].decoder.trainable_variables)
+    decoder = values(shown.diagnostic.decoder.trainable_variables)
     for seed in range(3):
         ours, _ = shown.train_step(make_batch(seed=seed), ())
         theirs, _ = hidden.train_step(make_batch(seed=seed), ())
@@ -110,7 +110,7 @@ def test_the_diagnostic_decoder_changes_nothing_but_itself(objective):
     ]:
         for a, b in zip(values(step.targets), values(other.targets), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
-    after = values(shown.diagnostics[0].decoder.trainable_variables)
+    after = values(shown.diagnostic.decoder.trainable_variables)
     assert all(np.any(a != b) for a, b in zip(decoder, after, strict=True))
 
 
@@ -120,7 +120,7 @@ def test_features_get_no_gradient_from_the_diagnostic():
     feat = tf.random.stateless_normal([4, 7, agent.world_model.rssm.feat_size], seed=(0, 1))
     with tf.GradientTape() as tape:
         tape.watch(feat)
-        loss = agent.diagnostics[0].update(batch, feat)["decoder_loss"]
+        loss = agent.diagnostic.update(batch, feat)["decoder_loss"]
     assert tape.gradient(loss, feat) is None
 
 
@@ -129,7 +129,7 @@ def test_the_diagnostic_decoder_learns_what_features_hold():
     batch = make_batch()
     feat = tf.tile(tf.cast(batch["image"][:, :, 0, 0], tf.float32) / 255.0, [1, 1, 10])
     feat = feat[..., : agent.world_model.rssm.feat_size]
-    update = tf.function(agent.diagnostics[0].update)
+    update = tf.function(agent.diagnostic.update)
     for _ in range(200):
         metrics = update(batch, feat)
     constant_prediction = np.var(batch["image"].numpy() / 255.0)

@@ -1,5 +1,6 @@
 """One whole training step and two policy calls against the DreamerV2 recordings."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -158,18 +159,24 @@ class Recording:
 
     def batch(self):
         """The recorded batch as `prepare` returns it; recorded actions are vectors already."""
-        batch = {key: tf.constant(value) for key, value in self.golden.group("data").items()}
-        encoder = self.agent.actions
-        encoder.encode, original = lambda actions: actions["action"], encoder.encode
-        prepared = self.agent.prepare(batch)
-        encoder.encode = original
-        return prepared
+        with self.vectors():
+            return self.agent.prepare(self.rows())
+
+    def rows(self):
+        return {key: tf.constant(value) for key, value in self.golden.group("data").items()}
 
     def update(self):
         """The update of the recorded batch."""
-        prepared = self.batch()
-        self.agent.prepare = lambda batch: batch
-        return self.agent.update(prepared, self.noise())
+        with self.vectors():
+            return self.agent.update(self.rows(), self.noise())
+
+    @contextlib.contextmanager
+    def vectors(self):
+        """Lets actions that are vectors already pass the agent's encoder."""
+        encoder = self.agent.actions
+        encoder.encode, original = lambda actions: actions["action"], encoder.encode
+        yield
+        encoder.encode = original
 
     def noise(self):
         golden = self.golden

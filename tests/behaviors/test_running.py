@@ -76,8 +76,10 @@ def test_recorded_reward_scale():
         reward_scale = RewardScale(momentum=momentum, scale=scale, epsilon=epsilon)
         recorded = golden.group(f"streamnorm/{name}")
         for index in range(len(recorded) // 3):
-            output = reward_scale(tf.constant(recorded[f"{index}/in"]))
-            assert_close(output, recorded[f"{index}/out"], name=f"{name} {index}")
+            reward = tf.constant(recorded[f"{index}/in"])
+            assert_close(reward_scale(reward), recorded[f"{index}/out"], name=f"{name} {index}")
+            reward_scale.update(reward, skipped=1.0)
+            reward_scale.update(reward, skipped=0.0)
             assert_close(reward_scale.magnitude, recorded[f"{index}/mag"])
 
 
