@@ -21,7 +21,6 @@ Differences from the paper (more in docs/differences.md):
   * The mode action is the tanh of the mean, not the likeliest of 100 samples (``actor.eval_mode``).
 """
 
-import keras
 import tensorflow as tf
 
 from dreamer_tf.agents.base import merge_metrics
@@ -38,10 +37,10 @@ from dreamer_tf.agents.model_based import ModelBasedAgent
 from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.ops import cumulative_discount, lambda_return, leading_size, reward_sum
-from dreamer_tf.optim import GlobalNormClip, GradientStep
+from dreamer_tf.optim import GlobalNormClip, GradientStep, adam
 from dreamer_tf.world_model import get_feat
 
-REWARD_TRANSFORMS = {"none": tf.identity, "tanh": tf.tanh}
+REWARD_TRANSFORMS = {"none": tf.identity, "sign": tf.sign, "tanh": tf.tanh}
 
 
 class Dreamer(ModelBasedAgent):
@@ -70,12 +69,12 @@ class Dreamer(ModelBasedAgent):
         [action] = self.actions.parts
         self.actor, self.explorer = build_actor(self.config, action, config.precision)
         self.actor.build(feat_size)
-        self.model_step = self._make_step("model", self.world_model, self.config.model_lr)
-        self.actor_step = self._make_step("actor", self.actor, self.config.actor_lr)
+        self.model_step = self._make_step("model", self.world_model, self.config.model_optimizer)
+        self.actor_step = self._make_step("actor", self.actor, self.config.actor_optimizer)
         self.critic = self.critic_step = None
         if self.config.value_model:
             self.critic = build_critic(self.config, feat_size, config.precision)
-            self.critic_step = self._make_step("critic", self.critic, self.config.critic_lr)
+            self.critic_step = self._make_step("critic", self.critic, self.config.critic_optimizer)
         self.behavior = build_behavior(
             self.config, action, self.actor, self.planned_return, self.world_model.rssm.latent
         )
@@ -90,16 +89,18 @@ class Dreamer(ModelBasedAgent):
         open_loop = OpenLoop(self.world_model, decoder, self.rng)
         if reconstruction:
             return None, open_loop
-        step = self._make_step("decoder", decoder, self.config.model_lr)
+        step = self._make_step("decoder", decoder, self.config.model_optimizer)
         return DecoderDiagnostic(decoder, step), open_loop
 
-    def _make_step(self, name, network, learning_rate):
-        config = self.config
-        adam = keras.optimizers.Adam(
-            learning_rate, epsilon=config.adam_epsilon, name=f"{name}_adam"
+    def _make_step(self, name, network, config):
+        optimizer = adam(
+            learning_rate=config.learning_rate,
+            epsilon=config.epsilon,
+            decay=config.weight_decay,
+            name=f"{name}_adam",
         )
         clip = GlobalNormClip(config.grad_clip)
-        return GradientStep(name, network.trainable_variables, adam, clip)
+        return GradientStep(name, network.trainable_variables, optimizer, clip)
 
     # ---------------------------------------------------------------- learning
 

@@ -83,7 +83,7 @@ class DreamerV2(ModelBasedAgent):
             dtype=config.precision,
         )
         self.explorer = _build_explorer(self.config.exploration_noise, action)
-        self.model_step = make_step(self.config, "model", self.world_model, self.config.model_lr)
+        self.model_step = make_step("model", self.world_model, self.config.model_optimizer)
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
         self._open_loop = OpenLoop(self.world_model, self.world_model.objective.decoder, self.rng)
 

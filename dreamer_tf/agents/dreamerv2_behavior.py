@@ -63,8 +63,8 @@ class ActorCritic(tf.Module):
         self.reward_scale = RewardScale(
             momentum=norm.momentum, scale=norm.scale, epsilon=norm.epsilon
         )
-        self.actor_step = make_step(config, "actor", self.actor, config.actor_lr)
-        self.critic_step = make_step(config, "critic", self.critic, config.critic_lr)
+        self.actor_step = make_step("actor", self.actor, config.actor_optimizer)
+        self.critic_step = make_step("critic", self.critic, config.critic_optimizer)
 
     @property
     def networks(self):
@@ -251,18 +251,17 @@ def hidden_block(config):
     return {"activation": config.activation, "norm": config.norm}
 
 
-def make_step(config, name, network, learning_rate):
-    """The gradient step of one of the three optimisers.
+def make_step(name, network, config):
+    """The gradient step of an optimiser.
 
     Args:
-      config: `DreamerV2Config`.
       name: Prefix of its metrics.
       network: What has ``trainable_variables``.
-      learning_rate: Step size.
+      config: `OptimizerConfig`.
     """
     adam = DecayedAdam(
-        learning_rate,
-        epsilon=config.adam_epsilon,
+        config.learning_rate,
+        epsilon=config.epsilon,
         decay=config.weight_decay,
         name=f"{name}_adam",
     )

@@ -18,7 +18,6 @@ Differences from the paper (more in docs/differences.md):
 
 import dataclasses
 
-import keras
 import tensorflow as tf
 
 from dreamer_tf.agents.acting import PlannerBehavior
@@ -28,7 +27,7 @@ from dreamer_tf.agents.open_loop import OpenLoop
 from dreamer_tf.behaviors import ActionEncoder, CrossEntropyPlanner, GaussianNoise
 from dreamer_tf.nn import DenseGRU, MultiDecoder, MultiEncoder, NormalHead
 from dreamer_tf.ops import leading_size, quantize_image
-from dreamer_tf.optim import GlobalNormClip, GradientStep
+from dreamer_tf.optim import GlobalNormClip, GradientStep, adam
 from dreamer_tf.world_model import (
     RSSM,
     SSM,
@@ -69,13 +68,17 @@ class PlaNet(ModelBasedAgent):
         )
         self.behavior = PlannerBehavior(planner, self.world_model.rssm.latent, self.actions.size)
         self.explorer = GaussianNoise(self.config.exploration_noise)
+        optimizer = self.config.optimizer
         self.model_step = GradientStep(
             "model",
             self.world_model.trainable_variables,
-            keras.optimizers.Adam(
-                self.config.learning_rate, epsilon=self.config.adam_epsilon, name="model_adam"
+            adam(
+                learning_rate=optimizer.learning_rate,
+                epsilon=optimizer.epsilon,
+                decay=optimizer.weight_decay,
+                name="model_adam",
             ),
-            GlobalNormClip(self.config.grad_clip),
+            GlobalNormClip(optimizer.grad_clip),
         )
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
         self._open_loop = OpenLoop(self.world_model, self.world_model.objective.decoder, self.rng)
