@@ -225,7 +225,7 @@ def test_report_videos_show_truth_model_and_difference(agent):
 
 def test_training_predicts_rewards_and_images():
     """A few hundred updates on one batch must fit it: a broken gradient anywhere would not."""
-    agent = make_agent(**{"dreamer.model_lr": 3e-3, "dreamer.free_nats": 0.0})
+    agent = make_agent(**{"dreamer.model_optimizer.learning_rate": 3e-3, "dreamer.free_nats": 0.0})
     batch = make_batch(batch_size=4, length=7)
     # Few colours, so that the tiny networks can hold them.
     colour = np.random.default_rng(0).integers(0, 256, (4, 7, 1, 1, 3), dtype=np.uint8)

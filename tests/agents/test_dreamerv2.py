@@ -189,7 +189,7 @@ def test_a_terminal_start_state_has_no_future():
     ids=str,
 )
 def test_variants_learn(overrides):
-    agent = make_agent(model_lr=3e-3, free_nats=0.0, **overrides)
+    agent = make_agent(free_nats=0.0, **{"model_optimizer.learning_rate": 3e-3}, **overrides)
     batch = make_batch()
     first, _ = agent.train_step(batch, ())
     for _ in range(60):

@@ -137,7 +137,7 @@ def test_nonfinite_batches_change_nothing_and_are_counted(agent):
 
 def test_training_predicts_rewards_and_images():
     """A few hundred updates on one batch must fit it: a broken gradient anywhere would not."""
-    agent = make_agent(learning_rate=3e-3, free_nats=0.0)
+    agent = make_agent(free_nats=0.0, **{"optimizer.learning_rate": 3e-3})
     batch = make_batch(batch_size=4, length=7)
     colour = np.random.default_rng(0).integers(0, 256, (4, 7, 1, 1, 3), dtype=np.uint8)
     batch["image"] = tf.constant(np.broadcast_to(colour, (4, 7, 64, 64, 3)))
