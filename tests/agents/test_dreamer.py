@@ -319,3 +319,17 @@ def test_random_agent_covers_its_spaces():
     assert actions["push"].min() < -0.9 and actions["push"].max() > 0.9
     with pytest.raises(TypeError, match="does not learn"):
         agent.train_step(make_batch(), ())
+
+
+def test_each_optimiser_has_options_of_its_own():
+    names = ("model_optimizer", "actor_optimizer", "critic_optimizer")
+    own = {
+        f"dreamer.{name}.{option}": 2.0 ** -(place + 4)
+        for place, name in enumerate(names)
+        for option in ("learning_rate", "epsilon", "grad_clip", "weight_decay")
+    }
+    agent = make_agent(**own)
+    for place, step in enumerate([agent.model_step, agent.actor_step, agent.critic_step]):
+        optimizer = step.optimizer
+        values = [optimizer.learning_rate, optimizer.epsilon, step.clip.limit, optimizer.decay]
+        assert {float(value) for value in values} == {2.0 ** -(place + 4)}, step.name

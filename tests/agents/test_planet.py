@@ -328,3 +328,11 @@ def test_report_videos_show_the_image_that_the_model_sees(agent):
     difference = video[:, :, :64].astype(int) - batch["image"].numpy()
     assert 1 < np.abs(difference).max() < 8
     assert report["openloop_image_mse"] > 0
+
+
+def test_the_optimiser_has_the_options():
+    names = ("learning_rate", "epsilon", "grad_clip", "weight_decay")
+    step = make_agent(**{f"optimizer.{name}": 2.0**-4 for name in names}).model_step
+    optimizer = step.optimizer
+    values = [optimizer.learning_rate, optimizer.epsilon, step.clip.limit, optimizer.decay]
+    assert {float(value) for value in values} == {2.0**-4}
