@@ -1,14 +1,19 @@
 """Presets, overrides, their errors, and the saved config."""
 
+import ast
+import collections
 import dataclasses
+import pathlib
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
 
 from dreamer_tf import config
-from dreamer_tf.config.files import preset_folder, preset_title
+from dreamer_tf.config.files import nested_items, preset_folder, preset_title, read_layers
+from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.options import text
 
 
@@ -32,11 +37,11 @@ def test_presets_apply_from_left_to_right_and_overrides_last():
     cpu = config.read_preset("cpu")
     assert resolved.config.replay.batch_size == 7
     assert resolved.config.replay.batch_length == cpu["replay.batch_length"]
-    assert resolved.config.dreamer.grad_clip == config.read_preset("dmc")["dreamer.grad_clip"]
+    assert resolved.config.dreamer.return_lambda == 0.95
     assert resolved.origins["replay.batch_size"] == "argument"
-    assert resolved.origins["replay.batch_length"] == "preset cpu"
-    assert resolved.origins["dreamer.grad_clip"] == "preset dmc"
-    assert resolved.origins["task"] == "default"
+    assert resolved.origins["dreamer.actor.min_std"] == "preset cpu"
+    assert resolved.origins["dreamer.objective"] == "preset dmc"
+    assert resolved.origins["logdir"] == "default"
     swapped = config.load(["cpu", "dmc"]).config
     assert swapped.replay.batch_length == config.read_preset("dmc")["replay.batch_length"]
 
@@ -74,8 +79,9 @@ def test_every_value_of_a_preset_has_a_comment_with_its_source(name):
     lines = (preset_folder() / f"{name}.yaml").read_text().splitlines()
     assert lines[0].startswith("# ") and len(preset_title(name)) > 20
     values = [line for line in lines if re.match(r"\s*\w+: *[^\s#]", line)]
-    # The name of the agent is no measured quantity.
-    bare = [line for line in values if " # " not in line and not line.startswith("agent:")]
+    # The names of the agent and of bases are no measured quantities.
+    named = ("agent:", "base:")
+    bare = [line for line in values if " # " not in line and not line.startswith(named)]
     assert values and not bare
 
 
@@ -86,7 +92,7 @@ def test_every_value_of_a_preset_has_a_comment_with_its_source(name):
         (["--steps", "1_000"], "steps", 1000),
         (["--steps=20"], "steps", 20),
         (["--env.camera", "-1"], "env.camera", -1),
-        (["--dreamer.model_lr", "3e-4"], "dreamer.model_lr", 3e-4),
+        (["--dreamer.kl_scale", "3e-4"], "dreamer.kl_scale", 3e-4),
         (["--run.train_updates", "2"], "run.train_updates", 2.0),
         (["--jit", "True"], "jit", True),
         (["--jit=false"], "jit", False),
@@ -141,7 +147,7 @@ def test_a_number_serves_where_a_schedule_could_stand(given):
         ([], ["--env.image_size", "64"], "env.image_size .* expected int,int, such as '64,64'"),
         ([], ["--env.image_size", "0,64"], "env.image_size .* expected at least 1, got 0"),
         ([], ["--dreamer.discount", "1.5"], "expected at most 1, got 1.5"),
-        ([], ["--dreamer.model_lr", "0"], "expected more than 0, got 0.0"),
+        ([], ["--planet.optimizer.learning_rate", "0"], "expected more than 0, got 0.0"),
         ([], ["--env.render", "fst"], "one of full, fast, got 'fst'. Did you mean 'fast'"),
         ([], {"env.count": "2"}, "env.count (argument): expected int, .* got str '2'"),
         ([], {"env.count": True}, "env.count (argument): expected int, .* got bool True"),
@@ -218,7 +224,7 @@ def test_print_config_shows_every_value_and_its_origin(capsys):
     assert [row[0] for row in rows] == list(config.options())
     assert ["seed", "4", "command line"] in rows
     assert ["logdir", "''", "default"] in rows
-    assert [row for row in rows if row[0] == "env.render"] == [["env.render", "fast", "preset cpu"]]
+    assert ["env.render", "fast", "preset cpu_dmc"] in rows  # Where it is written, with its source.
 
 
 def test_a_command_prints_the_error_without_traceback(capsys):
@@ -233,10 +239,11 @@ def test_a_command_prints_the_error_without_traceback(capsys):
 
 
 def test_saved_config_reads_back_the_same_with_its_origins(tmp_path):
-    resolved = config.load(["dmc", "cpu"], {"logdir": str(tmp_path), "dreamer.model_lr": 1e-5})
+    resolved = config.load(["dmc", "cpu"], {"logdir": str(tmp_path), "planet.kl_scale": 1e-5})
     path = config.save(resolved.config, tmp_path / "run", resolved.origins)
     assert config.read(tmp_path / "run") == resolved.config
-    assert re.search(r"model_lr: 1e-05 +# argument\n", path.read_text())
+    assert re.search(r"kl_scale: 1e-05 +# argument\n", path.read_text())
+    assert re.search(r"batch_size: 24 +# preset cpu_training\n", path.read_text())
     assert [entry.name for entry in path.parent.iterdir()] == ["config.yaml"]
     assert config.load([str(path)]).config == resolved.config
 
@@ -254,7 +261,7 @@ _FINITE = {"allow_nan": False, "allow_infinity": False}
 def test_any_allowed_value_survives_saving(tmp_path_factory, task, learning_rate, scale, size, jit):
     values = {
         "task": task,
-        "dreamer.model_lr": learning_rate,
+        "dreamer.model_optimizer.learning_rate": learning_rate,
         "dreamer.kl_scale": scale,
         "env.image_size": size,
         "jit": jit,
@@ -285,3 +292,201 @@ def test_every_default_satisfies_its_own_bounds():
 def test_a_config_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.Config().seed = 1
+
+
+# ---------------------------------------------------------------- presets that build on presets
+
+
+@pytest.fixture
+def own_presets(tmp_path, monkeypatch):
+    """Writes YAML files and goes to their folder, so that they are named without it."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(**files):
+        for name, content in files.items():
+            (tmp_path / f"{name}.yaml").write_text(content)
+
+    return write
+
+
+def test_a_preset_applies_what_it_builds_on_first(own_presets):
+    own_presets(
+        low="steps: 1\nseed: 1\nenv: {count: 1}\n",
+        middle="base: low.yaml\nseed: 2\nenv: {count: 2}\n",
+        high="base: [middle.yaml, dmc]\nenv: {count: 3}\n",
+    )
+    resolved = config.load(["cpu", "high.yaml"], {"jit": True})
+    values = resolved.config
+    assert (values.steps, values.seed, values.env.count, values.jit) == (5_000_000, 2, 3, True)
+    assert resolved.origins["steps"] == "preset dmc"
+    assert resolved.origins["seed"] == "preset middle.yaml"
+    assert resolved.origins["env.count"] == "preset high.yaml"
+    assert resolved.origins["replay.batch_size"] == "preset episodes"
+    assert list(config.load(["cpu"]).origins) == list(resolved.origins)
+
+
+def test_a_base_of_two_bases_comes_once_and_first(own_presets):
+    own_presets(
+        common="seed: 1\nsteps: 1\n",
+        left="base: common.yaml\nseed: 2\n",
+        right="base: common.yaml\nsteps: 3\n",
+        both="base: [left.yaml, right.yaml]\n",
+    )
+    assert list(read_layers("both.yaml")) == ["common.yaml", "left.yaml", "right.yaml", "both.yaml"]
+    values = config.load(["both.yaml"]).config
+    assert (values.seed, values.steps) == (2, 3)
+    # Another preset of the command line means all that it says.
+    assert config.load(["left.yaml", "right.yaml"]).config.seed == 1
+
+
+def test_no_base_of_a_preset_that_goes_after_another_undoes_the_task():
+    last = [name for name in config.preset_names() if " goes " in f" {preset_title(name)} "]
+    assert len(last) > 9
+    task = {"task", "env.observations", "env.atari.grayscale", "replay.sampler", "replay.capacity"}
+    assert not [name for name in last if config.read_preset(name).keys() & task]
+    # With all that bases bring, the README's longest row of presets is what it was.
+    names = ["dreamerv2_dmc_proprio", "plan2explore", "dreamerv2_cpu"]
+    origins = config.load(names).origins
+    assert origins["env.observations"] == "preset dreamerv2_dmc_proprio"
+    assert origins["dreamerv2.explore.behavior"] == "preset plan2explore"
+    assert origins["dreamerv2.explore.optimizer.learning_rate"] == "preset dreamerv2_cpu"
+    assert origins["dreamerv2.explore.optimizer.grad_clip"] == "preset dreamerv2"
+
+
+def test_a_circle_of_bases_is_named(own_presets):
+    own_presets(a="base: b.yaml\n", b="base: [dmc, c.yaml]\n", c="base: a.yaml\n")
+    with pytest.raises(config.ConfigError, match="circle: a.yaml > b.yaml > c.yaml > a.yaml"):
+        config.load(["a.yaml"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("base: dcm\n", "Unknown preset 'dcm'. Did you mean 'dmc'"),
+        ("base: 3\n", "mine.yaml: base: expected the name of a preset, or a list, got 3"),
+        ("base: {a: dmc}\n", "expected the name of a preset, or a list"),
+    ],
+)
+def test_a_wrong_base_is_an_error(own_presets, content, message):
+    own_presets(mine=content)
+    with pytest.raises(config.ConfigError, match=message):
+        config.load(["mine.yaml"])
+
+
+def test_bases_are_listed_apart_and_no_error_suggests_all_of_them(capsys):
+    shown = config.help_text()
+    listed = shown[shown.index("presets that these build on") :]
+    assert "  dreamerv3   " in listed and "  dreamerv3_gym" not in listed
+    with pytest.raises(config.ConfigError) as error:
+        config.load(["zzzzz"])
+    assert " dreamerv3_gym," in str(error.value) and " dreamerv3," not in str(error.value)
+
+
+def test_hardly_a_value_stands_in_two_presets():
+    places = collections.Counter(
+        (key, value)
+        for name in config.preset_names()
+        for key, value in read_layers(name)[name].items()
+    )
+    assert sum(count for count in places.values() if count > 1) < 60
+
+
+# ---------------------------------------------------------------- options that are said once
+
+
+def test_no_option_is_declared_twice():
+    declared = collections.Counter()
+    for path in pathlib.Path(config.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.AnnAssign | ast.Assign) and isinstance(node.value, ast.Call):
+                [target] = [node.target] if isinstance(node, ast.AnnAssign) else node.targets
+                texts = [ast.unparse(argument) for argument in node.value.args]
+                if ast.unparse(node.value.func) == "option":
+                    declared[ast.unparse(target), texts[1]] += 1
+                elif ast.unparse(node.value.func) == "_shared":
+                    declared[ast.unparse(target), texts[0]] += 1
+    assert len(declared) > 100
+    assert not [name for name, count in declared.items() if count > 1]
+
+
+def test_a_section_has_defaults_of_its_own():
+    known = config.options()
+    assert known["dreamerv3.reward.layers"].default == config.Config().dreamerv3.reward.layers == 1
+    assert known["dreamerv3.critic.layers"].default == config.Config().dreamerv3.critic.layers == 3
+    assert known["dreamerv3.reward.layers"].text == known["planet.reward.layers"].text
+
+
+def test_base_is_no_option():
+    assert "base" not in {key.partition(".")[0] for key in config.options()}
+
+
+# ---------------------------------------------------------------- options with a new name
+
+OLD_CONFIG = """
+agent: dreamerv2
+replay:
+  context: true
+dreamer:
+  model_lr: 0.001                       # preset cpu
+  adam_epsilon: 1e-05
+  kl_scale: 0.5
+dreamerv2:
+  explore:
+    lr: 0.002
+    models: 5
+  model_lr: 0.003
+  actor_lr: 0.004
+  critic_lr: 0.005
+  adam_epsilon: 1e-06
+  weight_decay: 1e-03
+  grad_clip: 7.0
+planet:
+  learning_rate: 0.006
+  grad_clip: 8.0
+"""
+
+
+def test_a_run_from_before_is_read_with_the_new_names(tmp_path):
+    (tmp_path / "config.yaml").write_text(OLD_CONFIG)
+    read = config.read(tmp_path)
+    assert read == config.load([str(tmp_path / "config.yaml")]).config
+    assert read.replay.carry and read.dreamer.kl_scale == 0.5
+    assert read.dreamer.model_optimizer == config.OptimizerConfig(1e-3, 1e-5, 100.0, 0.0)
+    assert read.dreamer.critic_optimizer == config.OptimizerConfig(8e-5, 1e-5, 100.0, 0.0)
+    assert read.dreamerv2.explore.models == 5
+    optimizers = [
+        read.dreamerv2.model_optimizer,
+        read.dreamerv2.actor_optimizer,
+        read.dreamerv2.critic_optimizer,
+        read.dreamerv2.explore.optimizer,
+    ]
+    expected = [config.OptimizerConfig(lr, 1e-6, 7.0, 1e-3) for lr in (3e-3, 4e-3, 5e-3, 2e-3)]
+    assert optimizers == expected
+    assert read.planet.optimizer == config.OptimizerConfig(6e-3, 1e-4, 8.0, 0.0)
+
+
+def test_a_new_name_beside_an_old_one_counts(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("planet: {optimizer: {grad_clip: 2.0}, grad_clip: 1.0}\n")
+    assert config.load([str(path)]).config.planet.optimizer.grad_clip == 2.0
+
+
+def test_every_moved_option_leads_to_one_that_is_there():
+    known = config.options()
+    assert not MOVED.keys() & known.keys()
+    assert {new for names in MOVED.values() for new in names} <= known.keys()
+
+
+@pytest.mark.parametrize(
+    "given", [["--dreamer.model_lr", "1"], {"dreamer.model_lr": 1}, {"dreamer": {"model_lr": 1}}]
+)
+def test_an_old_name_that_is_given_now_is_an_error_with_the_new_one(given):
+    message = "dreamer.model_lr is now dreamer.model_optimizer.learning_rate"
+    with pytest.raises(config.ConfigError, match=message):
+        config.load([], given)
+
+
+@pytest.mark.parametrize("name", config.preset_names())
+def test_presets_use_the_new_names(name):
+    tree = YAML(typ="safe", pure=True).load(preset_folder() / f"{name}.yaml")
+    assert not MOVED.keys() & dict(nested_items(tree)).keys()

@@ -21,6 +21,7 @@ from dreamer_tf.export.functions import ExportedFunctions
 from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.export.saved_model import write
 from dreamer_tf.ops import leading_size
+from dreamer_tf.optim import GlobalNormClip, GradientStep, adam
 
 MODES = ("train", "eval")
 
@@ -297,6 +298,25 @@ class Agent(tf.Module, abc.ABC):
         native = NativeActions(self.act_space, native_actions or self.native_act_space)
         policy = ExportedFunctions(self, native).policy()
         return write(policy, path, with_litert=litert, info=info)
+
+
+def make_step(name, network, config, optimizer=adam):
+    """The gradient step of one of several optimisers.
+
+    Args:
+      name: Prefix of its metrics.
+      network: What has ``trainable_variables``.
+      config: `OptimizerConfig`.
+      optimizer: Function or class such as `adam`.
+    """
+    rule = optimizer(
+        learning_rate=config.learning_rate,
+        epsilon=config.epsilon,
+        decay=config.weight_decay,
+        name=f"{name}_adam",
+    )
+    clip = GlobalNormClip(config.grad_clip)
+    return GradientStep(name, network.trainable_variables, rule, clip)
 
 
 def weighted_sum(losses, scales):

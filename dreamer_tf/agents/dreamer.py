@@ -28,6 +28,7 @@ import tensorflow as tf
 from dreamer_tf.agents.base import (
     Agent,
     PolicyState,
+    make_step,
     merge_metrics,
     update_metrics,
     weighted_sum,
@@ -37,7 +38,6 @@ from dreamer_tf.agents.dreamer_behavior import (
     ActorOnly,
     ConstantDiscount,
     PredictedDiscount,
-    make_step,
 )
 from dreamer_tf.behaviors import (
     ActionEncoder,
@@ -71,7 +71,7 @@ from dreamer_tf.world_model import (
     get_feat,
 )
 
-REWARD_TRANSFORMS = {"none": tf.identity, "tanh": tf.tanh}
+REWARD_TRANSFORMS = {"none": tf.identity, "sign": tf.sign, "tanh": tf.tanh}
 
 
 class Dreamer(Agent):
@@ -93,7 +93,7 @@ class Dreamer(Agent):
         self.actions, action = _one_action(act_space)
         self.world_model, decoder = self._build_world_model(dtype)
         feat_size = self.world_model.rssm.feat_size
-        self.model_step = make_step(self.config, "model", self.world_model, self.config.model_lr)
+        self.model_step = make_step("model", self.world_model, self.config.model_optimizer)
         kind = ActorCritic if self.config.value_model else ActorOnly
         self.behavior = kind(self.config, feat_size, action, dtype=dtype)
         # By these names checkpoints know them.
@@ -174,7 +174,7 @@ class Dreamer(Agent):
         """What trains the decoder where the world model does not; None: nothing has to."""
         if self.config.objective == "reconstruction" or not decoder:
             return None
-        step = make_step(self.config, "decoder", decoder, self.config.model_lr)
+        step = make_step("decoder", decoder, self.config.model_optimizer)
         return DecoderDiagnostic(decoder, step)
 
     def _build_latent_model(self, decoder):

@@ -6,14 +6,13 @@ moves it. Time comes first here: trajectories are ``[H, N, ...]``, the start sta
 
 import dataclasses
 
-import keras
 import tensorflow as tf
 
+from dreamer_tf.agents.base import make_step
 from dreamer_tf.behaviors import OneHotActor, TanhNormalActor
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.nn import NormalHead
 from dreamer_tf.ops import cumulative_discount, lambda_return, reward_sum
-from dreamer_tf.optim import GlobalNormClip, GradientStep
 from dreamer_tf.world_model import get_feat
 
 MODE_SAMPLES = {"tanh_mean": 0, "best_of_samples": 100}
@@ -81,7 +80,7 @@ class ActorOnly(tf.Module):
         self.config = config
         self.actor = _build_actor(config.actor, action, dtype)
         self.actor.build(feat_size)
-        self.actor_step = make_step(config, "actor", self.actor, config.actor_lr)
+        self.actor_step = make_step("actor", self.actor, config.actor_optimizer)
 
     @property
     def networks(self):
@@ -200,7 +199,7 @@ class ActorCritic(ActorOnly):
         options = dataclasses.asdict(config.critic)
         self.critic = NormalHead(**options, dtype=dtype, name="critic")
         self.critic.build(feat_size)
-        self.critic_step = make_step(config, "critic", self.critic, config.critic_lr)
+        self.critic_step = make_step("critic", self.critic, config.critic_optimizer)
 
     @property
     def networks(self):
@@ -270,19 +269,6 @@ class ActorCritic(ActorOnly):
         """
         log_prob = UnitNormal(value[:-1]).log_prob(tf.stop_gradient(returns))
         return -tf.reduce_mean(weights * log_prob)
-
-
-def make_step(config, name, network, learning_rate):
-    """The gradient step of one of the optimisers.
-
-    Args:
-      config: `DreamerConfig`.
-      name: Prefix of its metrics.
-      network: What has ``trainable_variables``.
-      learning_rate: Step size.
-    """
-    adam = keras.optimizers.Adam(learning_rate, epsilon=config.adam_epsilon, name=f"{name}_adam")
-    return GradientStep(name, network.trainable_variables, adam, GlobalNormClip(config.grad_clip))
 
 
 def _build_actor(config, action, dtype):

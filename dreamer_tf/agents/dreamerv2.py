@@ -88,7 +88,7 @@ class DreamerV2(Agent):
         task = ActorBehavior(self.behavior.actor)
         self.acting = {"train": self.exploration.behavior, "eval": task}
         self.explorer = _build_explorer(self.config.exploration_noise, action)
-        self.model_step = make_step(self.config, "model", self.world_model, self.config.model_lr)
+        self.model_step = make_step("model", self.world_model, self.config.model_optimizer)
         decoder = self.world_model.objective.decoder
         self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
         discount = self.config.discount

@@ -6,6 +6,7 @@ model predicts.
 
 import tensorflow as tf
 
+from dreamer_tf.agents import base
 from dreamer_tf.behaviors import (
     DynamicsGradient,
     MixedGradient,
@@ -18,7 +19,7 @@ from dreamer_tf.behaviors import (
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.nn import NormalHead
 from dreamer_tf.ops import Schedule, cumulative_discount, lambda_return, scan
-from dreamer_tf.optim import DecayedAdam, GlobalNormClip, GradientStep
+from dreamer_tf.optim import DecayedAdam
 from dreamer_tf.world_model import get_feat
 
 
@@ -63,8 +64,8 @@ class ActorCritic(tf.Module):
         self.reward_scale = RewardScale(
             momentum=norm.momentum, scale=norm.scale, epsilon=norm.epsilon
         )
-        self.actor_step = make_step(config, "actor", self.actor, config.actor_lr)
-        self.critic_step = make_step(config, "critic", self.critic, config.critic_lr)
+        self.actor_step = make_step("actor", self.actor, config.actor_optimizer)
+        self.critic_step = make_step("critic", self.critic, config.critic_optimizer)
 
     @property
     def networks(self):
@@ -255,22 +256,9 @@ def hidden_block(config):
     return {"activation": config.activation, "norm": config.norm}
 
 
-def make_step(config, name, network, learning_rate):
-    """The gradient step of one of the three optimisers.
-
-    Args:
-      config: `DreamerV2Config`.
-      name: Prefix of its metrics.
-      network: What has ``trainable_variables``.
-      learning_rate: Step size.
-    """
-    adam = DecayedAdam(
-        learning_rate,
-        epsilon=config.adam_epsilon,
-        decay=config.weight_decay,
-        name=f"{name}_adam",
-    )
-    return GradientStep(name, network.trainable_variables, adam, GlobalNormClip(config.grad_clip))
+def make_step(name, network, config):
+    """The gradient step of one of its optimisers, see `base.make_step`."""
+    return base.make_step(name, network, config, DecayedAdam)
 
 
 def _build_actor(config, action, dtype):

@@ -173,8 +173,12 @@ class DreamerV3(Agent):
             beta_1=config.beta1,
             beta_2=config.beta2,
             epsilon=config.epsilon,
+            weight_decay=config.weight_decay or None,
         )
         variables = [v for network in networks.values() for v in network.trainable_variables]
+        if config.weight_decay:
+            kept = [v for v in variables if not v.name.startswith("kernel")]
+            optimizer.exclude_from_weight_decay(var_list=kept)
         return GradientStep("model", variables, optimizer, AdaptiveClip(config.grad_clip))
 
     def _trained_networks(self):

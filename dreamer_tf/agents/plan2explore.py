@@ -79,7 +79,7 @@ class Plan2Explore(tf.Module):
         )
         self.ensemble.build(rssm.feat_size + action.size)
         self.disagreement = Disagreement(self.ensemble)
-        self.ensemble_step = make_step(config, "explore_ensemble", self.ensemble, self.config.lr)
+        self.ensemble_step = make_step("explore_ensemble", self.ensemble, explore.optimizer)
 
     @property
     def networks(self):

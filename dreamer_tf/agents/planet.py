@@ -18,12 +18,12 @@ Differences from the paper (more in docs/differences.md):
 
 import dataclasses
 
-import keras
 import tensorflow as tf
 
 from dreamer_tf.agents.base import (
     Agent,
     PolicyState,
+    make_step,
     merge_metrics,
     update_metrics,
     weighted_sum,
@@ -37,7 +37,6 @@ from dreamer_tf.behaviors import (
 )
 from dreamer_tf.nn import DenseGRU, MultiDecoder, MultiEncoder, NormalHead
 from dreamer_tf.ops import quantize_image
-from dreamer_tf.optim import GlobalNormClip, GradientStep
 from dreamer_tf.world_model import (
     RSSM,
     SSM,
@@ -79,14 +78,7 @@ class PlaNet(Agent):
         )
         self.acting = PlannerBehavior(planner, self.world_model.rssm.latent, self.actions.size)
         self.explorer = GaussianNoise(self.config.exploration_noise)
-        self.model_step = GradientStep(
-            "model",
-            self.world_model.trainable_variables,
-            keras.optimizers.Adam(
-                self.config.learning_rate, epsilon=self.config.adam_epsilon, name="model_adam"
-            ),
-            GlobalNormClip(self.config.grad_clip),
-        )
+        self.model_step = make_step("model", self.world_model, self.config.optimizer)
         decoder = self.world_model.objective.decoder
         self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
         self.latent_model = LatentModel(

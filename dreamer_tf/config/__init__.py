@@ -7,6 +7,7 @@
 """
 
 from dreamer_tf.config.commandline import command, help_text, parse_args
+from dreamer_tf.config.dreamer import DreamerConfig
 from dreamer_tf.config.dreamerv2 import DreamerV2Config
 from dreamer_tf.config.dreamerv3 import DreamerV3Config
 from dreamer_tf.config.files import (
@@ -17,39 +18,25 @@ from dreamer_tf.config.files import (
     read_preset,
     save,
 )
+from dreamer_tf.config.networks import PlannerConfig
+from dreamer_tf.config.optimizers import OptimizerConfig
 from dreamer_tf.config.options import ConfigError, Option, flatten, options
+from dreamer_tf.config.planet import PlaNetConfig
 from dreamer_tf.config.resolve import Resolved, add_preset, load, print_config
-from dreamer_tf.config.schema import (
-    ActorConfig,
-    Config,
-    DecoderConfig,
-    DreamerConfig,
-    EncoderConfig,
-    EnvConfig,
-    HeadConfig,
-    PlaNetConfig,
-    PlannerConfig,
-    ReplayConfig,
-    RSSMConfig,
-    RunConfig,
-)
+from dreamer_tf.config.schema import Config, EnvConfig, ReplayConfig, RunConfig
 
 __all__ = [
     "CONFIG_NAME",
-    "ActorConfig",
     "Config",
     "ConfigError",
-    "DecoderConfig",
     "DreamerConfig",
     "DreamerV2Config",
     "DreamerV3Config",
-    "EncoderConfig",
     "EnvConfig",
-    "HeadConfig",
+    "OptimizerConfig",
     "Option",
     "PlaNetConfig",
     "PlannerConfig",
-    "RSSMConfig",
     "ReplayConfig",
     "Resolved",
     "RunConfig",

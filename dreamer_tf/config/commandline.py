@@ -10,7 +10,7 @@ import sys
 import textwrap
 import typing
 
-from dreamer_tf.config.files import preset_names, preset_title
+from dreamer_tf.config.files import preset_names, preset_title, whole_presets
 from dreamer_tf.config.options import ConfigError, options, sections, text
 from dreamer_tf.config.resolve import Resolved, load, print_config, split_words
 
@@ -39,7 +39,7 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
     for name, values in split_words(argv):
         if name == "configs":
             if not values:
-                raise ConfigError(f"--configs needs names among {', '.join(preset_names())}.")
+                raise ConfigError(f"--configs needs names among {', '.join(whole_presets())}.")
             presets += values
         elif name == "print_config":
             if values:
@@ -106,9 +106,12 @@ def help_text(description: str = "") -> str:
     )
     lines += _entry("--print_config", "show the result and where each value came from", width)
     lines += _entry("--help", "show this", width)
-    lines += ["", "presets"]
-    for name in preset_names():
-        lines += _entry(name, preset_title(name), width)
+    whole = whole_presets()
+    bases = [name for name in preset_names() if name not in whole]
+    for heading, names in ("presets", whole), ("presets that these build on", bases):
+        lines += ["", heading]
+        for name in names:
+            lines += _entry(name, preset_title(name), width)
     for section, heading in {"": "", **sections()}.items():
         inside = [key for key in known if key.rpartition(".")[0] == section]
         lines += ["", f"{section}: {heading}" if section else "general"] if inside else []

@@ -5,23 +5,24 @@ Defaults are the settings of its author's code for visual control (arXiv:2010.02
 
 import dataclasses
 
+from dreamer_tf.config import shared
 from dreamer_tf.config.fields import option, section
+from dreamer_tf.config.networks import ActorConfig, HeadConfig, ObservationConfig, RSSMConfig
+from dreamer_tf.config.optimizers import OptimizerConfig
+
+DENSE = {"layers": 4, "units": 400}
+OBSERVATIONS = {"depth": 48, "vector_layers": 4, "vector_units": 400}
 
 
 @dataclasses.dataclass(frozen=True)
-class DiscreteRSSMConfig:
-    deter: int = option(200, "width of the deterministic state (D)", minimum=1)
-    hidden: int = option(200, "width of the hidden layers", minimum=1)
+class DiscreteRSSMConfig(RSSMConfig):
     latent: str = option(
         "categorical",
         "kind of stochastic state: categorical variables, or one Gaussian",
         ("categorical", "gaussian"),
     )
-    stoch: int = option(
-        32, "number of categorical variables (V), or width of the Gaussian (S)", minimum=1
-    )
-    classes: int = option(32, "classes of each categorical variable (K)", minimum=2)
-    min_std: float = option(0.1, "Gaussian: smallest standard deviation", above=0)
+    classes: int = shared.classes(32)
+    min_std: float = shared.latent_min_std(0.1)
     std_activation: str = option(
         "sigmoid2",
         "Gaussian: what makes standard deviations positive; sigmoid2 is 2·sigmoid(·/2)",
@@ -30,45 +31,20 @@ class DiscreteRSSMConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class KeyedEncoderConfig:
+class KeyedObservationConfig(ObservationConfig):
     image_keys: str = option(
-        ".*", "regular expression that an image's whole key must match to be encoded"
+        ".*", "regular expression that an image's whole key must match; others are left out"
     )
     vector_keys: str = option(".*", "the same for vectors; $^ matches none")
-    depth: int = option(
-        48, "channels of the first image convolution; the others are multiples", minimum=1
-    )
-    vector_layers: int = option(4, "dense layers for vector observations", minimum=1)
-    vector_units: int = option(400, "width of those layers", minimum=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class KeyedDecoderConfig:
-    image_keys: str = option(
-        ".*", "regular expression that an image's whole key must match to be predicted"
-    )
-    vector_keys: str = option(".*", "the same for vectors; $^ matches none")
-    depth: int = option(
-        48, "channels before the last image layer; the others are multiples", minimum=1
-    )
-    vector_layers: int = option(4, "dense layers for vector observations", minimum=1)
-    vector_units: int = option(400, "width of those layers", minimum=1)
+class TruncatedActorConfig(ActorConfig):
+    """Standard deviations are those of the Normal before it is truncated."""
 
-
-@dataclasses.dataclass(frozen=True)
-class WideHeadConfig:
-    layers: int = option(4, "dense layers", minimum=1)
-    units: int = option(400, "width of those layers", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class TruncatedActorConfig:
-    layers: int = option(4, "dense layers", minimum=1)
-    units: int = option(400, "width of those layers", minimum=1)
     init_std: float = option(
         0.0, "continuous actions: added to the scale's output, before 2·sigmoid(·/2)"
     )
-    min_std: float = option(0.1, "continuous actions: smallest scale", above=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +60,9 @@ class RewardNormConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class ExploreConfig:
+class ExploreConfig(HeadConfig):
+    """The layers are those of each network in the ensemble of Plan2Explore."""
+
     behavior: str = option(
         "task",
         "what plays the training episodes: task: the behaviour that learns the task; plan2explore: "
@@ -97,9 +75,6 @@ class ExploreConfig:
         minimum=0,
     )
     models: int = option(10, "plan2explore: networks in the ensemble", minimum=2)
-    layers: int = option(4, "plan2explore: dense layers of each", minimum=1)
-    units: int = option(400, "plan2explore: width of those layers", minimum=1)
-    lr: float = option(3e-4, "plan2explore: learning rate of the ensemble", above=0)
     target: str = option(
         "stoch",
         "plan2explore: what of the next latent state the ensemble predicts",
@@ -111,40 +86,42 @@ class ExploreConfig:
     extrinsic_scale: float = option(
         0.0, "plan2explore: weight of the task's predicted reward beside it", minimum=0
     )
+    optimizer: OptimizerConfig = section(
+        OptimizerConfig, "Adam for the ensemble of Plan2Explore", weight_decay=1e-6
+    )
 
 
 @dataclasses.dataclass(frozen=True)
 class DreamerV2Config:
-    rssm: DiscreteRSSMConfig = section(DiscreteRSSMConfig, "recurrent state-space model")
-    encoder: KeyedEncoderConfig = section(KeyedEncoderConfig, "observations to embeddings")
-    decoder: KeyedDecoderConfig = section(KeyedDecoderConfig, "features to observations")
-    reward: WideHeadConfig = section(WideHeadConfig, "reward model")
-    cont: WideHeadConfig = section(WideHeadConfig, "discount model")
-    actor: TruncatedActorConfig = section(TruncatedActorConfig, "action model")
-    critic: WideHeadConfig = section(WideHeadConfig, "value model, and its slow copy")
-    explore: ExploreConfig = section(ExploreConfig, "what plays the training episodes")
+    rssm: DiscreteRSSMConfig = section(DiscreteRSSMConfig, "recurrent state-space model", stoch=32)
+    encoder: KeyedObservationConfig = section(
+        KeyedObservationConfig, "observations to embeddings", **OBSERVATIONS
+    )
+    decoder: KeyedObservationConfig = section(
+        KeyedObservationConfig, "features to observations", **OBSERVATIONS
+    )
+    reward: HeadConfig = section(HeadConfig, "reward model", **DENSE)
+    cont: HeadConfig = section(HeadConfig, "discount model", **DENSE)
+    actor: TruncatedActorConfig = section(
+        TruncatedActorConfig, "action model", min_std=0.1, **DENSE
+    )
+    critic: HeadConfig = section(HeadConfig, "value model, and its slow copy", **DENSE)
+    explore: ExploreConfig = section(ExploreConfig, "what plays the training episodes", **DENSE)
     reward_norm: RewardNormConfig = section(RewardNormConfig, "scaling of imagined rewards")
-    activation: str = option("elu", "of all hidden layers", ("elu", "relu", "silu", "tanh"))
+    activation: str = shared.activation("elu")
     norm: str = option(
         "none",
         "normalisation of all hidden layers; the gates of the GRU always have layer norm",
         ("none", "layer"),
     )
-    clip_rewards: str = option(
-        "none",
-        "what the reward model learns: none: the rewards as they are; sign or tanh: of them, where "
-        "their sizes differ by orders of magnitude",
-        ("none", "sign", "tanh"),
-    )
+    clip_rewards: str = shared.clip_rewards("none")
     decoder_gradient: bool = option(True, "the decoder shapes the representation")
-    reward_gradient: bool = option(True, "the reward model shapes the representation")
+    reward_gradient: bool = shared.reward_gradient(True)
     discount_gradient: bool = option(True, "the discount model shapes the representation")
-    reward_scale: float = option(1.0, "weight of the reward model's loss", minimum=0)
-    discount_model: bool = option(
-        False, "learn when episodes terminate, and discount imagined rewards by it"
-    )
-    discount_scale: float = option(1.0, "weight of the discount model's loss", minimum=0)
-    kl_scale: float = option(1.0, "weight of the KL term (beta)", minimum=0)
+    reward_scale: float = shared.reward_scale(1.0)
+    discount_model: bool = shared.discount_model(False)
+    discount_scale: float = shared.discount_scale(1.0)
+    kl_scale: float = shared.kl_scale(1.0)
     kl_balance: float = option(
         0.8,
         "share of the KL term that moves the prior (alpha), the rest moves the posterior; "
@@ -153,22 +130,19 @@ class DreamerV2Config:
         maximum=1,
     )
     kl_forward: bool = option(False, "measure KL(prior ‖ posterior) instead of the reverse")
-    free_nats: float = option(1.0, "KL below this many nats is not penalised", minimum=0)
-    free_nats_per: str = option(
+    free_nats: float = shared.free_nats(1.0)
+    free_nats_per: str = shared.free_nats_per(
         "batch",
-        "batch: max(mean KL, free nats); step: mean over max(KL, free nats), as always without "
-        "balancing",
-        ("batch", "step"),
+        text="batch: max(mean KL, free nats); step: mean over max(KL, free nats), as always "
+        "without balancing",
     )
     carry_state: bool = option(
         False,
         "sequences that go on from the batch before start from the state that they ended with",
     )
-    imag_horizon: int = option(15, "imagined steps (H)", minimum=2)
-    discount: float = option(0.99, "discount factor (gamma)", minimum=0, maximum=1)
-    return_lambda: float = option(
-        0.95, "mixture of the k-step returns (lambda)", minimum=0, maximum=1
-    )
+    imag_horizon: int = shared.imag_horizon(15)
+    discount: float = shared.discount(0.99)
+    return_lambda: float = shared.return_lambda(0.95)
     actor_gradient: str = option(
         "auto",
         "how the actor learns: through the dynamics, by reinforce, or both; "
@@ -183,29 +157,24 @@ class DreamerV2Config:
     entropy_scale: str = option(
         "1e-4", "weight of the policy's entropy (eta): a number, or a schedule, as above"
     )
-    slow_every: int = option(
-        100, "grad_steps between copies of the critic to the slow critic", minimum=1
-    )
-    slow_fraction: float = option(1.0, "how far each copy goes, 1: all the way", above=0, maximum=1)
-    exploration_noise: float = option(
+    slow_every: int = shared.slow_every(100)
+    slow_fraction: float = option(1.0, "how far each move goes, 1: all the way", above=0, maximum=1)
+    exploration_noise: float = shared.exploration_noise(
         0.0,
-        "added to the sampled actions in training: standard deviation for continuous actions, "
+        text="added to the sampled actions in training: standard deviation for continuous actions, "
         "share of random ones for discrete actions",
-        minimum=0,
     )
     eval_state: str = option(
         "sample",
         "latent state in evaluation: a sample of the posterior, or its mode",
         ("sample", "mode"),
     )
-    model_lr: float = option(3e-4, "learning rate of the world model", above=0)
-    actor_lr: float = option(8e-5, "learning rate of the actor", above=0)
-    critic_lr: float = option(8e-5, "learning rate of the critic", above=0)
-    adam_epsilon: float = option(1e-5, "Adam's epsilon", above=0)
-    weight_decay: float = option(
-        1e-6,
-        "share by which every weight shrinks in an update, whatever the learning rate",
-        minimum=0,
-        maximum=1,
+    model_optimizer: OptimizerConfig = section(
+        OptimizerConfig, "Adam for the world model", weight_decay=1e-6
     )
-    grad_clip: float = option(100.0, "largest global norm of each of the three gradients", above=0)
+    actor_optimizer: OptimizerConfig = section(
+        OptimizerConfig, "Adam for the actor", learning_rate=8e-5, weight_decay=1e-6
+    )
+    critic_optimizer: OptimizerConfig = section(
+        OptimizerConfig, "Adam for the critic", learning_rate=8e-5, weight_decay=1e-6
+    )

@@ -6,17 +6,20 @@ Defaults are the authors' current settings (arXiv:2301.04104 and its code) at th
 
 import dataclasses
 
+from dreamer_tf.config import shared
 from dreamer_tf.config.fields import option, section
+from dreamer_tf.config.networks import ActorConfig, HeadConfig, RSSMConfig
+from dreamer_tf.config.optimizers import LaPropConfig
+
+DEEP = {"layers": 3, "units": 1024}
+THIN = {"layers": 1, "units": 1024}
 
 
 @dataclasses.dataclass(frozen=True)
-class BlockRSSMConfig:
-    deter: int = option(
-        8192, "width of the deterministic state (D), a multiple of the blocks", minimum=1
-    )
-    hidden: int = option(1024, "width of the hidden layers", minimum=1)
-    stoch: int = option(32, "number of categorical variables (V)", minimum=1)
-    classes: int = option(64, "classes of each categorical variable (K)", minimum=2, maximum=254)
+class BlockRSSMConfig(RSSMConfig):
+    """The width of the deterministic state is a multiple of the blocks."""
+
+    classes: int = shared.classes(64, maximum=254)
     blocks: int = option(8, "blocks of the recurrent layers", minimum=1)
     layers: int = option(1, "hidden layers of the recurrent cell", minimum=1)
     prior_layers: int = option(2, "hidden layers of the prior", minimum=1)
@@ -43,43 +46,23 @@ class PyramidConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class SymlogEncoderConfig:
+class SymlogEncoderConfig(HeadConfig):
+    """The layers are those for observations other than images."""
+
     keys: str = option(
-        ".*", "regular expression that an observation's whole key must match to be encoded"
+        ".*", "regular expression that an observation's whole key must match; others are left out"
     )
-    layers: int = option(3, "dense layers for observations other than images", minimum=1)
-    units: int = option(1024, "width of those layers", minimum=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class SymlogDecoderConfig:
-    keys: str = option(
-        ".*", "regular expression that an observation's whole key must match to be predicted"
-    )
-    layers: int = option(3, "dense layers for observations other than images", minimum=1)
-    units: int = option(
-        1024, "width of those layers, and half of the one from the state to images", minimum=1
-    )
+class SymlogDecoderConfig(SymlogEncoderConfig):
+    """Its units are also half the width of the layer from the state to images."""
+
     blocks: int = option(8, "blocks of the layer from the deterministic state to images", minimum=1)
 
 
 @dataclasses.dataclass(frozen=True)
-class ThinHeadConfig:
-    layers: int = option(1, "dense layers", minimum=1)
-    units: int = option(1024, "width of those layers", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class DeepHeadConfig:
-    layers: int = option(3, "dense layers", minimum=1)
-    units: int = option(1024, "width of those layers", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class JointActorConfig:
-    layers: int = option(3, "dense layers", minimum=1)
-    units: int = option(1024, "width of those layers", minimum=1)
-    min_std: float = option(0.1, "continuous actions: smallest standard deviation", above=0)
+class JointActorConfig(ActorConfig):
     max_std: float = option(1.0, "continuous actions: largest standard deviation", above=0)
     unimix: float = option(
         0.0,
@@ -120,37 +103,44 @@ class LossScalesConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class LaPropConfig:
-    learning_rate: float = option(4e-5, "learning rate after the warm-up", above=0)
-    warmup: int = option(1000, "grad_steps in which the learning rate rises from zero", minimum=0)
-    grad_clip: float = option(
-        0.3, "largest norm of a tensor's gradient, relative to the tensor's own (AGC)", above=0
-    )
-    beta1: float = option(0.9, "decay of the average of updates", minimum=0, maximum=1)
-    beta2: float = option(0.999, "decay of the mean square of gradients", minimum=0, maximum=1)
-    epsilon: float = option(1e-20, "added to the root of that mean square", above=0)
-
-
-@dataclasses.dataclass(frozen=True)
 class DreamerV3Config:
-    rssm: BlockRSSMConfig = section(BlockRSSMConfig, "recurrent state-space model")
+    rssm: BlockRSSMConfig = section(
+        BlockRSSMConfig,
+        "recurrent state-space model; deter is a multiple of the blocks",
+        deter=8192,
+        stoch=32,
+        hidden=1024,
+    )
     pyramid: PyramidConfig = section(PyramidConfig, "convolutions of encoder and decoder")
-    encoder: SymlogEncoderConfig = section(SymlogEncoderConfig, "observations to embeddings")
-    decoder: SymlogDecoderConfig = section(SymlogDecoderConfig, "features to observations")
-    reward: ThinHeadConfig = section(ThinHeadConfig, "reward model")
-    cont: ThinHeadConfig = section(ThinHeadConfig, "continue model")
-    actor: JointActorConfig = section(JointActorConfig, "action model")
-    critic: DeepHeadConfig = section(DeepHeadConfig, "value model, and its slow copy")
+    encoder: SymlogEncoderConfig = section(
+        SymlogEncoderConfig, "observations to embeddings; layers: of other than images", **DEEP
+    )
+    decoder: SymlogDecoderConfig = section(
+        SymlogDecoderConfig,
+        "features to observations; layers: of other than images; from the state to images leads a "
+        "layer of twice the units",
+        **DEEP,
+    )
+    reward: HeadConfig = section(HeadConfig, "reward model", **THIN)
+    cont: HeadConfig = section(HeadConfig, "continue model", **THIN)
+    actor: JointActorConfig = section(JointActorConfig, "action model", min_std=0.1, **DEEP)
+    critic: HeadConfig = section(HeadConfig, "value model, and its slow copy", **DEEP)
     return_norm: ReturnNormConfig = section(ReturnNormConfig, "size of returns")
     loss_scales: LossScalesConfig = section(LossScalesConfig, "weights of the losses")
-    optimizer: LaPropConfig = section(LaPropConfig, "the one optimiser, LaProp")
+    optimizer: LaPropConfig = section(
+        LaPropConfig,
+        "the one optimiser, LaProp",
+        learning_rate=4e-5,
+        epsilon=1e-20,
+        grad_clip=0.3,
+    )
     bins: int = option(255, "points of the distributions over rewards and values", minimum=2)
-    free_nats: float = option(1.0, "KL of a state below this many nats is not penalised", minimum=0)
-    reward_gradient: bool = option(True, "the reward model shapes the representation")
+    free_nats: float = shared.free_nats(1.0)
+    reward_gradient: bool = shared.reward_gradient(True)
     replay_value_gradient: bool = option(
         True, "the critic's loss on replayed states shapes the representation"
     )
-    imag_horizon: int = option(15, "imagined steps (H)", minimum=1)
+    imag_horizon: int = shared.imag_horizon(15, minimum=1)
     imag_last: int = option(
         0,
         "imagine from so many last states of each sequence only; 0: from all",
@@ -162,14 +152,12 @@ class DreamerV3Config:
     cont_discount: bool = option(
         True, "the continue model predicts gamma too, and imagined returns take it from there"
     )
-    return_lambda: float = option(
-        0.95, "mixture of the k-step returns (lambda)", minimum=0, maximum=1
-    )
+    return_lambda: float = shared.return_lambda(0.95)
     entropy_scale: float = option(3e-4, "weight of the policy's entropy (eta)", minimum=0)
     slow_rate: float = option(
         0.02, "how far the slow critic moves to the critic, 1: all the way", above=0, maximum=1
     )
-    slow_every: int = option(1, "grad_steps between its moves", minimum=1)
+    slow_every: int = shared.slow_every(1)
     slow_scale: float = option(
         1.0, "weight of the slow critic's predictions as targets of the critic", minimum=0
     )

@@ -1,6 +1,13 @@
-"""How an option of the schema is written down."""
+"""How options and groups of options are written down.
+
+An option is declared once, with its meaning and bounds: by `option` in the one class that has it;
+in a class of `dreamer_tf.config.networks` or `optimizers`, of which agents have groups with
+defaults of their own; or as a function in `dreamer_tf.config.shared`, which agents call with their
+default.
+"""
 
 import dataclasses
+import functools
 
 
 def option(default, text, choices=None, *, minimum=None, above=None, maximum=None):
@@ -27,6 +34,18 @@ def option(default, text, choices=None, *, minimum=None, above=None, maximum=Non
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def section(kind, text):
-    """A field that holds a group of options."""
-    return dataclasses.field(default_factory=kind, metadata={"help": text})
+def section(kind, text, **defaults):
+    """A field that holds a group of options.
+
+    Args:
+        kind: The group's dataclass.
+        text: What the group is about.
+        **defaults: Defaults of options that differ from those of the class:
+            ``section(HeadConfig, "reward model", layers=1, units=1024)``.
+
+    Returns:
+        The dataclass field.
+    """
+    return dataclasses.field(
+        default_factory=functools.partial(kind, **defaults), metadata={"help": text}
+    )

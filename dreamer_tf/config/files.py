@@ -1,6 +1,5 @@
-"""Config files: presets, and the resolved config of a run folder."""
+"""Config files: presets, which may build on others, and the resolved config of a run folder."""
 
-import difflib
 import os
 import pathlib
 import typing
@@ -9,19 +8,23 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
+from dreamer_tf.common import nearest, replacing
+from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.options import (
     ConfigError,
     build,
     convert,
     flatten,
-    nearest,
     options,
+    suggestion,
     unknown_key,
 )
 from dreamer_tf.config.schema import Config
 
 CONFIG_NAME = "config.yaml"
 COMMENT_COLUMN = 40
+BASE = "Base: "
+"""What the first line of a preset begins with that is only there for others to build on."""
 
 
 def preset_folder() -> pathlib.Path:
@@ -36,26 +39,61 @@ def preset_names() -> list[str]:
     return sorted(path.stem for path in preset_folder().glob("*.yaml"))
 
 
+def whole_presets() -> list[str]:
+    """The names of those that are meant for use, not only for other presets to build on."""
+    return [name for name in preset_names() if not preset_title(name).startswith(BASE)]
+
+
 def preset_title(name: str) -> str:
     """The first comment line of a preset: what it is."""
     first = _preset_path(name).read_text(encoding="utf-8").partition("\n")[0]
     return first.removeprefix("#").strip()
 
 
-def read_preset(name: str) -> dict[str, typing.Any]:
-    """The values that a preset sets.
+def read_layers(name: str) -> dict[str, dict[str, typing.Any]]:
+    """The values of a preset and of those that it builds on, by ``base`` at its top.
 
     Args:
         name: Name of a preset, or the path of a YAML file (``*.yaml``), for example the
             ``config.yaml`` of an earlier run.
 
     Returns:
-        Checked values by dotted key.
+        Checked values by dotted key, by name of the preset that holds them; to be applied in this
+        order, the preset's own last. A base that several others build on comes once, where it is
+        first needed.
 
     Raises:
-        ConfigError: There is no such preset, or it holds an unknown key or a wrong value.
+        ConfigError: There is no such preset, it builds on itself, or it holds an unknown key or a
+            wrong value.
     """
-    return _read_values(_preset_path(name))
+    return _add_layers({}, name, ())
+
+
+def _add_layers(layers, name, above):
+    if name in above:
+        raise ConfigError(f"Presets build on each other in a circle: {' > '.join((*above, name))}.")
+    if name not in layers:
+        path = _preset_path(name)
+        tree = _read_tree(path)
+        for base in _bases(tree.pop("base", []), path):
+            _add_layers(layers, base, (*above, name))
+        layers[name] = _checked(tree, path)
+    return layers
+
+
+def _bases(names, path):
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: base: expected the name of a preset, or a list, got {names!r}.")
+    return names
+
+
+def read_preset(name: str) -> dict[str, typing.Any]:
+    """The values that a preset sets, also by those that it builds on; see `read_layers`."""
+    values = {}
+    for layer in read_layers(name).values():
+        values |= layer
+    return values
 
 
 def save(
@@ -83,12 +121,8 @@ def save(
         if origins is not None:
             parent.yaml_add_eol_comment(origins[key], name, column=COMMENT_COLUMN)
     path = folder / CONFIG_NAME
-    partial = folder / f".{CONFIG_NAME}.tmp"
-    with partial.open("w", encoding="utf-8") as file:
+    with replacing(path) as file:
         YAML().dump(tree, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
     return path
 
 
@@ -102,7 +136,7 @@ def read(folder: str | os.PathLike) -> Config:
     if not path.is_file():
         raise ConfigError(f"No {CONFIG_NAME} in {str(folder)!r}; expected a run folder.")
     values = {key: option.default for key, option in options().items()}
-    return build(values | _read_values(path))
+    return build(values | _checked(_read_tree(path), path))
 
 
 def differences(old: Config, new: Config) -> list[tuple[str, typing.Any, typing.Any]]:
@@ -117,15 +151,14 @@ def _preset_path(name):
         if not path.is_file():
             raise ConfigError(f"There is no config file {name!r}.")
         return path
-    names = preset_names()
-    if name not in names:
-        near = difflib.get_close_matches(name, names, n=3)
-        hint = nearest(near) if near else f"The presets are {', '.join(names)}."
+    if name not in preset_names():
+        near = nearest(name, preset_names())
+        hint = suggestion(near) if near else f"The presets are {', '.join(whole_presets())}."
         raise ConfigError(f"Unknown preset {name!r}. {hint}")
     return preset_folder() / f"{name}.yaml"
 
 
-def _read_values(path):
+def _read_tree(path):
     try:
         tree = YAML(typ="safe", pure=True).load(path)
     except YAMLError as error:
@@ -134,9 +167,16 @@ def _read_values(path):
         return {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected keys with values, got {type(tree).__name__}.")
+    return tree
+
+
+def _checked(tree, path):
+    """The values of a file by dotted key; those of old names beneath those of new ones."""
     known = options()
+    given = dict(nested_items(tree))
+    moved = {new: value for key, value in given.items() for new in MOVED.get(key, ())}
     values = {}
-    for key, value in nested_items(tree):
+    for key, value in (moved | {k: v for k, v in given.items() if k not in MOVED}).items():
         if key not in known:
             raise ConfigError(f"{path}: {unknown_key(key)}")
         values[key] = convert(known[key], value, f"in {path}")

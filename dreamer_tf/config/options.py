@@ -4,11 +4,12 @@ Keys are dotted: ``dreamer.rssm.deter`` is ``config.dreamer.rssm.deter``.
 """
 
 import dataclasses
-import difflib
 import math
 import numbers
 import typing
 
+from dreamer_tf.common import nearest
+from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.schema import Config
 
 
@@ -57,12 +58,12 @@ class Option:
 
 def options() -> dict[str, Option]:
     """Every option of the schema by its dotted key, in the order of the schema."""
-    return {option.key: option for option in _walk(Config, "")}
+    return {option.key: option for option in _walk(Config(), "")}
 
 
 def sections() -> dict[str, str]:
     """The meaning of every group of options by its dotted key, in the order of the schema."""
-    return dict(_walk_sections(Config, ""))
+    return dict(_walk_sections(Config(), ""))
 
 
 def flatten(config: Config) -> dict[str, typing.Any]:
@@ -87,7 +88,9 @@ def text(value) -> str:
 
 
 def unknown_key(key: str) -> ConfigError:
-    """The error for a key that the schema lacks, with the names that come nearest."""
+    """The error for a key that the schema lacks: what it is called now, or what comes nearest."""
+    if key in MOVED:
+        return ConfigError(f"{key} is now {', '.join(MOVED[key])}.")
     known = list(options())
     if key in sections():
         inside = [name for name in known if name.startswith(key + ".")]
@@ -96,13 +99,13 @@ def unknown_key(key: str) -> ConfigError:
     by_last = {}
     for name in known:
         by_last.setdefault(name.rpartition(".")[2], []).append(name)
-    near = difflib.get_close_matches(key, known, n=3, cutoff=0.7)
-    for match in difflib.get_close_matches(last, by_last, n=2, cutoff=0.75):
+    near = nearest(key, known, cutoff=0.7)
+    for match in nearest(last, by_last, count=2, cutoff=0.75):
         near += [name for name in by_last[match] if name not in near]
-    return ConfigError(f"Unknown option {key!r}. {nearest(near)}")
+    return ConfigError(f"Unknown option {key!r}. {suggestion(near)}")
 
 
-def nearest(names: list[str]) -> str:
+def suggestion(names: list[str]) -> str:
     """The sentence that ends an error about an unknown name."""
     if not names:
         return "No name comes near; --help lists all."
@@ -171,8 +174,8 @@ def _scalar(option, kind, value, origin):
     else:
         value = _number(option, kind, value, origin)
     if option.choices and value not in option.choices:
-        near = difflib.get_close_matches(str(value), option.choices, n=1)
-        hint = f" {nearest(near)}" if near else ""
+        near = nearest(str(value), option.choices, count=1)
+        hint = f" {suggestion(near)}" if near else ""
         raise _not_allowed(option, value, f"one of {', '.join(option.choices)}", origin, hint)
     return value
 
@@ -213,30 +216,29 @@ def _not_allowed(option, value, expected, origin, hint=""):
     return ConfigError(f"{option.key} ({origin}): expected {expected}, got {value!r}.{hint}")
 
 
-def _walk(kind, prefix):
-    types = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        key = prefix + field.name
-        if dataclasses.is_dataclass(types[field.name]):
-            yield from _walk(types[field.name], key + ".")
+def _walk(group, prefix):
+    types = typing.get_type_hints(type(group))
+    for field in dataclasses.fields(group):
+        key, value = prefix + field.name, getattr(group, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from _walk(value, key + ".")
             continue
         metadata = dict(field.metadata)
         yield Option(
             key=key,
             kind=typing.get_args(types[field.name]) or types[field.name],
-            default=field.default,
+            default=value,  # Of this group: a section has defaults of its own.
             text=metadata.pop("help"),
             **metadata,
         )
 
 
-def _walk_sections(kind, prefix):
-    types = typing.get_type_hints(kind)
-    for field in dataclasses.fields(kind):
-        if dataclasses.is_dataclass(types[field.name]):
-            key = prefix + field.name
-            yield key, field.metadata["help"]
-            yield from _walk_sections(types[field.name], key + ".")
+def _walk_sections(group, prefix):
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        if dataclasses.is_dataclass(value):
+            yield prefix + field.name, field.metadata["help"]
+            yield from _walk_sections(value, f"{prefix}{field.name}.")
 
 
 def _lookup(config, key):

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 
-from dreamer_tf.config.files import nested_items, read_preset
+from dreamer_tf.config.files import nested_items, read_layers
 from dreamer_tf.config.options import (
     ConfigError,
     build,
@@ -27,8 +27,8 @@ class Resolved:
 
     Attributes:
         config: The values.
-        origins: By dotted key: ``default``, ``preset <name>``, ``command line`` or ``argument``
-            (given from Python).
+        origins: By dotted key: ``default``, ``preset <name>`` (the one whose file holds the
+            value), ``command line`` or ``argument`` (given from Python).
     """
 
     config: Config
@@ -47,7 +47,8 @@ def load(
     """Applies presets from left to right over the defaults, then the overrides.
 
     Args:
-        presets: Names of presets, or paths of YAML files.
+        presets: Names of presets, or paths of YAML files. Each brings the presets that it builds
+            on, right before itself.
         overrides: Values by key, dotted (``{"env.count": 2}``) or nested
             (``{"env": {"count": 2}}``); or words of a command line
             (``["--env.count", "2"]``).
@@ -62,10 +63,9 @@ def load(
         raise ConfigError(f"presets: expected a list of names, got the string {presets!r}.")
     values = {key: option.default for key, option in options().items()}
     origins = dict.fromkeys(values, DEFAULT)
-    for name in presets:
-        layer = _without_rivals(read_preset(name), f"preset {name}")
+    for origin, layer in (pair for name in presets for pair in _layers(name)):
         values |= layer
-        origins |= dict.fromkeys(layer, f"preset {name}")
+        origins |= dict.fromkeys(layer, origin)
     if isinstance(overrides, typing.Mapping):
         layer, origin = _from_mapping(overrides), ARGUMENT
     else:
@@ -87,10 +87,19 @@ def add_preset(resolved: Resolved, name: str) -> Resolved:
         What ``load`` returns with the preset as the last one.
     """
     given = {key for key, origin in resolved.origins.items() if origin in (ARGUMENT, COMMAND_LINE)}
-    layer = _without_rivals(read_preset(name), f"preset {name}")
-    layer = {key: value for key, value in layer.items() if key not in given}
-    origins = resolved.origins | dict.fromkeys(layer, f"preset {name}")
-    return Resolved(build(flatten(resolved.config) | layer), origins)
+    values, origins = flatten(resolved.config), dict(resolved.origins)
+    for origin, layer in _layers(name):
+        layer = {key: value for key, value in layer.items() if key not in given}
+        values |= layer
+        origins |= dict.fromkeys(layer, origin)
+    return Resolved(build(values), origins)
+
+
+def _layers(preset):
+    """The layers of a preset with their origins, in the order in which they apply."""
+    for name, layer in read_layers(preset).items():
+        origin = f"preset {name}"
+        yield origin, _without_rivals(layer, origin)
 
 
 def _without_rivals(layer, origin):

@@ -1,9 +1,9 @@
 """Every option with its type, default and meaning.
 
-Defaults are the papers' visual control settings, those of Dreamer (arXiv:1912.01603) where a group
-is not that of another agent, unless the text says otherwise; presets in ``configs/`` change them,
-each value with its source. Options are grouped by what reads them, so ``--replay.batch_size 16`` is
-``Config.replay.batch_size``.
+What belongs to an agent stands in a file of its own beside this one. Defaults are the papers'
+visual control settings, those of Dreamer (arXiv:1912.01603) for environments, replay and training,
+unless the text says otherwise; presets in ``configs/`` change them, each value with its source.
+Options are grouped by what reads them: ``--replay.batch_size 16`` is ``Config.replay.batch_size``.
 
 Units: ``env_frames`` count steps of the simulator (agent steps times action repeat),
 ``agent_steps`` count decisions, ``grad_steps`` count updates.
@@ -11,9 +11,11 @@ Units: ``env_frames`` count steps of the simulator (agent steps times action rep
 
 import dataclasses
 
+from dreamer_tf.config.dreamer import DreamerConfig
 from dreamer_tf.config.dreamerv2 import DreamerV2Config
 from dreamer_tf.config.dreamerv3 import DreamerV3Config
 from dreamer_tf.config.fields import option, section
+from dreamer_tf.config.planet import PlaNetConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +103,7 @@ class ReplayConfig:
         "1: every batch has new sequences",
         minimum=1,
     )
-    context: bool = option(
+    carry: bool = option(
         False,
         "keep the agent's memory with the rows, refresh it by training, and start sequences from "
         "it, not from nothing (DreamerV3)",
@@ -140,208 +142,6 @@ class RunConfig:
     nonfinite_limit: int = option(
         20, "updates in a row that may be skipped for a non-finite loss or gradient", minimum=1
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class RSSMConfig:
-    deter: int = option(200, "width of the deterministic state (D)", minimum=1)
-    stoch: int = option(30, "width of the stochastic state (S)", minimum=1)
-    hidden: int = option(200, "width of the hidden layers", minimum=1)
-    min_std: float = option(0.1, "smallest standard deviation of the stochastic state", above=0)
-
-
-@dataclasses.dataclass(frozen=True)
-class EncoderConfig:
-    depth: int = option(
-        32, "channels of the first image convolution; the others are multiples", minimum=1
-    )
-    vector_layers: int = option(3, "dense layers for vector observations", minimum=1)
-    vector_units: int = option(300, "width of those layers", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class DecoderConfig:
-    depth: int = option(
-        32, "channels before the last image layer; the others are multiples", minimum=1
-    )
-    vector_layers: int = option(3, "dense layers for vector observations", minimum=1)
-    vector_units: int = option(300, "width of those layers", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class HeadConfig:
-    layers: int = option(3, "dense layers", minimum=1)
-    units: int = option(300, "width of those layers", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class ActorConfig:
-    layers: int = option(3, "dense layers", minimum=1)
-    units: int = option(300, "width of those layers", minimum=1)
-    init_std: float = option(5.0, "standard deviation at a zero output, before the tanh", above=0)
-    min_std: float = option(1e-4, "smallest standard deviation, before the tanh", above=0)
-    mean_scale: float = option(5.0, "bound of the mean, before the tanh", above=0)
-    eval_mode: str = option(
-        "tanh_mean",
-        "the mode action: tanh of the mean, or the likeliest of 100 samples (the author's code)",
-        ("tanh_mean", "best_of_samples"),
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class ContrastiveConfig:
-    negatives: str = option(
-        "window",
-        "where wrong candidates come from: window: neighbouring sequences and steps of the batch; "
-        "batch: all sequences at the same step; time: all steps of the same sequence",
-        ("window", "batch", "time"),
-    )
-    window_sequences: int = option(
-        10, "sequences of the window, the own one included; at most the batch's", minimum=1
-    )
-    window_steps: int = option(
-        30, "steps of the window, the own one included; at most the sequence's", minimum=1
-    )
-    candidates: str = option(
-        "states",
-        "what is picked: states, given the observation, as in the author's code; "
-        "observations, given the state, as the paper writes it",
-        ("states", "observations"),
-    )
-    scale: float = option(1.0, "weight of the contrastive loss", minimum=0)
-    layers: int = option(3, "dense layers of the state model q(s | o)", minimum=1)
-    units: int = option(300, "width of those layers", minimum=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class PlannerConfig:
-    horizon: int = option(12, "planned steps (H)", minimum=1)
-    iterations: int = option(10, "how often the belief over actions is fitted", minimum=1)
-    candidates: int = option(
-        1000, "action sequences drawn in an iteration, for each environment", minimum=1
-    )
-    elites: int = option(
-        100,
-        "of these, the sequences of highest return that the belief is fitted to; "
-        "1, with one iteration: random shooting",
-        minimum=1,
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class DreamerConfig:
-    rssm: RSSMConfig = section(RSSMConfig, "recurrent state-space model")
-    encoder: EncoderConfig = section(EncoderConfig, "observations to embeddings")
-    decoder: DecoderConfig = section(DecoderConfig, "features to observations")
-    reward: HeadConfig = section(HeadConfig, "reward model")
-    cont: HeadConfig = section(HeadConfig, "discount model")
-    actor: ActorConfig = section(ActorConfig, "action model")
-    critic: HeadConfig = section(HeadConfig, "value model")
-    objective: str = option(
-        "reconstruction",
-        "what the representation learns from, besides rewards and the KL term: reconstruction of "
-        "the observations, contrastive estimation, or reward: nothing more",
-        ("reconstruction", "contrastive", "reward"),
-    )
-    contrastive: ContrastiveConfig = section(ContrastiveConfig, "the contrastive objective")
-    diagnostic_decoder: bool = option(
-        True,
-        "without reconstruction: train a decoder on the finished features, for open-loop videos; "
-        "changes nothing else; false saves its time",
-    )
-    value_model: bool = option(
-        True, "false: no critic; the actor maximises the sum of imagined rewards up to the horizon"
-    )
-    policy: str = option(
-        "actor",
-        "what acts: the actor, or, for continuous actions, PlaNet's planner, which searches in the "
-        "model at every step for the return that the actor is trained for, value included",
-        ("actor", "planner"),
-    )
-    planner: PlannerConfig = section(PlannerConfig, "the search, where policy is planner")
-    clip_rewards: str = option(
-        "none",
-        "what the reward model learns: none: the rewards as they are; tanh: their tanh, where "
-        "their sizes differ by orders of magnitude",
-        ("none", "tanh"),
-    )
-    discount_model: bool = option(
-        False, "learn when episodes terminate, and discount imagined rewards by it"
-    )
-    discount_scale: float = option(10.0, "weight of the discount model's loss", minimum=0)
-    kl_scale: float = option(1.0, "weight of the KL term (beta)", minimum=0)
-    free_nats: float = option(3.0, "KL below this many nats is not penalised", minimum=0)
-    free_nats_per: str = option(
-        "batch",
-        "batch: max(mean KL, free nats), as in the author's TF2 code; "
-        "step: mean over max(KL, free nats), as in PlaNet and the first code",
-        ("batch", "step"),
-    )
-    imag_horizon: int = option(15, "imagined steps (H)", minimum=2)
-    discount: float = option(0.99, "discount factor (gamma)", minimum=0, maximum=1)
-    return_lambda: float = option(
-        0.95, "mixture of the k-step returns (lambda)", minimum=0, maximum=1
-    )
-    exploration_noise: float = option(
-        0.3, "standard deviation added to continuous actions in training", minimum=0
-    )
-    exploration_epsilon: tuple[float, float] = option(
-        (0.4, 0.1),
-        "share of random actions in training, discrete actions: at first and at last",
-        minimum=0,
-        maximum=1,
-    )
-    exploration_decay: int = option(
-        200_000, "grad_steps in which that share goes from first to last", minimum=1
-    )
-    model_lr: float = option(6e-4, "learning rate of the world model", above=0)
-    actor_lr: float = option(8e-5, "learning rate of the actor", above=0)
-    critic_lr: float = option(8e-5, "learning rate of the critic", above=0)
-    adam_epsilon: float = option(1e-7, "Adam's epsilon", above=0)
-    grad_clip: float = option(100.0, "largest global norm of each of the three gradients", above=0)
-
-
-@dataclasses.dataclass(frozen=True)
-class PlaNetConfig:
-    transition: str = option(
-        "rssm",
-        "transition model: with a deterministic and a stochastic state (rssm), or, as in the "
-        "paper's comparison, with only the first (rnn) or only the second (ssm)",
-        ("rssm", "rnn", "ssm"),
-    )
-    rssm: RSSMConfig = section(RSSMConfig, "transition model; ssm has no deterministic state")
-    encoder: EncoderConfig = section(EncoderConfig, "observations to embeddings")
-    decoder: DecoderConfig = section(DecoderConfig, "features to observations")
-    reward: HeadConfig = section(HeadConfig, "reward model")
-    planner: PlannerConfig = section(PlannerConfig, "the search for actions")
-    activation: str = option(
-        "relu", "of the dense layers; convolutions always have relu", ("relu", "elu")
-    )
-    image_bits: int = option(
-        5,
-        "bits of a colour that the model sees, with uniform noise as wide as what is left out",
-        minimum=1,
-        maximum=8,
-    )
-    reward_scale: float = option(10.0, "weight of the reward model's loss", minimum=0)
-    kl_scale: float = option(1.0, "weight of the KL term (beta)", minimum=0)
-    free_nats: float = option(
-        3.0, "KL below this many nats is not penalised, at each time step", minimum=0
-    )
-    overshooting_scale: float = option(
-        0.0, "weight of latent overshooting: the KL to predictions of several steps", minimum=0
-    )
-    overshooting_distance: int = option(
-        50,
-        "longest predictions of latent overshooting, in steps; a sequence of T rows has T - 1",
-        minimum=2,
-    )
-    exploration_noise: float = option(
-        0.3, "standard deviation added to actions in training", minimum=0
-    )
-    learning_rate: float = option(1e-3, "learning rate", above=0)
-    adam_epsilon: float = option(1e-4, "Adam's epsilon", above=0)
-    grad_clip: float = option(1000.0, "largest global norm of the gradient", above=0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What can go wrong with an environment, and names for what was probably meant."""
 
-import difflib
+from dreamer_tf import common
 
 
 class EnvError(ValueError):
@@ -19,7 +19,7 @@ def nearest(name, known, count=5):
       known: The names that exist.
       count: How many names to suggest at most.
     """
-    close = difflib.get_close_matches(name, known, n=count, cutoff=0.5)
+    close = common.nearest(name, known, count, cutoff=0.5)
     if close:
         return f"the nearest names are {', '.join(close)}"
     return f"known names are {', '.join(sorted(known))}"

@@ -4,6 +4,20 @@ import keras
 import tensorflow as tf
 
 
+def adam(*, learning_rate, epsilon, decay=0.0, name="adam"):
+    """Keras' Adam, or `DecayedAdam` where weights decay.
+
+    Args:
+      learning_rate: Number or Keras schedule.
+      epsilon: Added to the root mean square.
+      decay: Share by which weights shrink in an update, 0 to 1.
+      name: Name of the optimiser.
+    """
+    if not decay:
+        return keras.optimizers.Adam(learning_rate, epsilon=epsilon, name=name)
+    return DecayedAdam(learning_rate, epsilon=epsilon, decay=decay, name=name)
+
+
 @keras.saving.register_keras_serializable(package="dreamer_tf")
 class DecayedAdam(keras.optimizers.Optimizer):
     """Adam, before whose step every weight shrinks by a fixed share.

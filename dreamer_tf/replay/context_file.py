@@ -14,7 +14,7 @@ import os
 
 import numpy as np
 
-from dreamer_tf.replay import folder
+from dreamer_tf.common import replacing
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class ContextFile:
         Raises:
           OSError: If it could not be written; nothing is left behind.
         """
-        with folder.replacing(self._path) as file:
+        with replacing(self._path) as file:
             file.write(self._header)
             file.write(np.ascontiguousarray(records).tobytes())
 

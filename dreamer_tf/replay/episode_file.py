@@ -13,7 +13,7 @@ import zipfile
 
 import numpy as np
 
-from dreamer_tf.replay import folder
+from dreamer_tf.common import replacing
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 1
@@ -55,7 +55,7 @@ def write_episode(path, arrays):
     Raises:
       OSError: If it could not be written (a full disk, say); nothing is left behind.
     """
-    with folder.replacing(path) as file:
+    with replacing(path) as file:
         _write_archive(file, arrays)
         return file.tell()
 

@@ -1,15 +1,15 @@
 """The names of the files in a replay folder, and what a start finds there."""
 
-import contextlib
 import logging
 import os
 import re
 from typing import NamedTuple
 
+from dreamer_tf.common.files import TEMPORARY
+
 _LOGGER = logging.getLogger(__name__)
 
 _EPISODE = re.compile(r"(\d{9,})-(\d{5,})-(\d{12,})(?:\.npz|\.context\.npy)")
-TEMPORARY = ".tmp"
 DAMAGED = ".damaged"
 CONTEXT = ".context.npy"
 
@@ -89,33 +89,6 @@ def scan(directory):
     return Contents(sorted(episodes), max(names, default=None))
 
 
-@contextlib.contextmanager
-def replacing(path):
-    """Opens a file so that ``path`` is afterwards either whole and on the disk, or as before.
-
-    Args:
-      path: Path of the file to be.
-
-    Yields:
-      A binary file to write to.
-
-    Raises:
-      OSError: If it could not be written (a full disk, say); nothing is left behind.
-    """
-    temporary = path.with_name(path.name + TEMPORARY)
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    sync(path.parent)
-
-
 def set_aside(path, reason):
     """Renames a damaged file so that it is never read again, and says so in a warning.
 
@@ -130,12 +103,3 @@ def set_aside(path, reason):
         _LOGGER.warning("Episode %s was removed by somebody else; going on without it", path)
     else:
         _LOGGER.warning("Damaged episode set aside as %s: %s", aside, reason)
-
-
-def sync(directory):
-    """Waits until the folder's entries (new names, renames) are on the disk."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

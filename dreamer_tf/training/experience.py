@@ -30,9 +30,9 @@ def make_replay(config, directory, agent):
       ConfigError: If the agent has no memory that could be kept or carried on.
     """
     options = config.replay
-    if options.context and not agent.carry_space:
+    if options.carry and not agent.carry_space:
         raise ConfigError(
-            f"replay.context is true, but the agent {config.agent!r} hands nothing of its memory "
+            f"replay.carry is true, but the agent {config.agent!r} hands nothing of its memory "
             f"to the replay; set it to false."
         )
     if options.consecutive > 1 and not agent.initial_carry(1):
@@ -46,7 +46,7 @@ def make_replay(config, directory, agent):
         capacity=options.capacity,
         seed=seeding.derive(config.seed, "replay"),
         sampler=_make_sampler(options),
-        context=agent.carry_space if options.context else {},
+        context=agent.carry_space if options.carry else {},
         ongoing=options.ongoing,
     )
 
@@ -65,7 +65,7 @@ def training_policy(config, agent):
 
     def policy(obs, state):
         actions, state = agent.policy(obs, state, mode="train")
-        if config.replay.context:
+        if config.replay.carry:
             actions = actions | {key: value.numpy() for key, value in state.carry.items()}
         return actions, state
 

@@ -12,6 +12,9 @@ BOX = {"action": Space(np.float32, (2,), -1, 1)}
 CATEGORY = {"action": Space(np.int32, (), 0, 3)}
 SPACES = {"box": BOX, "category": CATEGORY}
 
+OPTIMIZERS = ("model_optimizer", "actor_optimizer", "critic_optimizer", "explore.optimizer")
+NO_DECAY = {f"{name}.weight_decay": 0.0 for name in OPTIMIZERS}
+
 
 def make_agent(obs_space=VECTOR, act_space=BOX, precision="float32", **overrides):
     tf.keras.utils.set_random_seed(0)

@@ -230,7 +230,7 @@ def test_report_videos_show_truth_model_and_difference(agent):
 
 def test_training_predicts_rewards_and_images():
     """A few hundred updates on one batch must fit it: a broken gradient anywhere would not."""
-    agent = make_agent(**{"dreamer.model_lr": 3e-3, "dreamer.free_nats": 0.0})
+    agent = make_agent(**{"dreamer.model_optimizer.learning_rate": 3e-3, "dreamer.free_nats": 0.0})
     batch = make_batch(batch_size=4, length=7)
     # Few colours, so that the tiny networks can hold them.
     colour = np.random.default_rng(0).integers(0, 256, (4, 7, 1, 1, 3), dtype=np.uint8)
@@ -324,3 +324,17 @@ def test_random_agent_covers_its_spaces():
     assert actions["push"].min() < -0.9 and actions["push"].max() > 0.9
     with pytest.raises(TypeError, match="does not learn"):
         agent.train_step(make_batch(), ())
+
+
+def test_each_optimiser_has_options_of_its_own():
+    names = ("model_optimizer", "actor_optimizer", "critic_optimizer")
+    own = {
+        f"dreamer.{name}.{option}": 2.0 ** -(place + 4)
+        for place, name in enumerate(names)
+        for option in ("learning_rate", "epsilon", "grad_clip", "weight_decay")
+    }
+    agent = make_agent(**own)
+    for place, step in enumerate([agent.model_step, agent.actor_step, agent.critic_step]):
+        optimizer = step.optimizer
+        values = [optimizer.learning_rate, optimizer.epsilon, step.clip.limit, optimizer.decay]
+        assert {float(value) for value in values} == {2.0 ** -(place + 4)}, step.name

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from dreamer_tf import config as configs
 from dreamer_tf.agents import Dreamer
-from dreamer_tf.config import schema
+from dreamer_tf.config.dreamer import TanhActorConfig
+from dreamer_tf.config.networks import GaussianRSSMConfig, HeadConfig, ObservationConfig
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State, get_feat
 from tests.acting import act
@@ -26,15 +27,19 @@ def make_agent(golden):
     """The agent at the recording's sizes, with its weights."""
     s = golden.settings
     layers, units = s["layers"], s["units"]
-    dreamer = schema.DreamerConfig(
-        rssm=schema.RSSMConfig(deter=s["deter"], stoch=s["stoch"], hidden=s["hidden"]),
-        encoder=schema.EncoderConfig(depth=s["cnn_depth"]),
-        decoder=schema.DecoderConfig(depth=s["cnn_depth"]),
-        reward=schema.HeadConfig(layers["reward"], units),
-        cont=schema.HeadConfig(layers["pcont"], units),
-        critic=schema.HeadConfig(layers["value"], units),
-        actor=schema.ActorConfig(
-            layers["actor"], units, s["init_std"], s["min_std"], float(s["mean_scale"])
+    dreamer = configs.DreamerConfig(
+        rssm=GaussianRSSMConfig(deter=s["deter"], stoch=s["stoch"], hidden=s["hidden"]),
+        encoder=ObservationConfig(depth=s["cnn_depth"]),
+        decoder=ObservationConfig(depth=s["cnn_depth"]),
+        reward=HeadConfig(layers["reward"], units),
+        cont=HeadConfig(layers["pcont"], units),
+        critic=HeadConfig(layers["value"], units),
+        actor=TanhActorConfig(
+            layers["actor"],
+            units,
+            init_std=s["init_std"],
+            min_std=s["min_std"],
+            mean_scale=float(s["mean_scale"]),
         ),
         clip_rewards=s["clip_rewards"],
         discount_model=s["pcont"],
@@ -44,11 +49,9 @@ def make_agent(golden):
         imag_horizon=s["horizon"],
         discount=s["discount"],
         return_lambda=s["disclam"],
-        model_lr=s["model_lr"],
-        actor_lr=s["actor_lr"],
-        critic_lr=s["value_lr"],
-        adam_epsilon=s["adam"]["epsilon"],
-        grad_clip=s["grad_clip"],
+        model_optimizer=optimizer(s, s["model_lr"]),
+        actor_optimizer=optimizer(s, s["actor_lr"]),
+        critic_optimizer=optimizer(s, s["value_lr"]),
     )
     config = dataclasses.replace(configs.Config(), dreamer=dreamer)
     obs_space = {"image": Space(np.uint8, golden["data/image"].shape[2:])}
@@ -58,6 +61,11 @@ def make_agent(golden):
     )
     load_weights(weights, golden.group("param"))
     return agent, weights
+
+
+def optimizer(s, learning_rate):
+    """The options of one of the recorded optimisers, which differ in the learning rate only."""
+    return configs.OptimizerConfig(learning_rate, s["adam"]["epsilon"], s["grad_clip"])
 
 
 def is_discrete(golden):

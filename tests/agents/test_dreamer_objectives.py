@@ -89,7 +89,7 @@ def test_every_variable_is_learned_by_one_step(objective):
 @pytest.mark.parametrize("objective", ["contrastive", "reward"])
 def test_the_diagnostic_decoder_changes_nothing_but_itself(objective):
     # A tight clip: a decoder that shared it would leave the others less.
-    options = {"dreamer.grad_clip": 0.1, "dreamer.adam_epsilon": 1.0}
+    options = {"dreamer.model_optimizer": {"grad_clip": 0.1, "epsilon": 1.0}}
     shown = make_agent(objective, **options)
     hidden = make_agent(objective, **options, **{"dreamer.diagnostic_decoder": False})
     decoder = values(shown.diagnostic.decoder.trainable_variables)
@@ -125,7 +125,7 @@ def test_features_get_no_gradient_from_the_diagnostic():
 
 
 def test_the_diagnostic_decoder_learns_what_features_hold():
-    agent = make_agent("reward", **{"dreamer.model_lr": 1e-2})
+    agent = make_agent("reward", **{"dreamer.model_optimizer.learning_rate": 1e-2})
     batch = make_batch()
     feat = tf.tile(tf.cast(batch["image"][:, :, 0, 0], tf.float32) / 255.0, [1, 1, 10])
     feat = feat[..., : agent.world_model.rssm.feat_size]
@@ -137,7 +137,9 @@ def test_the_diagnostic_decoder_learns_what_features_hold():
 
 
 def test_contrastive_learning_finds_information():
-    agent = make_agent("contrastive", **{"dreamer.model_lr": 3e-3, "dreamer.kl_scale": 0.1})
+    agent = make_agent(
+        "contrastive", **{"dreamer.model_optimizer.learning_rate": 3e-3, "dreamer.kl_scale": 0.1}
+    )
     batch = make_batch()
     first, _ = agent.train_step(batch, ())
     for _ in range(150):

@@ -190,7 +190,7 @@ def test_a_terminal_start_state_has_no_future():
     ids=str,
 )
 def test_variants_learn(overrides):
-    agent = make_agent(model_lr=3e-3, free_nats=0.0, **overrides)
+    agent = make_agent(free_nats=0.0, **{"model_optimizer.learning_rate": 3e-3}, **overrides)
     batch = make_batch()
     first, _ = agent.train_step(batch, ())
     for _ in range(60):
@@ -271,3 +271,24 @@ def test_parameters_are_counted_by_network():
     counts = make_agent(OBS_SPACE, discount_model=True).parameter_counts()
     assert set(counts) == {"encoder", "rssm", "decoder", "reward", "cont", "actor", "critic"}
     assert all(count > 0 for count in counts.values())
+
+
+def test_each_optimiser_has_options_of_its_own():
+    names = ("model_optimizer", "actor_optimizer", "critic_optimizer", "explore.optimizer")
+    own = {
+        f"{name}.{option}": scale * (place + 1)
+        for place, name in enumerate(names)
+        for option, scale in (
+            ("learning_rate", 2.0**-10),
+            ("epsilon", 2.0**-20),
+            ("grad_clip", 1.0),
+            ("weight_decay", 2.0**-9),
+        )
+    }
+    agent = make_agent(**own, **{"explore.behavior": "plan2explore"})
+    for place, step in enumerate([*steps(agent), agent.exploration.ensemble_step]):
+        optimizer = step.optimizer
+        assert float(optimizer.learning_rate) == 2.0**-10 * (place + 1), step.name
+        assert optimizer.epsilon == 2.0**-20 * (place + 1), step.name
+        assert step.clip.limit == place + 1, step.name
+        assert optimizer.decay == 2.0**-9 * (place + 1), step.name

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.agents.small_dreamerv2 import NO_DECAY
 from tests.agents.test_dreamerv2 import SPACES, make_agent, make_batch, snapshot, unchanged
 
 EXPLORE = {"explore.models": 3, "explore.layers": 1, "explore.units": 16}
@@ -49,7 +50,7 @@ def test_curiosity_learns_beside_the_task(space, target):
 
 def test_curiosity_moves_neither_the_world_model_nor_the_task():
     """With every learning rate of these at zero, nothing of them moves."""
-    agent = make_agent(weight_decay=0.0, **CURIOUS)
+    agent = make_agent(**NO_DECAY, **CURIOUS)
     for step in (agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step):
         step.optimizer.learning_rate = 0.0
     agent.behavior.slow_critic.updates.assign(1)
@@ -105,7 +106,8 @@ def test_the_reward_joins_curiosity_and_task(scales):
 
 
 def test_the_ensemble_comes_to_agree_on_what_it_has_seen():
-    agent = make_agent(**CURIOUS, **{"explore.lr": 1e-2, "model_lr": 1e-6})
+    rates = {"explore.optimizer.learning_rate": 1e-2, "model_optimizer.learning_rate": 1e-6}
+    agent = make_agent(**CURIOUS, **rates)
     batch = make_batch(batch_size=8)
     losses, rewards = [], []
     for _ in range(150):

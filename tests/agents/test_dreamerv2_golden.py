@@ -47,7 +47,7 @@ def options(s):
         }
         for name in ("encoder", "decoder")
     }
-    rssm, kl, optimizer = s["rssm"], s["kl"], s["model_opt"]
+    rssm, kl = s["rssm"], s["kl"]
     norm = s["reward_norm"]
     return multi | {
         "rssm": {
@@ -90,12 +90,19 @@ def options(s):
             "scale": norm["scale"],
             "epsilon": norm["eps"],
         },
-        "model_lr": s["model_opt"]["lr"],
-        "actor_lr": s["actor_opt"]["lr"],
-        "critic_lr": s["critic_opt"]["lr"],
-        "adam_epsilon": optimizer["eps"],
-        "weight_decay": optimizer["wd"],
-        "grad_clip": float(optimizer["clip"]),
+        "model_optimizer": optimizer(s["model_opt"]),
+        "actor_optimizer": optimizer(s["actor_opt"]),
+        "critic_optimizer": optimizer(s["critic_opt"]),
+    }
+
+
+def optimizer(s):
+    """The options of a recorded optimiser."""
+    return {
+        "learning_rate": s["lr"],
+        "epsilon": s["eps"],
+        "grad_clip": float(s["clip"]),
+        "weight_decay": s["wd"],
     }
 
 

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dreamer_tf.world_model import SplitKL
 from tests.agents.small_dreamerv2 import (
+    NO_DECAY,
     OBS_SPACE,
     SPACES,
     make_agent,
@@ -19,7 +20,7 @@ from tests.agents.small_dreamerv2 import (
 
 @pytest.mark.parametrize("trained", ["model", "actor", "critic"])
 def test_each_learning_rate_moves_only_its_own_networks(trained):
-    agent = make_agent(weight_decay=0.0)
+    agent = make_agent(**NO_DECAY)
     for step in steps(agent):
         step.optimizer.learning_rate = 1e-3 if step.name == trained else 0.0
     agent.behavior.slow_critic.updates.assign(1)  # the next copy is far away
@@ -127,7 +128,7 @@ def test_imagination_uses_the_world_model_that_has_just_learned():
 
 @pytest.mark.parametrize("name", ["decoder", "reward", "discount"])
 def test_detached_heads_learn_without_shaping_the_representation(name):
-    options = {"kl_scale": 0.0, "discount_model": True, "weight_decay": 0.0}
+    options = {"kl_scale": 0.0, "discount_model": True} | NO_DECAY
     others = {"decoder", "reward", "discount"} - {name}
     options |= {f"{other}_gradient": False for other in others}
     agent = make_agent(**options)

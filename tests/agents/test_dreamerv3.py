@@ -354,3 +354,17 @@ def test_report_shows_truth_model_and_difference(agent):
     assert video.shape == (3, 7, 3 * 16, 16, 3) and video.dtype == np.uint8
     np.testing.assert_array_equal(video[:, :, :16], batch["image"].numpy())
     assert all(report[f"openloop_{key}_mse"] > 0 for key in OBS_SPACE)
+
+
+def test_weight_decay_shrinks_kernels_and_nothing_else():
+    agent = make_agent(**FAST, **{"dreamerv3.optimizer.weight_decay": 100.0 / 1024})
+    variables = agent.step.targets
+    before = [variable.numpy() for variable in variables]
+    # Without a gradient nothing else moves a weight.
+    agent.step.optimizer.apply([tf.zeros_like(v) for v in before], variables)
+    for value, variable in zip(before, variables, strict=True):
+        factor = 1 - 1e-3 * 100 / 1024 if variable.name.startswith("kernel") else 1.0
+        np.testing.assert_allclose(
+            variable.numpy(), value * factor, rtol=1e-6, err_msg=variable.path
+        )
+    assert {variable.name.partition("_")[0] for variable in variables} > {"kernel"}

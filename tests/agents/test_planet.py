@@ -143,7 +143,7 @@ def test_nonfinite_batches_change_nothing_and_are_counted(agent):
 
 def test_training_predicts_rewards_and_images():
     """A few hundred updates on one batch must fit it: a broken gradient anywhere would not."""
-    agent = make_agent(learning_rate=3e-3, free_nats=0.0)
+    agent = make_agent(free_nats=0.0, **{"optimizer.learning_rate": 3e-3})
     batch = make_batch(batch_size=4, length=7)
     colour = np.random.default_rng(0).integers(0, 256, (4, 7, 1, 1, 3), dtype=np.uint8)
     batch["image"] = tf.constant(np.broadcast_to(colour, (4, 7, 64, 64, 3)))
@@ -335,3 +335,11 @@ def test_report_videos_show_the_image_that_the_model_sees(agent):
     difference = video[:, :, :64].astype(int) - batch["image"].numpy()
     assert 1 < np.abs(difference).max() < 8
     assert report["openloop_image_mse"] > 0
+
+
+def test_the_optimiser_has_the_options():
+    names = ("learning_rate", "epsilon", "grad_clip", "weight_decay")
+    step = make_agent(**{f"optimizer.{name}": 2.0**-4 for name in names}).model_step
+    optimizer = step.optimizer
+    values = [optimizer.learning_rate, optimizer.epsilon, step.clip.limit, optimizer.decay]
+    assert {float(value) for value in values} == {2.0**-4}

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.optim import DecayedAdam, GlobalNormClip, GradientStep
+from dreamer_tf.optim import DecayedAdam, GlobalNormClip, GradientStep, adam
 from tests.golden_data import Golden, assert_close
 
 
@@ -56,3 +56,16 @@ def test_its_config_rebuilds_it():
     rebuilt = DecayedAdam.from_config(config)
     assert (rebuilt.beta_1, rebuilt.beta_2, rebuilt.epsilon) == (0.8, 0.99, 1e-4)
     assert rebuilt.decay == 1e-6
+
+
+def test_without_decay_it_is_keras_adam_and_with_decay_weights_shrink():
+    settings = {"learning_rate": 1e-3, "epsilon": 1e-7, "name": "model_adam"}
+    assert type(adam(**settings)) is keras.optimizers.Adam
+    variables = [keras.Variable([2.0]) for _ in range(2)]
+    for variable, decay in zip(variables, (0.0, 0.5), strict=True):
+        optimizer = adam(**settings, decay=decay)
+        optimizer.build([variable])
+        optimizer.apply([tf.constant([1.0])], [variable])
+        assert optimizer.name == "model_adam"
+    plain, decayed = (float(variable.numpy()[0]) for variable in variables)
+    np.testing.assert_allclose((plain, decayed), (2.0 - 1e-3, 1.0 - 1e-3), rtol=1e-5)

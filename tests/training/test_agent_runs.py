@@ -100,7 +100,7 @@ CASES = {
             "replay.sampler": "starts",
             "replay.online": 1.0,
             "replay.ongoing": True,
-            "replay.context": True,
+            "replay.carry": True,
             "run.prefill": 0,
             "run.pretrain": 0,
             "run.train_every": 1,

@@ -19,7 +19,7 @@ EVERYTHING = {
     "replay.online": 0.5,
     "replay.ongoing": True,
     "replay.consecutive": 3,
-    "replay.context": True,
+    "replay.carry": True,
 }
 """Options that make every kind of memory count."""
 
@@ -119,7 +119,7 @@ def test_without_options_sequences_start_from_nothing(run, remembering):
 
 
 def test_random_episodes_have_no_memory_until_they_were_trained_on(run, remembering):
-    run(env=lambda: CountingEnv(9), **{"replay.context": True, "replay.sampler": "starts"})
+    run(env=lambda: CountingEnv(9), **{"replay.carry": True, "replay.sampler": "starts"})
     starts = remembering.made[0].starts
     assert starts[0] != (0, 0)
     unknown = [index for index, (before, known) in enumerate(starts) if before and not known]
@@ -162,7 +162,7 @@ def test_a_skipped_update_leaves_nothing_to_start_from(run, remembering):
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        ({"replay.context": True}, "replay.context is true, but the agent 'dreamer' hands nothing"),
+        ({"replay.carry": True}, "replay.carry is true, but the agent 'dreamer' hands nothing"),
         ({"replay.consecutive": 2}, "replay.consecutive is 2, but the agent 'dreamer' carries no"),
     ],
 )
