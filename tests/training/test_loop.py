@@ -9,7 +9,7 @@ import pytest
 
 import dreamer_tf
 from dreamer_tf.envs import EnvError
-from dreamer_tf.training.errors import NonFiniteError
+from dreamer_tf.training.guard import NonFiniteError
 from tests.counting import CountingEnv, FailingEnv
 from tests.training.counting_agent import SeededEnv
 
