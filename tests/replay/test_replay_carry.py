@@ -115,6 +115,21 @@ def test_the_carry_is_a_plain_npy_file(tmp_path):
     np.testing.assert_array_equal(records["stoch"][:, 1], [0, 101, 102, 103, 104, 105])
 
 
+def test_a_file_of_an_older_version_is_read(tmp_path, chosen, caplog):
+    """As that version wrote it: the name has its word, the content is plain."""
+    add_rows(open_replay(tmp_path), 0, 6)
+    [path] = tmp_path.glob("*.context.npy")
+    records = np.zeros(6, [("deter", "<f4", (3,)), ("stoch", "<i4", (2,))])
+    records["deter"][3], records["stoch"][3] = [1, 2, 3], [4, 5]
+    np.save(path, records)
+    replay = open_replay(tmp_path, sampler=chosen)
+    batch = choose(replay, chosen, [[(1, 3, 2)]])
+    carry = replay.carry(batch)
+    np.testing.assert_array_equal(carry["deter"], [[1, 2, 3]])
+    np.testing.assert_array_equal(carry["stoch"], [[4, 5]])
+    assert not caplog.records
+
+
 def test_evicted_episodes_take_their_carry_with_them(tmp_path, chosen):
     replay = open_replay(tmp_path, sampler=chosen, capacity=12)
     add_rows(replay, 0, 6)

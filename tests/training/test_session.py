@@ -8,6 +8,7 @@ import dreamer_tf
 from dreamer_tf import config
 from dreamer_tf.specs import Space
 from dreamer_tf.training import session
+from tests.training.conftest import SMALL
 from tests.training.counting_agent import RememberingAgent, SeededEnv
 
 VECTOR = {"position": Space(np.float32, (3,))}
@@ -57,3 +58,26 @@ def test_without_presets_dreamerv3_learns_and_the_run_says_so(agents, tmp_path, 
     dreamer_tf.train(SeededEnv, logdir=tmp_path, steps=60)
     assert "--configs" not in capsys.readouterr().out
     assert config.read(tmp_path) == config.load(presets, overrides | {"steps": 60}).config
+
+
+def test_functions_at_the_end_are_called_in_turn_and_none_ends_the_run(agents, tmp_path, capsys):
+    overrides = SMALL | {"steps": 20, "logdir": str(tmp_path)}
+    called = []
+
+    def look(folder, tell):
+        called.append((folder, sorted(path.name for path in (folder / "checkpoints").iterdir())))
+        tell("looked")
+
+    def fail(folder, tell):
+        raise RuntimeError("no paper")
+
+    agent = session.run(config.load([], overrides), SeededEnv, at_end=[fail, look])
+    assert agent is agents.made[0]
+    assert called == [(tmp_path, ["00001-frames20-updates0"])]
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        f"saved in {tmp_path}",
+        "fail failed (RuntimeError: no paper); the run is whole",
+        "looked",
+    ]
+    # The report is the commands' own.
+    assert not (tmp_path / "report.html").exists()
