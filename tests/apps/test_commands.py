@@ -130,7 +130,7 @@ def test_a_full_disk_is_exit_code_1_and_the_run_can_go_on(capsys, tmp_path):
     commands.train([*words, "--steps", "200"])
 
 
-@pytest.mark.parametrize("name", ["train.py", "evaluate.py", "export.py"])
+@pytest.mark.parametrize("name", ["train.py", "evaluate.py", "export.py", "benchmark.py"])
 def test_the_scripts_show_help_without_tensorflow(name):
     command = [sys.executable, "-X", "importtime", str(ROOT / "scripts" / name), "--help"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -54,7 +54,7 @@ def test_updates_and_frames_are_paced_exactly(run, tmp_path):
 
 def test_a_report_that_cannot_be_written_is_said_and_loses_nothing(run, tmp_path, capsys):
     (tmp_path / "run" / "report.html").mkdir(parents=True)
-    agent = run(steps=40)
+    agent = run(steps=40, report=True)
     assert (
         int(agent.updates) == 5 and newest_state(tmp_path / "run")["counters"]["env_frames"] == 40
     )
@@ -62,7 +62,7 @@ def test_a_report_that_cannot_be_written_is_said_and_loses_nothing(run, tmp_path
     assert message.startswith("the report could not be written (IsADirectoryError: ")
     assert message.endswith(f"the run is whole, and dreamer-report {tmp_path / 'run'} tries again")
     (tmp_path / "run" / "report.html").rmdir()
-    run(steps=50)
+    run(steps=50, report=True)
     assert capsys.readouterr().out.endswith(f"report {tmp_path / 'run' / 'report.html'}\n")
     assert "50 <small>of 50</small>" in (tmp_path / "run" / "report.html").read_text("utf-8")
 
@@ -85,7 +85,7 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(run, tmp_path):
     assert outcome(first) != outcome(other)
 
 
-@pytest.mark.parametrize(("stop", "count"), [(20, 1), (66, 1), (80, 1), (40, 2)])
+@pytest.mark.parametrize(("stop", "count"), [(20, 1), (66, 1), (40, 2)])
 def test_a_continued_run_equals_one_that_was_never_stopped(run, tmp_path, stop, count):
     """Stops at the end of an episode of every environment, before and after learning starts."""
     options = {"env.count": count, "steps": 160, "env": lambda: FixedEnv()}

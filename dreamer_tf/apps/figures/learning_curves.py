@@ -9,7 +9,6 @@ from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.palette import styles
 from dreamer_tf.apps.figures.tasks import suite, title
 
-SPREADS = ("std", "range", "seeds", "none")
 _SUMMARIES = {"mean": np.mean, "median": np.median}
 
 
