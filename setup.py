@@ -63,21 +63,21 @@ setup(
     package_dir={"dreamer_tf.presets": "configs"},
     package_data={
         "dreamer_tf.presets": ["*.yaml"],
-        "dreamer_tf.dream": ["page/*"],
-        "dreamer_tf.report": ["page/*.*", "page/vendor/*"],
+        "dreamer_tf.apps.dream": ["page/*"],
+        "dreamer_tf.apps.report": ["page/*.*", "page/vendor/*"],
     },
     install_requires=INSTALL_REQUIRES,
     extras_require=EXTRAS_REQUIRE,
     entry_points={
         "console_scripts": [
-            "dreamer-train = dreamer_tf.training.commands:train",
-            "dreamer-evaluate = dreamer_tf.training.commands:evaluate",
-            "dreamer-export = dreamer_tf.training.commands:export",
-            "dreamer-benchmark = dreamer_tf.training.benchmark:main",
-            "dreamer-plot = dreamer_tf.figures.commands:plot",
-            "dreamer-dream = dreamer_tf.dream.commands:dream",
-            "dreamer-report = dreamer_tf.report.commands:report",
-            "dreamer-sweep = dreamer_tf.sweep.commands:sweep",
+            "dreamer-train = dreamer_tf.apps.commands:train",
+            "dreamer-evaluate = dreamer_tf.apps.commands:evaluate",
+            "dreamer-export = dreamer_tf.apps.commands:export",
+            "dreamer-benchmark = dreamer_tf.apps.benchmark.commands:benchmark",
+            "dreamer-plot = dreamer_tf.apps.figures.commands:plot",
+            "dreamer-dream = dreamer_tf.apps.dream.commands:dream",
+            "dreamer-report = dreamer_tf.apps.report.commands:report",
+            "dreamer-sweep = dreamer_tf.apps.sweep.commands:sweep",
         ]
     },
     classifiers=[

@@ -15,7 +15,7 @@ __all__ = ["__version__", "evaluate", "load", "train"]
 
 def __getattr__(name):
     if name in ("evaluate", "load", "train"):
-        return getattr(importlib.import_module("dreamer_tf.training.api"), name)
+        return getattr(importlib.import_module("dreamer_tf.apps.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

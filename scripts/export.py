@@ -1,6 +1,6 @@
 """Writes a trained policy as a SavedModel: ``python scripts/export.py --logdir RUN --out DIR``."""
 
-from dreamer_tf.training import commands
+from dreamer_tf.apps import commands
 
 if __name__ == "__main__":
     commands.export()

@@ -1,6 +1,6 @@
 """Writes the HTML report of runs: ``python scripts/report.py RUN ...``."""
 
-from dreamer_tf.report import commands
+from dreamer_tf.apps.report import commands
 
 if __name__ == "__main__":
     commands.report()

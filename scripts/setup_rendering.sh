@@ -11,7 +11,7 @@ python=$1
 packages="libegl1 libopengl0 libgl1 libgl1-mesa-dri"
 
 draws() {
-  "$python" -m dreamer_tf.envs.gl
+  "$python" -m dreamer_tf.envs.rendering
 }
 
 if backend=$(draws 2>/dev/null); then

@@ -22,22 +22,31 @@ ALLOWED = {
     "distributions": {"specs", "ops"},
     "nn": {"specs", "ops", "distributions"},
     "world_model": BLOCKS,
-    "behaviors": BLOCKS,
+    "behaviors": BLOCKS | {"world_model"},
     "optim": BLOCKS,
     "envs": {"specs"},
     "replay": {"specs"},
     "export": {"specs", "ops"},
     "agents": PARTS | {"config", "export"},
-    "training": PARTS | {"config", "envs", "replay", "agents", "export", "report"},
-    "figures": {"config"},
-    "report": {"config", "figures"},
-    "dream": {"specs", "config", "replay", "export", "agents", "training", "figures", "report"},
-    "sweep": {"config", "training", "figures"},
+    "runs": {"specs", "config"},
+    "training": PARTS | {"config", "envs", "replay", "agents", "export", "runs"},
+    # Applications, each a room of its own.
+    "apps.figures": {"config", "runs"},
+    "apps.report": {"config", "runs", "apps.figures"},
+    "apps.api": {"config", "export", "runs", "training", "apps.report"},
+    "apps.commands": {"config", "envs", "replay", "export", "runs", "training"}
+    | {"apps.report", "apps.api"},
+    "apps.train": {"apps.commands"},
+    "apps.sweep": {"config", "runs", "apps.figures", "apps.commands"},
+    "apps.benchmark": {"specs", "config", "envs", "runs", "training", "apps.commands"},
+    "apps.dream": {"specs", "config", "replay", "export", "behaviors", "runs"}
+    | {"apps.figures", "apps.report", "apps.api", "apps.commands"},
 }
 EVERYWHERE = {"common"}
-NO_CONCRETE_AGENT = {"training", "dream"}
-INTERFACE = {"base", "latent_model"}  # the modules of agents that stand for all of them
-WITHOUT_TENSORFLOW = {"common", "specs", "config", "envs", "replay", "figures", "report", "sweep"}
+NO_CONCRETE_AGENT = {"runs", "training", "apps.dream"}
+INTERFACE = {"base"}  # the module of agents that stands for all of them
+WITHOUT_TENSORFLOW = {"common", "specs", "config", "envs", "replay"}
+WITHOUT_TENSORFLOW |= {"apps.figures", "apps.report", "apps.sweep"}
 TENSORFLOW = {"tensorflow", "tensorflow_probability", "keras", "tf_keras"}
 # room -> the packages that it may import; other rooms: any
 ONLY = {
@@ -61,7 +70,7 @@ def violations(room, source):
     found = []
     for line, name in imports(source):
         package, _, rest = name.partition(".")
-        target, _, member = rest.partition(".")
+        target, member = split_room(rest)
         if not package:
             found.append(f"{line}: relative import {name}")
         elif package == "dreamer_tf":
@@ -74,10 +83,11 @@ def violations(room, source):
     return found
 
 
-def _may_be_imported(room, package):
-    if room in WITHOUT_TENSORFLOW and package in TENSORFLOW:
-        return False
-    return package in ONLY.get(room, {package})
+def split_room(name):
+    """The room in a dotted name below the package, and the rest of the name."""
+    words = name.split(".")
+    count = 2 if words[0] == "apps" else 1
+    return ".".join(words[:count]), ".".join(words[count:])
 
 
 def _is_concrete_agent(member):
@@ -88,9 +98,9 @@ def _is_concrete_agent(member):
 def rooms():
     """(room, file) for every source of the package but its ``__init__``."""
     for path in sorted(PACKAGE.rglob("*.py")):
-        parts = path.relative_to(PACKAGE).parts
-        if parts != ("__init__.py",):
-            yield parts[0].removesuffix(".py"), path
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts not in (("__init__",), ("apps", "__init__")):
+            yield split_room(".".join(parts))[0], path
 
 
 @pytest.mark.parametrize("room", sorted({room for room, _ in rooms()}))
@@ -118,7 +128,12 @@ def test_the_allowed_imports_have_no_cycle():
     ("room", "source"),
     [
         ("nn", "from dreamer_tf.agents import base"),
-        ("dream", "from dreamer_tf.agents.planet import PlaNet"),
+        ("apps.dream", "from dreamer_tf.agents.planet import PlaNet"),
+        ("runs", "from dreamer_tf.training import loop"),
+        ("training", "from dreamer_tf.apps import commands"),
+        ("training", "from dreamer_tf.apps.report.document import write_report"),
+        ("apps.figures", "from dreamer_tf.apps import report"),
+        ("apps.report", "import keras"),
         ("nn", "def build():\n    from dreamer_tf import config"),
         ("world_model", "import dreamer_tf.behaviors.actor"),
         ("envs", "import dreamer_tf.config as settings"),
@@ -141,8 +156,9 @@ def test_an_allowed_import_is_not_reported():
     assert violations("envs", source) == []
 
 
-def test_the_package_itself_imports_none_of_its_rooms():
-    source = (PACKAGE / "__init__.py").read_text(encoding="utf-8")
+@pytest.mark.parametrize("file", ["__init__.py", "apps/__init__.py"])
+def test_a_package_of_rooms_imports_none_of_them(file):
+    source = (PACKAGE / file).read_text(encoding="utf-8")
     assert {name for _, name in imports(source)} <= sys.stdlib_module_names
 
 

@@ -13,10 +13,10 @@ import pytest
 import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf import envs
+from dreamer_tf.apps import commands
 from dreamer_tf.config.files import preset_names
 from dreamer_tf.config.options import options, parse
 from dreamer_tf.specs import Space, row_spaces
-from dreamer_tf.training import commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

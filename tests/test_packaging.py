@@ -98,15 +98,15 @@ def test_presets_are_package_data():
 
 @pytest.mark.parametrize("room", ["report", "dream"])
 def test_the_files_of_a_page_are_package_data(room):
-    folder = ROOT / "dreamer_tf" / room
-    patterns = setup_lists()["package_data"][f"dreamer_tf.{room}"]
+    folder = ROOT / "dreamer_tf" / "apps" / room
+    patterns = setup_lists()["package_data"][f"dreamer_tf.apps.{room}"]
     packed = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
     files = {path for path in (folder / "page").rglob("*") if path.is_file()}
     assert files and packed == files
 
 
 def test_the_licence_of_what_is_packed_is_packed_too():
-    assert (ROOT / "dreamer_tf" / "report" / "page" / "vendor" / "uPlot.LICENSE").is_file()
+    assert (ROOT / "dreamer_tf" / "apps" / "report" / "page" / "vendor" / "uPlot.LICENSE").is_file()
 
 
 def test_console_commands_exist():

@@ -1,7 +1,7 @@
 """Which OpenGL backend MuJoCo renders with.
 
 MuJoCo and dm_control read ``MUJOCO_GL`` once, when they are imported, so the choice is made
-before. What the user set stays. ``python -m dreamer_tf.envs.gl`` draws one frame and says how.
+before. What the user set stays. ``rendering.py`` tries it.
 """
 
 import contextlib
@@ -114,23 +114,3 @@ def _egl_works():
         return False
     displays = (get_display(_EGL_PLATFORM_DEVICE, devices[i], None) for i in range(count.value))
     return any(display and egl.eglInitialize(display, None, None) for display in displays)
-
-
-def main():
-    """Draws one frame; prints the backend, or what to install and exits with 1."""
-    from dreamer_tf.envs.dmc import DMControl
-
-    try:
-        env = DMControl("pendulum_swingup", observations="pixels")
-        image = env.reset(0)["image"]
-    except (EnvError, RuntimeError) as error:
-        sys.exit(str(error))
-    env.close()
-    backend = os.environ.get("MUJOCO_GL") or "MuJoCo's own choice for this display"
-    if image.min() == image.max():
-        sys.exit(f"The frame drawn with {backend} is empty. {ADVICE}")
-    print(backend)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,7 +8,7 @@ class Consecutive(Sampler):
 
     After so many batches, or when its episode is no longer there, another sampler begins a new one
     in its place. A sequence that reaches its episode's end goes on with another episode's first
-    row. For agents that carry their memory from batch to batch.
+    row. For agents that carry something from batch to batch.
     """
 
     def __init__(self, sampler, batches):

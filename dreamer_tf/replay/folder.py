@@ -11,7 +11,8 @@ _LOGGER = logging.getLogger(__name__)
 
 _EPISODE = re.compile(r"(\d{9,})-(\d{5,})-(\d{12,})(?:\.npz|\.context\.npy)")
 DAMAGED = ".damaged"
-CONTEXT = ".context.npy"
+CARRY = ".context.npy"
+"""Ending of the file of what the agent carried; older run folders have it too."""
 
 
 class EpisodeName(NamedTuple):
@@ -31,13 +32,13 @@ class EpisodeName(NamedTuple):
         return f"{self.serial:09d}-{self.rows:05d}-{self.agent_steps:012d}.npz"
 
     @property
-    def context(self):
-        """Name of the file beside it that holds the agent's memory, see `context_file`."""
-        return str(self).removesuffix(".npz") + CONTEXT
+    def carry(self):
+        """Name of the file beside it that holds what the agent carried, see `carry_file`."""
+        return str(self).removesuffix(".npz") + CARRY
 
     @classmethod
     def parse(cls, filename):
-        """Reads the name of an episode's file, or of its context; None when it is neither."""
+        """Reads the name of an episode's file, or of its carry; None when it is neither."""
         match = _EPISODE.fullmatch(filename)
         return cls(*map(int, match.groups())) if match else None
 
@@ -65,7 +66,7 @@ def scan(directory):
     Returns:
       The folder's ``Contents``.
     """
-    episodes, names, contexts = [], [], []
+    episodes, names, carries = [], [], []
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.endswith(TEMPORARY):
@@ -75,15 +76,15 @@ def scan(directory):
             name = EpisodeName.parse(entry.name.removesuffix(DAMAGED))
             if name is None:
                 continue
-            if entry.name.endswith(CONTEXT):
-                contexts.append((name, entry.path))
+            if entry.name.endswith(CARRY):
+                carries.append((name, entry.path))
                 continue
             names.append(name)
             if not entry.name.endswith(DAMAGED):
                 episodes.append((name, entry.stat().st_size))
-    # A context is written before its episode and deleted after it.
+    # A carry is written before its episode and deleted after it.
     stored = {name for name, _ in episodes}
-    for name, path in contexts:
+    for name, path in carries:
         if name not in stored:
             os.unlink(path)
     return Contents(sorted(episodes), max(names, default=None))

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dreamer_tf.replay.carry_file import record_dtype, to_records
 from dreamer_tf.replay.catalogue import Catalogue
-from dreamer_tf.replay.context_file import record_dtype, to_records
 from dreamer_tf.replay.samplers import Sequence, UniformWindows
 from dreamer_tf.replay.store import EpisodeStore
 from dreamer_tf.replay.streams import OpenEpisode
@@ -42,7 +42,7 @@ class Replay:
     """
 
     def __init__(
-        self, directory, spaces, *, capacity, seed, sampler=None, context=None, ongoing=False
+        self, directory, spaces, *, capacity, seed, sampler=None, carry=None, ongoing=False
     ):
         """Opens a replay folder, or creates it, see `EpisodeStore`.
 
@@ -52,7 +52,7 @@ class Replay:
           capacity: Rows to keep; above it the oldest episodes are deleted. 0 keeps all.
           seed: Non-negative integer; decides what is sampled.
           sampler: `Sampler`: which sequences are drawn; None: `UniformWindows`.
-          context: Dict of key to ``Space``: what each row holds of the agent's memory before it;
+          carry: Dict of key to ``Space``: what each row holds of what the agent carried into it;
             None: nothing.
           ongoing: Whether episodes that are still being played are sampled, too.
 
@@ -61,12 +61,12 @@ class Replay:
         """
         self._directory = directory
         self._spaces = dict(spaces)
-        self._context_space = dict(context or {})
-        shared = self._spaces.keys() & self._context_space.keys()
+        self._carry_space = dict(carry or {})
+        shared = self._spaces.keys() & self._carry_space.keys()
         if shared:
-            raise ValueError(f"{sorted(shared)} are keys of rows and of the context; rename them")
-        self._context = record_dtype(self._context_space)
-        self._store = EpisodeStore(directory, spaces, self._context_space, capacity)
+            raise ValueError(f"{sorted(shared)} are keys of rows and of the carry; rename them")
+        self._record = record_dtype(self._carry_space)
+        self._store = EpisodeStore(directory, spaces, self._carry_space, capacity)
         self._seed = seed
         self._sampler = UniformWindows() if sampler is None else sampler
         self._ongoing = ongoing
@@ -77,9 +77,9 @@ class Replay:
         self._lock = threading.RLock()
 
     @property
-    def context_space(self):
-        """Dict of key to ``Space``: what rows hold of the agent's memory."""
-        return dict(self._context_space)
+    def carry_space(self):
+        """Dict of key to ``Space``: what rows hold of what the agent carried into them."""
+        return dict(self._carry_space)
 
     @property
     def agent_steps(self):
@@ -107,7 +107,7 @@ class Replay:
         """Adds a row to the episode that a stream is playing; the last row stores the episode.
 
         Args:
-          row: Dict of key to array, see ``specs``, with the entries of the context. It is copied;
+          row: Dict of key to array, see ``specs``, with the entries of the carry. It is copied;
             what is only for the log is left out.
           stream: Number of the environment that the row comes from.
 
@@ -121,7 +121,7 @@ class Replay:
         with self._lock:
             if stream not in self._streams:
                 self._begun += 1
-                spaces = self._spaces | self._context_space
+                spaces = self._spaces | self._carry_space
                 self._streams[stream] = OpenEpisode(spaces, -self._begun)
             kept = {k: value for k, value in row.items() if not k.startswith(LOG_PREFIX)}
             self._streams[stream].append(kept)
@@ -253,55 +253,55 @@ class Replay:
         found = [episode for episode in self._streams.values() if episode.number == number]
         return found[0] if found else None
 
-    # ----------------------------------------------------------------- context
+    # ------------------------------------------------------------------- carry
 
-    def context(self, batch):
-        """The agent's memory before the first row of each sequence, as it is stored by now.
+    def carry(self, batch):
+        """What the agent carried into the first row of each sequence, as it is stored by now.
 
         Args:
           batch: `Batch`.
 
         Returns:
           Dict of key to array ``[B, ...]``; zeros where an episode begins, or is no longer there.
-          Empty if no context is kept.
+          Empty if no carry is kept.
         """
-        if not self._context_space:
+        if not self._carry_space:
             return {}
-        records = np.zeros(len(batch.sequences), self._context)
+        records = np.zeros(len(batch.sequences), self._record)
         with self._lock:
             for index, sequence in enumerate(batch.sequences):
                 episode, row, _ = sequence.pieces[0]
-                running, file = self._running(episode), self._store.context(episode)
+                running, file = self._running(episode), self._store.carry(episode)
                 if running is not None:
                     rows = {key: array[row : row + 1] for key, array in running.arrays().items()}
-                    records[index] = to_records(rows, self._context)[0]
+                    records[index] = to_records(rows, self._record)[0]
                 elif file is not None:
                     records[index] = file.read(row)
-        return {key: records[key].copy() for key in self._context.names}
+        return {key: records[key].copy() for key in self._record.names}
 
-    def update(self, batch, memory):
-        """Stores what the agent remembers by now after each row of a batch, for the row after it.
+    def update(self, batch, carry):
+        """Stores what the agent carries by now out of each row of a batch, for the row after it.
 
-        A replay that keeps no context does nothing.
+        A replay that keeps no carry does nothing.
 
         Args:
           batch: `Batch`. Episodes that were deleted since it was drawn are passed over.
-          memory: Dict of key to array ``[B, T, ...]``.
+          carry: Dict of key to array ``[B, T, ...]``.
 
         Raises:
           OSError: If it could not be stored.
         """
-        if not self._context_space:
+        if not self._carry_space:
             return
         with self._lock:
             for place, piece in _places(batch.sequences):
-                arrays = {key: memory[key][place] for key in self._context.names}
+                arrays = {key: carry[key][place] for key in self._record.names}
                 running = self._running(piece.episode)
-                file = self._store.context(piece.episode)
+                file = self._store.carry(piece.episode)
                 if running is not None:
                     running.overwrite(piece.start + 1, arrays)
                 elif file is not None:
-                    file.write(piece.start + 1, to_records(arrays, self._context))
+                    file.write(piece.start + 1, to_records(arrays, self._record))
 
 
 def _places(sequences):

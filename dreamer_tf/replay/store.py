@@ -4,7 +4,7 @@ import math
 import pathlib
 
 from dreamer_tf.replay import episode_file, folder
-from dreamer_tf.replay.context_file import ContextFile, record_dtype, to_records
+from dreamer_tf.replay.carry_file import CarryFile, record_dtype, to_records
 from dreamer_tf.replay.index import EpisodeIndex
 from dreamer_tf.replay.open_maps import OpenMaps
 
@@ -20,7 +20,7 @@ class EpisodeStore:
       agent_steps: Interactions ever stored, deleted episodes included. Never goes back.
     """
 
-    def __init__(self, directory, spaces, context, capacity):
+    def __init__(self, directory, spaces, carry, capacity):
         """Opens a folder, or creates it.
 
         Files that a killed writer left unfinished are removed, damaged ones set aside.
@@ -28,7 +28,7 @@ class EpisodeStore:
         Args:
           directory: Path of the folder.
           spaces: Dict of key to ``Space``: what each row holds.
-          context: Dict of key to ``Space``: what each row holds of an agent's memory; may be empty.
+          carry: Dict of key to ``Space``: what each row holds of an agent's carry; may be empty.
           capacity: Rows to keep; above it the oldest episodes are deleted. 0 keeps all.
 
         Raises:
@@ -38,7 +38,7 @@ class EpisodeStore:
             raise ValueError(f"replay capacity: expected rows, or 0 to keep all; got {capacity}")
         self._directory = pathlib.Path(directory)
         self._spaces = dict(spaces)
-        self._context = record_dtype(context)
+        self._record = record_dtype(carry)
         self._capacity = capacity
         self._maps = OpenMaps(self._open_map, OPEN_MAPS)
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -51,13 +51,13 @@ class EpisodeStore:
     @property
     def nbytes(self):
         """Bytes on disk."""
-        return int(self.index.nbytes.sum() + self.index.rows.sum() * self._context.itemsize)
+        return int(self.index.nbytes.sum() + self.index.rows.sum() * self._record.itemsize)
 
     def add(self, arrays):
         """Stores an episode.
 
         Args:
-          arrays: Dict of key to array ``[rows, ...]``, the context's keys included.
+          arrays: Dict of key to array ``[rows, ...]``, the carry's keys included.
 
         Returns:
           Its serial.
@@ -69,8 +69,8 @@ class EpisodeStore:
         steps = self.agent_steps + rows - 1
         name = folder.EpisodeName(self._serial + 1, rows, steps)
         try:
-            if self._context.names:
-                self._context_file(name).create(to_records(arrays, self._context))
+            if self._record.names:
+                self._carry_file(name).create(to_records(arrays, self._record))
             kept = {key: arrays[key] for key in self._spaces}
             size = episode_file.write_episode(self._directory / str(name), kept)
         except OSError as error:
@@ -96,10 +96,10 @@ class EpisodeStore:
             self.index.remove(position)
             return None
 
-    def context(self, serial):
-        """`ContextFile` of an episode; None if the episode is not there."""
+    def carry(self, serial):
+        """`CarryFile` of an episode; None if the episode is not there."""
         position = self.index.find(serial)
-        return None if position is None else self._context_file(self.index[position])
+        return None if position is None else self._carry_file(self.index[position])
 
     def evict(self):
         """Deletes the oldest episodes above the capacity; the newest stays, however long."""
@@ -108,13 +108,13 @@ class EpisodeStore:
         for name in self.index.drop_oldest(self._capacity):
             self._maps.discard(name)
             (self._directory / str(name)).unlink(missing_ok=True)
-            (self._directory / name.context).unlink(missing_ok=True)
+            (self._directory / name.carry).unlink(missing_ok=True)
 
     def _open_map(self, name):
         return episode_file.map_episode(self._directory / str(name), self._spaces, name.rows)
 
-    def _context_file(self, name):
-        return ContextFile(self._directory / name.context, self._context, name.rows)
+    def _carry_file(self, name):
+        return CarryFile(self._directory / name.carry, self._record, name.rows)
 
     def _check_files(self):
         """Opens the episodes whose files are too small, and the newest, which tells the task."""

@@ -1,6 +1,11 @@
-"""Steps environments with a policy and hands out rows."""
+"""Steps environments with a policy and hands out rows; adds rows up to episodes."""
+
+import dataclasses
+import math
 
 import numpy as np
+
+from dreamer_tf.specs import LOG_PREFIX
 
 
 class Driver:
@@ -18,17 +23,18 @@ class Driver:
       envs: ``dreamer_tf.envs.VectorEnv``, or what has its ``step``, ``act_space`` and ``len``.
       callbacks: Functions of (row, stream): a dict of arrays without batch dimension, and the
         index of the environment it comes from.
-      context: Dict of key to ``Space``: what policies may return beside the actions. It goes into
-        the row that the actions lead to, zeros where an episode begins or nothing was returned.
+      carry: Dict of key to ``Space``: what policies may return beside the actions, for the replay
+        to keep. It goes into the row that the actions lead to, zeros where an episode begins or
+        nothing was returned.
     """
 
-    def __init__(self, envs, callbacks=(), context=None):
+    def __init__(self, envs, callbacks=(), carry=None):
         self._envs = envs
         self._callbacks = list(callbacks)
         count = len(envs)
         self._idle = {
             key: np.zeros((count, *space.shape), space.dtype)
-            for key, space in (envs.act_space | (context or {})).items()
+            for key, space in (envs.act_space | (carry or {})).items()
         }
         self._reset = np.ones(count, bool)
         self._arrived = None
@@ -41,7 +47,7 @@ class Driver:
           policy: Function of (arrived, state) to (actions, state). ``arrived`` is what the
             environments returned, arrays ``[N, ...]``; ``state`` is None at first and afterwards
             whatever the policy returned; ``actions`` is a dict of arrays ``[N, ...]``, with
-            entries of the context among them.
+            entries of the carry among them.
 
         Returns:
           Number of environments that took an action; the others began an episode.
@@ -87,7 +93,7 @@ class HandOver:
             new, states.after = self._after(arrived, states.after)
         if old is None or new is None:
             return (new if old is None else old), states
-        # Only one of them may hand out a context.
+        # Only one of them may hand out a carry.
         actions = {
             key: np.where(_mask(self._over, value), value, old.get(key, np.zeros_like(value)))
             for key, value in new.items()
@@ -101,6 +107,47 @@ class _Both:
     def __init__(self, before, after):
         self.before = before
         self.after = after
+
+
+@dataclasses.dataclass(frozen=True)
+class Episode:
+    """A finished episode.
+
+    Attributes:
+      score: Sum of the rewards.
+      length: Agent steps.
+      stream: Index of the environment that played it.
+      log: Dict of the numbers that the environment has for the log, by ``log_<name>``.
+    """
+
+    score: float
+    length: int
+    stream: int
+    log: dict[str, float]
+
+
+class EpisodeStatistics:
+    """Adds up the rewards of each stream; a callback of the driver.
+
+    Args:
+      on_episode: Function that receives each finished ``Episode``.
+    """
+
+    def __init__(self, on_episode):
+        self._on_episode = on_episode
+        self._rewards = {}
+
+    def __call__(self, row, stream):
+        """Takes in one row."""
+        if row["is_first"]:
+            self._rewards[stream] = []
+        else:
+            self._rewards[stream].append(float(row["reward"]))
+        if row["is_last"]:
+            rewards = self._rewards.pop(stream)
+            log = {key: float(row[key]) for key in row if key.startswith(LOG_PREFIX)}
+            log = {key: value for key, value in log.items() if math.isfinite(value)}
+            self._on_episode(Episode(math.fsum(rewards), len(rewards), stream, log))
 
 
 def _led_to(actions, began):

@@ -1,13 +1,18 @@
-"""Playing whole episodes to measure an agent: nothing is learned, stored or explored."""
+"""Playing whole episodes to measure an agent, and filming them: nothing is learned or stored."""
 
 import logging
 import statistics
 
-from dreamer_tf.training.driver import Driver
-from dreamer_tf.training.errors import NoPictureError
-from dreamer_tf.training.metrics import EpisodeStatistics
+import numpy as np
+
+from dreamer_tf.envs import EnvDied, EnvError
+from dreamer_tf.training.driver import Driver, EpisodeStatistics
 
 _LOGGER = logging.getLogger(__name__)
+
+
+class NoPictureError(RuntimeError):
+    """An environment that should be filmed drew no picture."""
 
 
 def play_episodes(envs, policy, count, *, recorder=None, stopped=lambda: False):
@@ -20,7 +25,7 @@ def play_episodes(envs, policy, count, *, recorder=None, stopped=lambda: False):
       envs: ``dreamer_tf.envs.VectorEnv``; every environment begins a new episode.
       policy: Function of (observations, state) to (actions, state).
       count: Number of episodes.
-      recorder: ``videos.Recorder`` or None.
+      recorder: ``Recorder`` or None.
       stopped: Function without arguments; when it returns true, playing ends at once.
 
     Returns:
@@ -121,6 +126,53 @@ class Evaluator:
         """Closes the environments."""
         if self._envs is not None:
             self._envs.close()
+
+
+class Recorder:
+    """Keeps the pictures of the first episode of one environment; a callback of the driver.
+
+    Args:
+      picture: Function of a row that returns uint8 ``[height, width, channels]``.
+      stream: Index of the environment.
+    """
+
+    def __init__(self, picture, stream=0):
+        self._picture = picture
+        self._stream = stream
+        self._over = False
+        self.frames = []
+        """Pictures so far, uint8 ``[height, width, channels]``; empty without any."""
+
+    def __call__(self, row, stream):
+        """Takes in one row.
+
+        Raises:
+          NoPictureError: If there is no picture of it.
+        """
+        if stream != self._stream or self._over:
+            return
+        self._over = bool(row["is_last"])
+        try:
+            self.frames.append(np.array(self._picture(row)))
+        except (EnvDied, EnvError) as error:
+            raise NoPictureError(str(error)) from error
+
+
+def make_recorder(envs, *, can_render):
+    """A recorder for the first environment, of its images or else of pictures that it renders.
+
+    Args:
+      envs: ``dreamer_tf.envs.VectorEnv``.
+      can_render: Whether to ask for pictures where no observation is one.
+
+    Returns:
+      A ``Recorder``, or None if there is nothing to film.
+    """
+    keys = sorted(key for key, space in envs.obs_space.items() if space.is_image)
+    if keys:
+        key = "image" if "image" in keys else keys[0]
+        return Recorder(lambda row: row[key])
+    return Recorder(lambda row: envs.render(0)) if can_render else None
 
 
 def fit(episodes, count):

@@ -21,24 +21,24 @@ def make_replay(config, directory, agent):
     Args:
       config: ``Config``.
       directory: Its folder.
-      agent: ``dreamer_tf.agents.Agent``, whose spaces and memory it stores.
+      agent: ``dreamer_tf.agents.Agent``, whose spaces and carry it stores.
 
     Returns:
       ``Replay``.
 
     Raises:
-      ConfigError: If the agent has no memory that could be kept or carried on.
+      ConfigError: If the agent has no carry that could be kept or go on from batch to batch.
     """
     options = config.replay
     if options.carry and not agent.carry_space:
         raise ConfigError(
-            f"replay.carry is true, but the agent {config.agent!r} hands nothing of its memory "
+            f"replay.carry is true, but the agent {config.agent!r} hands nothing that it carries "
             f"to the replay; set it to false."
         )
     if options.consecutive > 1 and not agent.initial_carry(1):
         raise ConfigError(
             f"replay.consecutive is {options.consecutive}, but the agent {config.agent!r} carries "
-            f"no memory from batch to batch; set it to 1."
+            f"nothing from batch to batch; set it to 1."
         )
     return Replay(
         directory,
@@ -46,26 +46,26 @@ def make_replay(config, directory, agent):
         capacity=options.capacity,
         seed=seeding.derive(config.seed, "replay"),
         sampler=_make_sampler(options),
-        context=agent.carry_space if options.carry else {},
+        carry=agent.carry_space if options.carry else {},
         ongoing=options.ongoing,
     )
 
 
-def training_policy(config, agent):
+def training_policy(agent, replay):
     """The policy of training episodes.
 
     Args:
-      config: ``Config``.
       agent: ``dreamer_tf.agents.Agent``.
+      replay: The ``Replay`` that stores them.
 
     Returns:
       Function of observations and state to actions and state, as ``Driver.step`` asks for. What
-      the replay keeps of the agent's memory is among the actions.
+      the replay keeps of the agent's carry is among the actions.
     """
 
     def policy(obs, state):
         actions, state = agent.policy(obs, state, mode="train")
-        if config.replay.carry:
+        if replay.carry_space:
             actions = actions | {key: value.numpy() for key, value in state.carry.items()}
         return actions, state
 

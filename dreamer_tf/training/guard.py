@@ -4,8 +4,11 @@ import pathlib
 
 import numpy as np
 
-from dreamer_tf.training.errors import NonFiniteError
-from dreamer_tf.training.run_folder import write_json
+from dreamer_tf.runs.files import write_json
+
+
+class NonFiniteError(RuntimeError):
+    """Too many updates in a row had a non-finite loss or gradient."""
 
 
 class NonFiniteGuard:

@@ -1,19 +1,19 @@
-"""Blocks of updates."""
+"""Blocks of updates, and what an agent carries from one to the next."""
 
 import numpy as np
 import tensorflow as tf
 
 from dreamer_tf.replay import Prefetch
+from dreamer_tf.runs.metrics import Averages
 from dreamer_tf.training.guard import NonFiniteGuard
-from dreamer_tf.training.metrics import Averages
 
 
 class Learner:
     """Trains an agent on batches that a thread prepares, also as tensors, ahead of their use.
 
-    Where the agent remembers, a sequence starts from its memory of the last batch, from what the
-    replay keeps of it, or from nothing; and the replay is told what the agent remembers by now.
-    Both happen between two updates, never ahead of one.
+    Where the agent has a carry, a sequence starts from that of the last batch, from what the replay
+    kept of it, or from nothing; and the replay is told what it is by now. Both happen between two
+    updates, never ahead of one.
 
     Args:
       agent: ``dreamer_tf.agents.Agent``.
@@ -86,25 +86,89 @@ class Learner:
         self._prefetch.close()
 
     def _update(self, batch):
-        carry = self._carry.begin(batch.continues, self._replay.context(batch))
-        metrics, memory = self._agent.train_step(batch.rows, carry)
+        before = self._carry.begin(batch.continues, self._replay.carry(batch))
+        metrics, after = self._agent.train_step(batch.rows, before)
         self._counters.grad_steps += 1
         self._guard.watch(self._counters.grad_steps, batch.rows, metrics)
         if self._carry.is_used:
-            self._remember(batch, metrics, memory)
+            self._keep(batch, metrics, after)
         return metrics
 
-    def _remember(self, batch, metrics, memory):
+    def _keep(self, batch, metrics, carry):
         # What was not finite in a skipped update must not come back as a start.
         if float(metrics["nonfinite"]):
             self._carry.forget()
             return
-        self._carry.keep(memory)
-        if self._replay.context_space:
-            self._replay.update(batch, {key: np.asarray(value) for key, value in memory.items()})
+        self._carry.keep(carry)
+        if self._replay.carry_space:
+            self._replay.update(batch, {key: np.asarray(value) for key, value in carry.items()})
+
+
+class Carry(tf.Module):
+    """What an agent carries from batch to batch: its state before each sequence's first row.
+
+    Its variables belong into a checkpoint: a continued run then learns from what an uninterrupted
+    one would have learned from.
+    """
+
+    def __init__(self, agent, batch_size):
+        """Creates the variables; none if the agent carries nothing.
+
+        Args:
+          agent: ``dreamer_tf.agents.Agent``.
+          batch_size: Sequences in a batch (B).
+        """
+        super().__init__(name="carry")
+        initial = agent.initial_carry(batch_size)
+        self._keys = tuple(initial)
+        self._initial = tuple(initial[key] for key in self._keys)
+        # Of any batch size, so that a run may be continued with another one.
+        self._last = tuple(
+            tf.Variable(value, trainable=False, shape=[None, *value.shape[1:]], name=key)
+            for key, value in zip(self._keys, self._initial, strict=True)
+        )
+
+    @property
+    def is_used(self):
+        """Whether the agent carries anything."""
+        return bool(self._keys)
+
+    def begin(self, continues, kept):
+        """The carry before the first row of each sequence.
+
+        Args:
+          continues: ``[B]`` bool array: which sequences go on where they ended in the last batch.
+          kept: Dict of key to array ``[B, ...]``: what the replay kept for the others; empty:
+            nothing.
+
+        Returns:
+          What `Agent.train_step` takes as carry.
+        """
+        if not self.is_used:
+            return ()
+        new = [tf.convert_to_tensor(kept[key]) for key in self._keys] if kept else self._initial
+        if continues.any():
+            pairs = zip(self._last, new, strict=True)
+            new = [tf.where(_like(continues, value), last, value) for last, value in pairs]
+        return dict(zip(self._keys, new, strict=True))
+
+    def keep(self, carry):
+        """Keeps what `Agent.train_step` returned, the carry after each row ``[B, T, ...]``."""
+        for key, last in zip(self._keys, self._last, strict=True):
+            last.assign(carry[key][:, -1])
+
+    def forget(self):
+        """Goes back to the carry before any row."""
+        for last, initial in zip(self._last, self._initial, strict=True):
+            last.assign(initial)
 
 
 def _to_tensors(batch):
     return batch._replace(
         rows={key: tf.convert_to_tensor(value) for key, value in batch.rows.items()}
     )
+
+
+def _like(flags, values):
+    """Flags ``[B]`` with the number of axes of values ``[B, ...]``."""
+    return tf.reshape(flags, [-1] + [1] * (values.shape.rank - 1))

@@ -13,28 +13,26 @@ makes a run repeatable, and a continued run equal to one that was never interrup
 
 import dataclasses
 import functools
-import pathlib
+
+import numpy as np
 
 from dreamer_tf.agents import Agent
 from dreamer_tf.config import Config
 from dreamer_tf.envs import VectorEnv
 from dreamer_tf.replay import Replay
-from dreamer_tf.training.checkpoint import Checkpoints
-from dreamer_tf.training.clocks import Due, Every, Seconds
-from dreamer_tf.training.counters import Counters
-from dreamer_tf.training.driver import Driver, HandOver
-from dreamer_tf.training.evaluation import Evaluator, fit
+from dreamer_tf.runs.checkpoint import Checkpoints
+from dreamer_tf.runs.log import RunLog
+from dreamer_tf.runs.metrics import Forecast, Interval, Stopwatch
+from dreamer_tf.runs.videos import beside
+from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver
+from dreamer_tf.training.evaluation import Evaluator, fit, make_recorder
 from dreamer_tf.training.experience import training_policy
-from dreamer_tf.training.forecast import Forecast
-from dreamer_tf.training.interval import Interval
 from dreamer_tf.training.learner import Learner
-from dreamer_tf.training.log import RunLog
-from dreamer_tf.training.metrics import EpisodeStatistics, Stopwatch
-from dreamer_tf.training.pace import updates_per_block
+from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
 from dreamer_tf.training.stopping import StopSignals
-from dreamer_tf.training.videos import beside, make_recorder, save_video
 
 _PREDICTIONS_SHOWN = 6
+_EVALUATION_FPS, _PREDICTION_FPS = 30, 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,24 +41,22 @@ class Parts:
 
     Attributes:
       config: Options.
-      folder: Run folder.
       agent: Learns.
-      explorer: Plays the seed episodes.
+      random_agent: Plays the seed episodes.
       envs: Environments to act in.
       evaluator: Plays evaluations in environments of its own.
       replay: Keeps the experience.
       learner: Makes updates.
       checkpoints: Saves.
-      log: Writes metrics.
+      log: Writes metrics and videos.
       stop: Tells when to stop.
       counters: Shared with ``learner``.
       stopwatch: Shared with ``learner``.
     """
 
     config: Config
-    folder: pathlib.Path
     agent: Agent
-    explorer: Agent
+    random_agent: Agent
     envs: VectorEnv
     evaluator: Evaluator
     replay: Replay
@@ -99,10 +95,10 @@ class Trainer:
         self._driver = Driver(
             parts.envs,
             [parts.replay.add, EpisodeStatistics(self._ended.append)],
-            context=parts.replay.context_space,
+            carry=parts.replay.carry_space,
         )
         self._seeding = False
-        self._policy = training_policy(config, parts.agent)
+        self._policy = training_policy(parts.agent, parts.replay)
         self._forecast = Forecast(parts.counters, parts.stopwatch)
         self._interval = Interval(
             parts.counters,
@@ -194,7 +190,7 @@ class Trainer:
 
     def _act(self):
         with self._parts.stopwatch.section("acting"):
-            steps = self._driver.step(self._explore if self._seeding else self._policy)
+            steps = self._driver.step(self._play_randomly if self._seeding else self._policy)
         self._counters.acted(steps, self._parts.envs.frames_per_step)
         for episode in self._ended:
             self._write_episode(episode)
@@ -202,10 +198,10 @@ class Trainer:
         self._show("random actions" if self._seeding else "acting")
         if self._seeding and self._counters.env_frames >= self._parts.config.run.prefill:
             self._seeding = False
-            self._policy = HandOver(self._explore, self._policy)
+            self._policy = HandOver(self._play_randomly, self._policy)
 
-    def _explore(self, obs, state):
-        return self._parts.explorer.policy(obs, state, mode="train")
+    def _play_randomly(self, obs, state):
+        return self._parts.random_agent.policy(obs, state, mode="train")
 
     def _learn(self):
         if not self._learning:
@@ -239,29 +235,28 @@ class Trainer:
                 return
             metrics, recorder = outcome
             if film:
-                metrics |= self._save_videos(recorder)
+                metrics |= self._write_videos(recorder)
                 self._clocks["video"].mark(frames)
         self._clocks["eval"].mark(frames)
         self._parts.log.write(frames, metrics)
-        self._parts.log.save_scores()
+        self._parts.log.flush()
 
     # --------------------------------------------------------------- reporting
 
     def _make_recorder(self, envs):
         return make_recorder(envs, can_render=self._parts.config.env.workers == "process")
 
-    def _save_videos(self, recorder):
-        """Saves the evaluation's video and the agent's predictions; returns its scalars."""
-        folder, frames = self._parts.folder / "videos", self._counters.env_frames
+    def _write_videos(self, recorder):
+        """Writes the evaluation's video and the agent's predictions; returns its scalars."""
+        log, frames = self._parts.log, self._counters.env_frames
         if recorder is not None and recorder.frames:
-            save_video(folder / f"{frames:09d}-eval.mp4", recorder.frames)
+            log.video(frames, "eval", np.asarray(recorder.frames), _EVALUATION_FPS)
         if not self._learning:
             return {}
         report = self._parts.agent.report(self._parts.learner.draw())
         videos = {key: value for key, value in report.items() if key.startswith("openloop/")}
         for key, video in videos.items():
-            name = f"{frames:09d}-{key.replace('/', '-')}.gif"
-            save_video(folder / name, beside(video, _PREDICTIONS_SHOWN), fps=10)
+            log.video(frames, key, beside(video, _PREDICTIONS_SHOWN), _PREDICTION_FPS)
         return {key: float(value) for key, value in report.items() if key not in videos}
 
     def _show(self, activity):
@@ -276,7 +271,7 @@ class Trainer:
 
     def _write_interval(self):
         self._parts.log.write(self._counters.env_frames, self._interval.take())
-        self._parts.log.save_scores()
+        self._parts.log.flush()
 
     def _save(self):
         with self._parts.stopwatch.section("saving"):

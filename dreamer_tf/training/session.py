@@ -14,26 +14,31 @@ import signal
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs
-from dreamer_tf.report.document import write_report
-from dreamer_tf.training import defaults, run_folder, seeding
-from dreamer_tf.training.allocator import keep_freed_memory
-from dreamer_tf.training.counters import Counters
+from dreamer_tf.runs import run_folder
+from dreamer_tf.runs.machine import keep_freed_memory
+from dreamer_tf.runs.terminal import open_terminal
+from dreamer_tf.training import seeding
 from dreamer_tf.training.experience import make_replay
-from dreamer_tf.training.lock import RunFolderLock
-from dreamer_tf.training.pace import updates_per_block
+from dreamer_tf.training.pace import Counters, updates_per_block
 from dreamer_tf.training.stopping import StopSignals
-from dreamer_tf.training.terminal import open_terminal
+
+OWN_ENV_PRESET = "dreamerv3_gym"
+"""What trains in an environment of one's own where nobody says what, in the size that suits."""
 
 _LOGGER = logging.getLogger(__name__)
 
 
-def run(resolved, env=None, *, choose_size=False):
+def run(resolved, env=None, *, choose_size=False, writers=(), at_end=()):
     """Trains in the folder ``logdir``, from the beginning or from where it stopped.
 
     Args:
       resolved: ``config.Resolved``; without ``logdir``, a new folder under ``runs/``.
       env: A user's environment or constructor; None: the config's task.
-      choose_size: Whether to add the preset that suits the machine, see ``defaults.py``.
+      choose_size: Whether to add the preset that suits the machine, see ``suitable_size``.
+      writers: Further places for metrics and videos: functions of the run folder that return a
+        ``runs.writers.Writer``. If one fails, that is told, and the run goes on without it.
+      at_end: Functions of the run folder and of a function that tells a line of text. They are
+        called in turn when the run has ended and is saved, so that no failure may end it.
 
     Returns:
       The trained agent.
@@ -45,7 +50,7 @@ def run(resolved, env=None, *, choose_size=False):
     folder = pathlib.Path(resolved.config.logdir or run_folder.default_folder(resolved.config))
     keep_freed_memory()
     with contextlib.ExitStack() as stack:
-        stack.enter_context(RunFolderLock(folder))
+        stack.enter_context(run_folder.RunFolderLock(folder))
         resolved, changes = run_folder.continue_config(resolved, folder)
         config = dataclasses.replace(resolved.config, logdir=str(folder))
         terminal = open_terminal(config.steps)
@@ -57,11 +62,12 @@ def run(resolved, env=None, *, choose_size=False):
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
             resolved = _choose_size(resolved, vector_env.obs_space, terminal)
-        trainer = _assemble(resolved, folder, env, vector_env, terminal, stop, stack)
+        trainer = _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers)
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
-    _write_report(folder, terminal)
+    for function in at_end:
+        _call_at_end(function, folder, terminal.message)
     if stop.requested == signal.SIGINT:
         raise KeyboardInterrupt
     if stop.requested == signal.SIGTERM:
@@ -69,18 +75,13 @@ def run(resolved, env=None, *, choose_size=False):
     return trainer.agent
 
 
-def _write_report(folder, terminal):
-    """Writes ``report.html``. The run is complete without it, so that no failure may end it."""
+def _call_at_end(function, folder, tell):
     try:
-        path = write_report([folder])
+        function(folder, tell)
     except Exception as error:
-        _LOGGER.debug("the report of %s failed", folder, exc_info=True)
-        terminal.message(
-            f"the report could not be written ({type(error).__name__}: {error}); the run is whole, "
-            f"and dreamer-report {folder} tries again"
-        )
-    else:
-        terminal.message(f"report {path}")
+        name = getattr(function, "__name__", type(function).__name__)
+        _LOGGER.debug("%s failed", name, exc_info=True)
+        tell(f"{name} failed ({type(error).__name__}: {error}); the run is whole")
 
 
 def make_vector_env(config, env, *, count, seed, workers, evaluation=False):
@@ -151,13 +152,13 @@ def start_envs(config, env=None):
         return future.result()
 
 
-def _assemble(resolved, folder, env, vector_env, terminal, stop, stack):
+def _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
-    from dreamer_tf.training.carry import Carry
-    from dreamer_tf.training.checkpoint import Checkpoints
-    from dreamer_tf.training.log import RunLog
+    from dreamer_tf.runs.checkpoint import Checkpoints
+    from dreamer_tf.runs.log import RunLog
+    from dreamer_tf.runs.metrics import Stopwatch
+    from dreamer_tf.training.learner import Carry
     from dreamer_tf.training.loop import Parts, Trainer
-    from dreamer_tf.training.metrics import Stopwatch
 
     config = resolved.config
     spaces = vector_env.obs_space, vector_env.act_space
@@ -165,13 +166,13 @@ def _assemble(resolved, folder, env, vector_env, terminal, stop, stack):
     agent.native_act_space = vector_env.native_act_space
     replay = make_replay(config, folder / "replay", agent)
     seed = seeding.derive(config.seed, "seed episodes")
-    explorer = make_agent(dataclasses.replace(config, agent="random", seed=seed), *spaces)
+    random_agent = make_agent(dataclasses.replace(config, agent="random", seed=seed), *spaces)
     carry = Carry(agent, config.replay.batch_size)
     checkpoints = Checkpoints(
         folder / "checkpoints",
         config.run.checkpoint_keep,
         agent=agent,
-        explorer=explorer,
+        explorer=random_agent,  # Its name in the checkpoints of all versions, which go on.
         carry=carry,
     )
     state = checkpoints.restore()
@@ -182,7 +183,7 @@ def _assemble(resolved, folder, env, vector_env, terminal, stop, stack):
     ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
     run_folder.add_start(folder, counters.env_frames)
     _introduce(terminal, config, agent, counters, vector_env.frames_per_step)
-    log = RunLog(folder, config, terminal, counters.env_frames)
+    log = RunLog(folder, config, terminal, counters.env_frames, writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
     learner = _make_learner(config, folder, agent, replay, carry, counters, stopwatch)
@@ -191,9 +192,8 @@ def _assemble(resolved, folder, env, vector_env, terminal, stop, stack):
     stack.callback(evaluator.close)
     parts = Parts(
         config=config,
-        folder=folder,
         agent=agent,
-        explorer=explorer,
+        random_agent=random_agent,
         envs=vector_env,
         evaluator=evaluator,
         replay=replay,
@@ -257,15 +257,32 @@ def make_agent(config, obs_space, act_space):
         ) from error
 
 
+def suitable_size(obs_space, on_gpu):
+    """The preset that goes after ``OWN_ENV_PRESET``.
+
+    It sets neither ``env`` nor ``steps``: the environments run already when it is chosen.
+
+    Args:
+      obs_space: Dict of observation key to ``Space``.
+      on_gpu: Whether TensorFlow has a GPU to compute on.
+
+    Returns:
+      Name of the preset, and why it was chosen.
+    """
+    if not on_gpu:
+        return "dreamerv3_cpu", "no GPU"
+    if any(space.is_image for space in obs_space.values()):
+        return "size50m", "a GPU, and images to see"
+    return "size12m", "a GPU, and no images to see"
+
+
 def _choose_size(resolved, obs_space, terminal):
     """Adds the preset that suits the machine, and says so."""
     import tensorflow as tf
 
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    preset, reason = defaults.choose_size(obs_space, on_gpu)
-    terminal.message(
-        f"no presets given, {reason}: the same as --configs {defaults.PRESET} {preset}"
-    )
+    preset, reason = suitable_size(obs_space, on_gpu)
+    terminal.message(f"no presets given, {reason}: the same as --configs {OWN_ENV_PRESET} {preset}")
     return configs.add_preset(resolved, preset)
 
 

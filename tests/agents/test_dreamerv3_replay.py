@@ -16,7 +16,7 @@ from tests.counting import CountingEnv
 ACT_SPACE = {"steer": Space(np.float32, (2,), -1, 1), "gear": Space(np.int32, (), 0, 2)}
 
 
-def memory_before_each_row(replay, batch):
+def carry_before_each_row(replay, batch):
     """What the replay holds for every row of a batch, dict of ``[B, T, ...]``."""
     rows = [
         Sequence((Piece(piece.episode, piece.start + offset, 1),))
@@ -25,11 +25,11 @@ def memory_before_each_row(replay, batch):
         for offset in range(piece.rows)
     ]
     shape = batch.rows["reward"].shape
-    context = replay.context(Batch({}, rows))
-    return {key: value.reshape(*shape, *value.shape[1:]) for key, value in context.items()}
+    carry = replay.carry(Batch({}, rows))
+    return {key: value.reshape(*shape, *value.shape[1:]) for key, value in carry.items()}
 
 
-def test_replayed_context_equals_recomputed_latents_when_parameters_do_not_change(tmp_path):
+def test_a_replayed_carry_equals_recomputed_latents_when_parameters_do_not_change(tmp_path):
     constructors = [lambda n=n: CountingEnv(n, act_space=ACT_SPACE) for n in (4, 9)]
     envs = VectorEnv(constructors, seed=0, workers="inline")
     agent = make_agent(envs.obs_space, envs.act_space)
@@ -41,7 +41,7 @@ def test_replayed_context_equals_recomputed_latents_when_parameters_do_not_chang
         seed=0,
         sampler=UniformStarts(),
         ongoing=True,
-        context=agent.carry_space,
+        carry=agent.carry_space,
     )
     # A draw of the posterior for each row, to be found again by its place.
     draws = agent.world_model.rssm.latent.draws(agent.rng, [50, 10]).numpy()
@@ -62,18 +62,18 @@ def test_replayed_context_equals_recomputed_latents_when_parameters_do_not_chang
         actions["steer"] = np.clip(actions["steer"], -1, 1)
         return actions | {key: value.numpy() for key, value in state.carry.items()}, state
 
-    driver = Driver(envs, [replay.add], context=replay.context_space)
+    driver = Driver(envs, [replay.add], carry=replay.carry_space)
     for _ in range(47):
         driver.step(policy)
 
     batch = replay.sample(20, 6)
-    start = {key: tf.constant(value) for key, value in replay.context(batch).items()}
+    start = {key: tf.constant(value) for key, value in replay.carry(batch).items()}
     rows = {key: tf.constant(value) for key, value in batch.rows.items()}
     noise = tf.constant(draws_at(batch.rows).swapaxes(0, 1))
     _, post, _ = agent.model_losses(agent.prepare(rows), noise, agent._from_carry(start))
     memory = {key: value.numpy() for key, value in agent._to_carry(post).items()}
 
-    stored = memory_before_each_row(replay, batch)
+    stored = carry_before_each_row(replay, batch)
     follows = ~batch.rows["is_first"][:, 1:]
     assert {sequence.pieces[0].episode > 0 for sequence in batch.sequences} == {True, False}
     assert stored["deter"][:, 0].any(axis=-1).mean() > 0.5 and not follows.all()
@@ -83,6 +83,6 @@ def test_replayed_context_equals_recomputed_latents_when_parameters_do_not_chang
     )
 
     replay.update(batch, memory)
-    refreshed = memory_before_each_row(replay, batch)
+    refreshed = carry_before_each_row(replay, batch)
     np.testing.assert_array_equal(refreshed["stoch"], stored["stoch"])
     np.testing.assert_allclose(refreshed["deter"], stored["deter"], rtol=1e-4, atol=1e-5)

@@ -72,9 +72,9 @@ def test_quadruped_is_seen_by_its_camera_2():
         np.testing.assert_array_equal(row["image"], row["reference"])
 
 
-def test_the_gl_command_draws_a_frame():
+def test_the_rendering_command_draws_a_frame():
     result = subprocess.run(
-        [sys.executable, "-c", "import sys; from dreamer_tf.envs.gl import main; main(); "
+        [sys.executable, "-c", "import sys; from dreamer_tf.envs.rendering import main; main(); "
          "assert 'tensorflow' not in sys.modules"],
         capture_output=True, text=True,
     )  # fmt: skip

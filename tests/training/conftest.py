@@ -3,6 +3,7 @@
 import pytest
 
 import dreamer_tf
+from dreamer_tf.apps import api
 from dreamer_tf.training import session
 from tests.training.counting_agent import CountingAgent, SeededEnv
 
@@ -21,6 +22,10 @@ SMALL = {
     "replay.batch_length": 6,
     "env.workers": "inline",
 }
+
+
+def _write_nothing(folder, tell):
+    """In place of the report, which takes as long as a fifth of such a run."""
 
 
 @pytest.fixture
@@ -43,10 +48,12 @@ def agents(monkeypatch):
 
 
 @pytest.fixture
-def run(agents, tmp_path):
+def run(agents, tmp_path, monkeypatch):
     """Function that trains the counting agent in ``tmp_path / name`` and returns it."""
+    write_at_end = api.write_at_end
 
-    def train(name="run", env=SeededEnv, steps=100, **options):
+    def train(name="run", env=SeededEnv, steps=100, report=False, **options):
+        monkeypatch.setattr(api, "write_at_end", write_at_end if report else _write_nothing)
         return dreamer_tf.train(env, logdir=tmp_path / name, steps=steps, **(SMALL | options))
 
     return train

@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamer_tf.agents import Agent
+from dreamer_tf.agents.base import PolicyState
 from dreamer_tf.specs import Space
 from tests.counting import CountingEnv
 
@@ -38,26 +39,36 @@ class CountingAgent(Agent):
     """
 
     def __init__(self, config, obs_space, act_space, nonfinite=()):
-        super().__init__(obs_space, act_space, "counting")
-        self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
+        super().__init__(config, obs_space, act_space, "counting")
         self.weight = tf.Variable(tf.zeros(3), name="weight")
         self.updates = tf.Variable(0, dtype=tf.int64, name="updates")
         self.nonfinite = tuple(nonfinite)
         self.batch_shapes = set()
 
     def initial_state(self, batch_size):
-        return tf.zeros([batch_size])
+        count = tf.zeros([batch_size])
+        return PolicyState(count, (), self._keep(count))
 
-    def _act(self, obs, state, is_first, mode):
-        count = tf.where(is_first, tf.zeros_like(state), state)
+    def policy_noise(self, batch_size, rng, mode):
+        size = self.act_space["action"].shape[0]
+        return rng.uniform([batch_size, size], -0.1, 0.1) if mode == "train" else None
+
+    def act(self, obs, state, is_first, noise, mode):
+        count = tf.where(is_first, tf.zeros_like(state.latent), state.latent)
         size = self.act_space["action"].shape[0]
         action = tf.repeat(count[:, None] / 100, size, axis=1)
         if mode == "train":
-            action += self.rng.uniform(action.shape, -0.1, 0.1) + self.weight[0] / 100
-        return {"action": tf.clip_by_value(action, -1.0, 1.0)}, count + 1
+            action += noise + self.weight[0] / 100
+        state = PolicyState(count + 1, (), self._keep(count + 1))
+        return {"action": tf.clip_by_value(action, -1.0, 1.0)}, state
 
-    def initial_carry(self, batch_size):
-        return ()
+    def _keep(self, count):
+        return {}
+
+    def update_noise(self, batch_size, length):
+        raise NotImplementedError("it learns eagerly, in train_step")
+
+    update = update_noise
 
     def train_step(self, batch, carry):
         self.batch_shapes.add(batch["reward"].shape)
@@ -92,11 +103,11 @@ class RememberingAgent(CountingAgent):
         self.starts = []
 
     @property
-    def context_space(self):
+    def carry_space(self):
         return {"rows_seen": Space(np.int32, (1,))}
 
-    def context(self, state):
-        return {"rows_seen": state.numpy()[:, None].astype(np.int32)}
+    def _keep(self, count):
+        return {"rows_seen": tf.cast(count[:, None], tf.int32)}
 
     def initial_carry(self, batch_size):
         return {"rows_seen": tf.zeros([batch_size, 1], tf.int32)}

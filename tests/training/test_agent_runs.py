@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import shutil
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +11,10 @@ import pytest
 import tensorflow as tf
 
 import dreamer_tf
+from dreamer_tf import config as configs
+from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
+from dreamer_tf.training import loop, seeding, session
 from tests.counting import CountingEnv
 from tests.training.counting_agent import SeededEnv
 
@@ -113,19 +117,62 @@ CASES = {
 }
 
 
+class Kill(Writer):
+    """Copies a run folder as ``kill -9`` would leave it right after a checkpoint.
+
+    It is the run's clock of checkpoints, too: one is due as soon as learning at that frame has
+    begun, in the middle of a block of updates if that has several.
+
+    Args:
+      frame: When to kill.
+      copy: The folder of the copy.
+    """
+
+    def __init__(self, frame, copy):
+        self._frame = frame
+        self._copy = copy
+        self._now = 0
+
+    def open(self, folder):
+        """Notes the run folder: itself the writer."""
+        self._folder = folder
+        return self
+
+    def write(self, env_frames, scalars):
+        self._now = env_frames
+
+    def due(self):
+        return self._now >= self._frame and not self._copy.exists()
+
+    def mark(self):
+        if self.due():
+            shutil.copytree(self._folder, self._copy)
+
+
 class Whole(NamedTuple):
-    """A run that was never stopped: what it was, the agent, and its folder."""
+    """A run that was never stopped: what it was, the agent, its folder, and one killed on the way.
+
+    Attributes:
+      case: What it was.
+      agent: The agent.
+      folder: Its folder.
+      killed: The same folder as a kill at frame 80 would have left it.
+    """
 
     case: Case
     agent: dreamer_tf.agents.Agent
     folder: pathlib.Path
+    killed: pathlib.Path
 
 
 @pytest.fixture(scope="module", params=CASES)
 def whole(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
-    case = CASES[request.param]
-    return Whole(case, case.train(folder), folder)
+    case, killed = CASES[request.param], folder.with_name(f"{folder.name}-killed")
+    kill = Kill(80, killed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "Seconds", lambda period: kill)
+        return Whole(case, case.train(folder, writers=[kill.open]), folder, killed)
 
 
 def numbers(agent, folder):
@@ -149,18 +196,24 @@ def read_metrics(folder):
 
 
 def test_a_continued_run_equals_one_that_was_never_stopped(whole, tmp_path):
-    whole.case.train(tmp_path, steps=80)
-    assert_same(whole.case.train(tmp_path), whole.agent, tmp_path)
-    scores = (tmp_path / "scores.json").read_text()
+    assert_same(whole.case.train(whole.killed), whole.agent, tmp_path)
+    starts = json.loads((whole.killed / "info.json").read_text())
+    assert [start["env_frames"] for start in starts] == [0, 80]
+    scores = (whole.killed / "scores.json").read_text()
     assert scores == (whole.folder / "scores.json").read_text()
     assert json.loads(scores)[0]["xs"] == [60, 120]
 
 
-@pytest.mark.parametrize("whole", ["dreamer"], indirect=True)
-def test_another_seed_gives_another_agent(whole, tmp_path):
-    other = whole.case.train(tmp_path, steps=60, seed=1)
+def test_the_seed_decides_the_first_weights(tmp_path):
+    agents = []
+    for seed in (0, 0, 1):
+        config = configs.load(["debug"], {"seed": seed}).config
+        seeding.seed_libraries(seed)
+        env = FilmedEnv()
+        agents.append(session.make_agent(config, env.obs_space, env.act_space))
+    assert_same(agents[0], agents[1], tmp_path)
     with pytest.raises(AssertionError, match="not equal"):
-        assert_same(other, whole.agent, tmp_path)
+        assert_same(agents[0], agents[2], tmp_path)
 
 
 def test_the_run_learned_and_left_videos(whole):

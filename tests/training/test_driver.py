@@ -6,7 +6,7 @@ import pytest
 from dreamer_tf import specs
 from dreamer_tf.envs import VectorEnv
 from dreamer_tf.replay import Replay
-from dreamer_tf.training.driver import Driver, HandOver
+from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver
 from tests.counting import CountingEnv, FailingEnv
 
 
@@ -114,3 +114,32 @@ def test_hand_over_waits_for_each_episode_to_end(at):
     # Each policy sees its own states only, from None on.
     for name in states:
         assert states[name] == [None, *range(1, 50)][: len(states[name])]
+
+
+def row(reward, is_first=False, is_last=False):
+    return {"reward": np.float32(reward), "is_first": is_first, "is_last": is_last}
+
+
+def test_episode_statistics_keep_streams_apart():
+    episodes = []
+    add = EpisodeStatistics(episodes.append)
+    for stream, value in ((0, 0.0), (1, 0.0)):
+        add(row(value, is_first=True), stream)
+    add(row(1.0), 0)
+    add(row(10.0), 1)
+    add(row(2.0, is_last=True), 0)
+    add(row(5.0, is_first=True), 0)
+    add(row(20.0), 1)
+    add(row(30.0, is_last=True), 1)
+    got = [(episode.score, episode.length, episode.stream) for episode in episodes]
+    assert got == [(3.0, 2, 0), (60.0, 3, 1)]
+
+
+def test_returns_are_summed_without_loss_of_precision():
+    episodes = []
+    add = EpisodeStatistics(episodes.append)
+    add(row(0, is_first=True), 0)
+    for _ in range(999):
+        add(row(0.1), 0)
+    add(row(1e6, is_last=True), 0)
+    assert episodes[0].score == 1e6 + 999 * float(np.float32(0.1))

@@ -6,10 +6,12 @@ import pathlib
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import dreamer_tf
 from dreamer_tf.envs import EnvError
-from dreamer_tf.training.errors import NonFiniteError
+from dreamer_tf.runs.writers import Writer
+from dreamer_tf.training.guard import NonFiniteError
 from tests.counting import CountingEnv, FailingEnv
 from tests.training.counting_agent import SeededEnv
 
@@ -52,7 +54,7 @@ def test_updates_and_frames_are_paced_exactly(run, tmp_path):
 
 def test_a_report_that_cannot_be_written_is_said_and_loses_nothing(run, tmp_path, capsys):
     (tmp_path / "run" / "report.html").mkdir(parents=True)
-    agent = run(steps=40)
+    agent = run(steps=40, report=True)
     assert (
         int(agent.updates) == 5 and newest_state(tmp_path / "run")["counters"]["env_frames"] == 40
     )
@@ -60,7 +62,7 @@ def test_a_report_that_cannot_be_written_is_said_and_loses_nothing(run, tmp_path
     assert message.startswith("the report could not be written (IsADirectoryError: ")
     assert message.endswith(f"the run is whole, and dreamer-report {tmp_path / 'run'} tries again")
     (tmp_path / "run" / "report.html").rmdir()
-    run(steps=50)
+    run(steps=50, report=True)
     assert capsys.readouterr().out.endswith(f"report {tmp_path / 'run' / 'report.html'}\n")
     assert "50 <small>of 50</small>" in (tmp_path / "run" / "report.html").read_text("utf-8")
 
@@ -83,7 +85,7 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(run, tmp_path):
     assert outcome(first) != outcome(other)
 
 
-@pytest.mark.parametrize(("stop", "count"), [(20, 1), (66, 1), (80, 1), (40, 2)])
+@pytest.mark.parametrize(("stop", "count"), [(20, 1), (66, 1), (40, 2)])
 def test_a_continued_run_equals_one_that_was_never_stopped(run, tmp_path, stop, count):
     """Stops at the end of an episode of every environment, before and after learning starts."""
     options = {"env.count": count, "steps": 160, "env": lambda: FixedEnv()}
@@ -261,14 +263,102 @@ def test_a_random_run_continues_exactly(run, tmp_path):
     assert scores(tmp_path / "parts") == scores(tmp_path / "whole")
 
 
-def test_videos_of_evaluation_and_prediction(run, tmp_path):
-    run(env=lambda: CountingEnv(10, image=True), **{"run.video_every": 40})
+class Kept(Writer):
+    """Keeps what a run hands to it."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.lines, self.videos, self.calls = [], [], []
+
+    def write(self, env_frames, scalars):
+        self.lines.append({"step": env_frames, **scalars})
+
+    def video(self, env_frames, name, frames, fps):
+        self.videos.append((env_frames, name, frames.shape, frames.dtype, fps))
+
+    def flush(self):
+        self.calls.append("flush")
+
+    def close(self):
+        self.calls.append("close")
+
+
+def keeping(made):
+    """Function that makes a `Kept` and adds it to a list."""
+
+    def make(folder):
+        made.append(Kept(folder))
+        return made[-1]
+
+    return make
+
+
+def test_videos_and_metrics_go_to_the_folder_and_to_a_writer_of_the_callers(run, tmp_path):
+    made = []
+    options = {"run.video_every": 40, "writers": [keeping(made)]}
+    run(env=lambda: CountingEnv(10, image=True), **options)
     names = sorted(path.name for path in (tmp_path / "run" / "videos").iterdir())
     assert names == [
         *("000000040-eval.mp4", "000000040-openloop-count.gif"),
         *("000000080-eval.mp4", "000000080-openloop-count.gif"),
     ]
-    assert {line.get("openloop_mse") for line in metrics(tmp_path / "run")} == {None, 0.5}
+    lines = metrics(tmp_path / "run")
+    assert {line.get("openloop_mse") for line in lines} == {None, 0.5}
+    [kept] = made
+    assert kept.folder == tmp_path / "run"
+    assert kept.lines == lines
+    byte = np.dtype(np.uint8)
+    film, prediction = (11, 64, 64, 3), (6, 8, 3 * 8, 1)
+    assert kept.videos == [
+        video
+        for frames in (40, 80)
+        for video in (
+            (frames, "eval", film, byte, 30),
+            (frames, "openloop/count", prediction, byte, 10),
+        )
+    ]
+    # After each of two evaluations and five intervals.
+    assert kept.calls == ["flush"] * 7 + ["close"]
+
+
+class Broken(Kept):
+    """Fails from the second line on."""
+
+    def write(self, env_frames, scalars):
+        super().write(env_frames, scalars)
+        scalars.clear()
+        if len(self.lines) > 1:
+            raise ConnectionError("nobody there")
+
+
+def test_a_run_does_not_end_for_a_writer_of_the_callers(run, tmp_path, capsys):
+    made = []
+
+    def broken(folder):
+        made.append(Broken(folder))
+        return made[-1]
+
+    run(steps=60, writers=[broken, Kept("an object"), keeping(made)])
+    shown = capsys.readouterr().out
+    failed = [line for line in shown.splitlines() if line.startswith("the writer")]
+    assert failed == [
+        "the writer Kept failed (TypeError: 'Kept' object is not callable); "
+        "the run goes on without it",
+        "the writer broken failed (ConnectionError: nobody there); the run goes on without it",
+    ]
+    assert newest_state(tmp_path / "run")["counters"]["env_frames"] == 60
+    first, last = made
+    assert len(first.lines) == 2 and first.calls == []
+    assert last.lines == metrics(tmp_path / "run") and last.calls[-1] == "close"
+
+
+def test_a_checkpoint_has_the_parts_that_older_run_folders_have(run, tmp_path):
+    run(steps=20)
+    [path] = (tmp_path / "run" / "checkpoints").iterdir()
+    names = {name for name, _ in tf.train.list_variables(str(path / "weights"))}
+    assert {name.partition("/")[0] for name in names if ".ATTRIBUTES" in name} >= {
+        *("agent", "explorer")
+    }
 
 
 def test_an_environment_that_draws_nothing_is_evaluated_without_a_video(run, tmp_path, caplog):

@@ -1,11 +1,11 @@
+import json
 from fractions import Fraction
 
 import pytest
 
 from dreamer_tf import config as configs
 from dreamer_tf.config import ConfigError
-from dreamer_tf.training.clocks import Due
-from dreamer_tf.training.pace import updates_per_block
+from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
 
 BATCH = {"replay.batch_size": 16, "replay.batch_length": 64}
 
@@ -60,3 +60,91 @@ def test_a_run_learns_at_the_ratio(run):
     agent = run(**pace, **{"run.pretrain": 0})
     # 70 of the 100 steps come after the seed episodes; a batch has 18 rows.
     assert int(agent.updates) == 35
+
+
+def test_due_counts_exactly_what_the_ratio_says():
+    due = Due(every=1000, updates=100, start=5000)
+    taken = [due.take(frames) for frames in range(5000, 10_001, 2)]
+    assert sum(taken) == 500
+    assert {count for count in taken if count} == {100}
+    assert due.take(10_998) == 0
+    assert due.take(11_000) == 100
+
+
+def test_due_accumulates_fractions_without_losing_any():
+    due = Due(every=1, updates=0.1)
+    taken = [due.take(frames) for frames in range(1, 10_001)]
+    assert sum(taken) == 1000
+    assert taken[:20] == ([0] * 9 + [1]) * 2
+
+
+def test_due_gives_all_updates_of_a_jump():
+    due = Due(every=4, updates=0.75)
+    assert due.take(400) == 75
+
+
+def test_due_continues_from_json_in_the_middle_of_a_fraction():
+    whole, first, second = (Due(every=3, updates=0.7) for _ in range(3))
+    expected = [whole.take(frames) for frames in range(100)]
+    got = [first.take(frames) for frames in range(41)]
+    second.restore(json.loads(json.dumps(first.state())))
+    got += [second.take(frames) for frames in range(41, 100)]
+    assert got == expected
+
+
+def test_due_with_a_new_ratio_owes_nothing_for_the_past():
+    old, new = Due(every=10, updates=1), Due(every=1, updates=5)
+    old.take(1000)
+    new.restore(old.state())
+    assert new.take(1002) == 10
+
+
+@pytest.mark.parametrize(("every", "updates"), [(0, 1), (10, -1)])
+def test_due_refuses_a_senseless_ratio(every, updates):
+    with pytest.raises(ValueError, match="at least"):
+        Due(every, updates)
+
+
+def test_every_is_due_once_per_multiple_also_after_a_jump():
+    every, due = Every(10), []
+    for step in (0, 4, 8, 12, 13, 47, 48, 50):
+        if every.due(step):
+            due.append(step)
+            every.mark(step)
+    assert due == [12, 47, 50]
+
+
+def test_every_stays_due_until_marked_and_zero_means_never():
+    every = Every(10)
+    assert every.due(10) and every.due(11)
+    every.mark(11)
+    assert not every.due(19)
+    assert not Every(0).due(10**9)
+
+
+def test_every_continues_from_json():
+    first, second = Every(10), Every(10)
+    first.mark(57)
+    second.restore(json.loads(json.dumps(first.state())))
+    assert not second.due(59)
+    assert second.due(60)
+
+
+def test_seconds_follow_the_clock():
+    time = [100.0]
+    seconds = Seconds(5, now=lambda: time[0])
+    assert not seconds.due()
+    time[0] = 105.0
+    assert seconds.due()
+    seconds.mark()
+    assert not seconds.due()
+    time[0] = 1000.0
+    assert not Seconds(0, now=lambda: time[0]).due()
+
+
+def test_counters_go_forward_to_the_replay_and_never_back():
+    counters = Counters(env_frames=100, agent_steps=50, grad_steps=7)
+    assert counters.catch_up(40, frames_per_step=2) == 0
+    assert (counters.env_frames, counters.agent_steps) == (100, 50)
+    assert counters.catch_up(60, frames_per_step=2) == 10
+    assert (counters.env_frames, counters.agent_steps, counters.grad_steps) == (120, 60, 7)

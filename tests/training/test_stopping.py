@@ -124,13 +124,13 @@ def test_a_second_ctrl_c_ends_at_once(start, tmp_path):
     assert trainer.end()[0] == 130
 
 
-def test_ten_kills_lose_no_finished_episode_and_no_counter_goes_back(start, tmp_path):
+def test_six_kills_lose_no_finished_episode_and_no_counter_goes_back(start, tmp_path):
     rng = random.Random(0)
-    for attempt in range(10):
+    for attempt in range(6):
         before = newest_state(tmp_path)
         known = len(lines(tmp_path))
         trainer = start(seconds_per_update=0.002)
-        if attempt in (3, 6):  # While it starts or continues.
+        if attempt in (2, 4):  # While it starts or continues.
             time.sleep(rng.uniform(1, 4))
         else:
             trainer.wait_until(lambda known=known: len(lines(tmp_path)) > known)
@@ -148,7 +148,7 @@ def test_ten_kills_lose_no_finished_episode_and_no_counter_goes_back(start, tmp_
     code, output = start(steps=steps).end()
     assert code == 0, output
     starts = [entry["env_frames"] for entry in json.loads((tmp_path / "info.json").read_text())]
-    assert len(starts) >= 9 and starts == sorted(starts)
+    assert len(starts) >= 5 and starts == sorted(starts)
     counters = newest_state(tmp_path)["counters"]
     assert counters["env_frames"] >= steps
     assert counters["grad_steps"] > 0

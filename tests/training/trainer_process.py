@@ -7,7 +7,8 @@ import sys
 import time
 
 import dreamer_tf
-from dreamer_tf.training import commands, session
+from dreamer_tf.apps import commands
+from dreamer_tf.training import session
 from tests.training.conftest import SMALL
 from tests.training.counting_agent import CountingAgent, SeededEnv
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from dreamer_tf.apps.benchmark.flops import count_flops
 from dreamer_tf.nn import GaussianHead
-from dreamer_tf.training.flops import count_flops
 from dreamer_tf.world_model import Contrastive, RewardOnly
 
 BATCH, LENGTH, EMBED, FEAT = 5, 6, 4, 3

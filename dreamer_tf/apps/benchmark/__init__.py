@@ -1,0 +1,1 @@
+"""How fast a preset runs on this machine: the command, its measurements, and counted arithmetic."""

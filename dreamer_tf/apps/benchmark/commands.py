@@ -1,0 +1,298 @@
+"""The command ``benchmark``: how fast a preset runs on this machine, as a table and as JSON.
+
+``measurements.py`` takes the measurements; ``docs/performance.md`` says what each figure is.
+Modules that import TensorFlow are imported inside functions: its import is part of what is
+measured, beside the start of the environments.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import importlib.metadata
+import os
+import pathlib
+import shlex
+import sys
+import tempfile
+import time
+from typing import NamedTuple
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+import dreamer_tf
+from dreamer_tf import config as configs
+from dreamer_tf import specs
+from dreamer_tf.apps.commands import exit_codes
+from dreamer_tf.config.commandline import program_name
+from dreamer_tf.runs import run_folder
+from dreamer_tf.runs.files import write_json
+from dreamer_tf.runs.machine import keep_freed_memory, machine
+from dreamer_tf.training import session
+from dreamer_tf.training.experience import make_replay
+
+DESCRIPTION = (
+    "Measures how fast a preset runs on this machine, in about two minutes, and prints and saves "
+    "the figures. Options of its own: --updates N, how many updates to time (default: 5); "
+    "--seconds S, how long to measure each other figure, five times as long for acting and "
+    "learning together (default: 2); --out FILE, where to save (default: a new JSON file under "
+    "runs/)."
+)
+BUSY = 0.5
+"""1-minute load average from which something else must be running."""
+
+
+class Figure(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+      key: Place in the result, ``section.name``.
+      label: What it is.
+      unit: Unit that is shown.
+      scale: How many of that unit are one of the result's.
+    """
+
+    key: str
+    label: str
+    unit: str = ""
+    scale: float = 1.0
+
+
+FIGURES = (
+    Figure("start.ready_seconds", "libraries and environments ready, after", "s"),
+    Figure("start.built_seconds", "agent built, after", "s"),
+    Figure("start.first_update_seconds", "first update done, after", "s"),
+    Figure("update.median_seconds", "update, median", "s"),
+    Figure("update.min_seconds", "update, fastest", "s"),
+    Figure("update.max_seconds", "update, slowest", "s"),
+    Figure("update.count", "updates timed"),
+    Figure("arithmetic.flops", "arithmetic of an update", "GFLOP", 1e-9),
+    Figure("arithmetic.flops_per_second", "rate of the update", "GFLOP/s", 1e-9),
+    Figure("arithmetic.matmul_flops_per_second", "rate of a matrix product", "GFLOP/s", 1e-9),
+    Figure("arithmetic.floor_seconds", "update at that rate: the floor", "s"),
+    Figure("arithmetic.ratio_to_floor", "update, in floors"),
+    Figure("policy.batch_size", "environments side by side"),
+    Figure("policy.train_seconds", "policy, training", "ms", 1e3),
+    Figure("policy.eval_seconds", "policy, evaluation", "ms", 1e3),
+    Figure("replay.batches_per_second", "replay, batches", "1/s"),
+    Figure("replay.rows_per_second", "replay, rows", "1/s"),
+    Figure("replay.rows", "rows in the replay"),
+    Figure("replay.bytes", "size of the replay", "MB", 1e-6),
+    Figure("environment.step_with_images_seconds", "environment step with images", "ms", 1e3),
+    Figure("environment.step_without_images_seconds", "environment step without images", "ms", 1e3),
+    Figure("environment.render_seconds", "one picture", "ms", 1e3),
+    Figure("training.frames_per_second", "acting and learning, env_frames", "1/s"),
+    Figure("training.env_frames", "env_frames played for it"),
+    Figure("training.grad_steps", "updates made for it"),
+    Figure("memory.peak_rss_bytes", "memory, most ever", "MB", 1e-6),
+    Figure("memory.rss_bytes", "memory after training", "MB", 1e-6),
+    Figure("memory.rss_anon_bytes", "of it, backed by no file", "MB", 1e-6),
+    Figure("memory.workers_rss_bytes", "memory of the environments' workers", "MB", 1e-6),
+)
+
+
+def benchmark(argv=None):
+    """Measures, prints and saves: ``--configs NAME ... --key value ... --updates N ...``.
+
+    Args:
+      argv: Words of the command line; None: those of this process.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--updates", type=_count, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0)
+    parser.add_argument("--out", type=pathlib.Path)
+    own, rest = parser.parse_known_args(argv)
+    with exit_codes():
+        resolved = configs.parse_args(rest, DESCRIPTION)
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        path = own.out or _default_path(resolved.config)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result = run(resolved, own.updates, own.seconds)
+        write_json(path, result)
+    print(render(result), end="")
+    print(f"saved in {path}")
+
+
+def run(resolved, updates, seconds):
+    """Measures a config.
+
+    Args:
+      resolved: ``config.Resolved``.
+      updates: How many updates to time.
+      seconds: How long to measure each other figure.
+
+    Returns:
+      A dict that JSON can hold: the sections of ``FIGURES``, and what they were measured on.
+
+    Raises:
+      ConfigError: If the agent does not learn.
+      EnvError: If the task's environment cannot be used.
+    """
+    env = dataclasses.replace(resolved.config.env, workers="process")
+    config, load, start = dataclasses.replace(resolved.config, env=env), os.getloadavg()[0], {}
+    notes = _notes_on_load(load)
+    keep_freed_memory()
+    with contextlib.ExitStack() as stack:
+        _say("start")
+        vector_env = stack.enter_context(session.start_envs(config))
+        start["ready_seconds"] = process_age()
+        agent = session.make_agent(config, vector_env.obs_space, vector_env.act_space)
+        if not agent.parameter_counts():
+            raise configs.ConfigError(
+                f"the agent {config.agent!r} does not learn: there is no update to measure"
+            )
+        start["built_seconds"] = process_age()
+        from dreamer_tf.apps.benchmark import measurements
+
+        update = measurements.Update(agent, config.replay.batch_size, config.replay.batch_length)
+        update()
+        start["first_update_seconds"] = process_age()
+        _say(f"{updates} updates")
+        sections = {"update": measurements.updates(update, updates)}
+        folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        sections |= _measure(config, agent, vector_env, folder, seconds, notes)
+        # Last, because its matrices and its trace are no part of a run's memory.
+        _say("arithmetic")
+        sections["arithmetic"] = measurements.arithmetic(
+            update, sections["update"]["median_seconds"]
+        )
+    return {**describe(resolved, load), "notes": notes, "start": start, **sections}
+
+
+def _measure(config, agent, vector_env, folder, seconds, notes):
+    """The sections of acting, of the replay, and of the whole."""
+    from dreamer_tf.apps.benchmark import measurements
+
+    _say("policy")
+    sections = {"policy": measurements.policy(agent, len(vector_env), seconds)}
+    _say("replay")
+    replay = make_replay(config, folder, agent)
+    spaces = specs.row_spaces(agent.obs_space, agent.act_space) | replay.carry_space
+    steps = measurements.episode_steps(config, vector_env.frames_per_step)
+    measurements.fill(replay, spaces, steps)
+    sections["replay"] = measurements.replay_sampling(
+        replay, config.replay.batch_size, config.replay.batch_length, seconds
+    )
+    _say("environment")
+    sections["environment"] = measurements.environment(config, notes, seconds)
+    _say("acting and learning")
+    sections["training"] = measurements.training(
+        agent, vector_env, replay, config, folder, 5 * seconds
+    )
+    sections["memory"] = measurements.memory_use()
+    return sections
+
+
+def process_age():
+    """Seconds since this process started, the start of the interpreter included."""
+    if sys.platform != "linux":
+        return time.time() - psutil.Process().create_time()
+    # psutil's time rests on the system's start in whole seconds, so it may be a second off.
+    stat = pathlib.Path("/proc/self/stat").read_text(encoding="ascii")
+    ticks = int(stat.rpartition(")")[2].split()[19])  # Field 22, "starttime"; 3 follows the name.
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+
+
+def describe(resolved, load):
+    """What is measured, and on what: options, versions and machine.
+
+    Args:
+      resolved: ``config.Resolved``.
+      load: Load average before the measurement.
+    """
+    import tensorflow as tf
+
+    config = resolved.config
+    packages = ("tensorflow", "keras", "numpy")
+    return {
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "command": shlex.join(sys.argv),
+        "task": config.task,
+        "agent": config.agent,
+        "precision": config.precision,
+        "jit": config.jit,
+        "batch": [config.replay.batch_size, config.replay.batch_length],
+        "options": resolved.given(),
+        "dreamer_tf": dreamer_tf.__version__,
+        "git": run_folder.git_commit(pathlib.Path(dreamer_tf.__file__).parent.parent),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "machine": {
+            **machine(),
+            # 0: TensorFlow's own choice, one for each core.
+            "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+            "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+            "nice": psutil.Process().nice(),
+        },
+        "load_average": load,
+    }
+
+
+def _notes_on_load(load):
+    if load < BUSY:
+        return []
+    note = (
+        f"Load average {load:.2f} at the start: something else is running, or was a moment ago. "
+        f"These times may be too long."
+    )
+    print(f"{program_name()}: {note}", file=sys.stderr)
+    return [note]
+
+
+def render(result):
+    """A result as text.
+
+    Args:
+      result: What ``run`` returned, or the saved file.
+    """
+    machine = result["machine"]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    section = None
+    for figure in FIGURES:
+        name, _, key = figure.key.partition(".")
+        if section not in (None, name):
+            table.add_row()
+        section = name
+        table.add_row(figure.label, _number(result[name][key], figure.scale), figure.unit)
+    console = Console(width=100, highlight=False)
+    with console.capture() as capture:
+        console.print(table)
+    size, length = result["batch"]
+    lines = [
+        f"{result['task']}, agent {result['agent']}, {result['precision']}, "
+        f"batch {size} × {length}",
+        f"{machine['cpu']}, {machine['usable_cores']} of {machine['cores']} cores, "
+        f"GPUs: {', '.join(machine['gpus']) or 'none'}, "
+        f"TensorFlow {result['packages']['tensorflow']}",
+        "",
+        capture.get().rstrip("\n"),
+        *([""] if result["notes"] else []),
+        *result["notes"],
+    ]
+    return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
+
+
+def _number(value, scale):
+    if value is None:
+        return "–"
+    value *= scale
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.3g}"
+
+
+def _default_path(config):
+    return run_folder.default_folder(config).with_suffix(".benchmark.json")
+
+
+def _count(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
+    return value
+
+
+def _say(text):
+    print(f"measuring: {text}", file=sys.stderr, flush=True)

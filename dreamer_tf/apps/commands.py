@@ -1,0 +1,151 @@
+"""The commands ``train``, ``evaluate`` and ``export``: arguments, messages and exit codes.
+
+Exit codes: 0 done; 1 the run could not go on (a full disk, say); 2 the arguments, the environment
+or the run folder do not fit; 130 and 143 stopped by Ctrl-C and SIGTERM, everything saved; 141
+nobody reads the output any more (``| head``).
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+
+from dreamer_tf import config as configs
+from dreamer_tf.apps import api
+from dreamer_tf.apps.report.document import write_at_end
+from dreamer_tf.config.commandline import program_name, unread_output
+from dreamer_tf.envs import EnvError
+from dreamer_tf.export.errors import ExportError
+from dreamer_tf.replay import WrongSpacesError
+from dreamer_tf.runs.errors import (
+    NO_SPACE,
+    CheckpointError,
+    CheckpointMismatchError,
+    RunFolderError,
+    RunFolderInUse,
+    VideoFormatError,
+)
+from dreamer_tf.training import session
+from dreamer_tf.training.guard import NonFiniteError
+
+_USAGE_ERRORS = (
+    configs.ConfigError,
+    CheckpointMismatchError,
+    EnvError,
+    ExportError,
+    RunFolderError,
+    RunFolderInUse,
+    VideoFormatError,
+    WrongSpacesError,
+)
+_RUN_ERRORS = (CheckpointError, NonFiniteError)
+
+
+def train(argv=None):
+    """Trains an agent: ``--configs NAME ... --key value ...``.
+
+    Args:
+      argv: Words of the command line; None: those of this process.
+    """
+    with exit_codes():
+        resolved = configs.parse_args(argv, "Trains an agent, or continues the run in --logdir.")
+        _quiet_tensorflow()
+        session.run(resolved, at_end=[write_at_end])
+
+
+def evaluate(argv=None):
+    """Plays episodes with a trained agent: ``--logdir RUN``.
+
+    Args:
+      argv: Words of the command line; None: those of this process.
+    """
+    parser = argparse.ArgumentParser(
+        description="Plays episodes with the agent of a run and prints their mean return."
+    )
+    parser.add_argument("--logdir", required=True, help="run folder, or an export of one")
+    parser.add_argument(
+        "--task", help="another task with the same observations and actions (default: the run's)"
+    )
+    parser.add_argument("--episodes", type=_positive, default=10, help="default: 10")
+    parser.add_argument("--video", help="save the first episode as .mp4 or .gif")
+    parser.add_argument("--seed", type=int, help="decides the episodes")
+    parser.add_argument("--count", type=_positive, default=1, help="environments side by side")
+    with exit_codes():
+        arguments = parser.parse_args(argv)
+        _quiet_tensorflow()
+        outcome = api.evaluate(
+            arguments.logdir,
+            arguments.episodes,
+            task=arguments.task,
+            video=arguments.video,
+            seed=arguments.seed,
+            count=arguments.count,
+        )
+        print(
+            f"return {outcome.mean:.1f} ± {outcome.std:.1f} "
+            f"(mean and standard deviation of {len(outcome.returns)} episodes, "
+            f"{min(outcome.returns):.1f} to {max(outcome.returns):.1f})"
+        )
+        if outcome.video:
+            print(f"video {outcome.video}")
+
+
+def export(argv=None):
+    """Writes the policy of a run as a SavedModel: ``--logdir RUN --out DIR``.
+
+    Args:
+      argv: Words of the command line; None: those of this process.
+    """
+    parser = argparse.ArgumentParser(
+        description="Writes the trained policy of a run as a SavedModel that TensorFlow alone can "
+        "run, with the weights in Keras format and, where its operations allow, a LiteRT file."
+    )
+    parser.add_argument("--logdir", required=True, help="run folder")
+    parser.add_argument("--out", required=True, help="folder to make; it says how to use it")
+    parser.add_argument("--no_litert", action="store_true", help="write no LiteRT file")
+    with exit_codes():
+        arguments = parser.parse_args(argv)
+        _quiet_tensorflow()
+        folder, refusal = api.export(
+            arguments.logdir, arguments.out, litert=not arguments.no_litert
+        )
+        print(f"exported to {folder}")
+        if refusal:
+            print(f"no policy.tflite: {refusal}")
+
+
+@contextlib.contextmanager
+def exit_codes():
+    """Turns the errors that a message explains into that message and an exit code."""
+    try:
+        with unread_output():
+            yield
+    except _USAGE_ERRORS as error:
+        _end(str(error), 2, error)
+    except _RUN_ERRORS as error:
+        _end(str(error), 1, error)
+    except OSError as error:
+        if error.errno not in NO_SPACE:
+            raise
+        message = f"{error}. The run is intact: make room, and the same command continues it."
+        _end(message, 1, error)
+    except KeyboardInterrupt as error:
+        raise SystemExit(128 + signal.SIGINT) from error
+
+
+def _end(message, code, error):
+    print(f"{program_name()}: {message}", file=sys.stderr)
+    raise SystemExit(code) from error
+
+
+def _quiet_tensorflow():
+    """Leaves TensorFlow's start-up notices out of what a command prints."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def _positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected at least 1, got {value}")
+    return value

@@ -1,0 +1,163 @@
+"""From the curves of several seeds to one curve with a spread, and to final scores.
+
+Curves are recorded at points of their own: evaluations every so many frames, or the ends of
+training episodes. To be averaged they must meet at common points:
+
+- Curves that share a grid, such as evaluations every 10,000 frames, meet at its points.
+- Others are cut into bins (a, b] of equal width. A bin's value is the mean of the points in it and
+  stands at b. A bin between others that has no point lies on the line between its neighbours.
+  Before its first and behind its last point a curve has no value.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+
+from dreamer_tf.apps.figures.errors import FigureError
+
+BINS = 100
+"""Bins of a curve, unless the user asks for another number."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Seeds:
+    """The curves of one method on one task at common points.
+
+    Attributes:
+      xs: Environment frames, ``[N]``.
+      ys: Scores, ``[S, N]``; NaN where a seed has none.
+    """
+
+    xs: np.ndarray
+    ys: np.ndarray
+
+    def majority(self):
+        """Only the points that at least half of the seeds have.
+
+        Otherwise the mean would jump where seeds end, and its end be that of a single seed.
+        """
+        count = np.isfinite(self.ys).sum(axis=0)
+        keep = count >= max(1, math.ceil(len(self.ys) / 2))
+        return Seeds(self.xs[keep], self.ys[:, keep])
+
+    def until(self, end):
+        """Only the points up to ``end`` frames; what goes on is cut there, on a straight line."""
+        if self.xs[-1] <= end or self.xs[0] >= end:
+            return self
+        xs = np.append(self.xs[self.xs < end], end)
+        return Seeds(xs, np.stack([np.interp(xs, self.xs, row) for row in self.ys]))
+
+    @property
+    def mean(self):
+        """Mean over the seeds, ``[N]``."""
+        return mean_of_present(self.ys)
+
+    @property
+    def std(self):
+        """Standard deviation over the seeds, divided by their number, ``[N]``."""
+        return np.sqrt(mean_of_present((self.ys - self.mean) ** 2))
+
+    @property
+    def low(self):
+        """The lowest seed, ``[N]``."""
+        return np.fmin.reduce(self.ys)
+
+    @property
+    def high(self):
+        """The highest seed, ``[N]``."""
+        return np.fmax.reduce(self.ys)
+
+
+def mean_of_present(values):
+    """Mean over the first axis of what is not NaN; NaN where nothing is."""
+    present = np.isfinite(values)
+    count = present.sum(axis=0)
+    total = np.where(present, values, 0.0).sum(axis=0)
+    return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+
+
+def meet(curves, bins=BINS):
+    """Brings the curves of one method on one task to common points.
+
+    Args:
+      curves: List of ``Curve``.
+      bins: Number of bins, if the curves have no common grid of at most as many points.
+
+    Returns:
+      ``Seeds``.
+    """
+    points = np.unique(np.concatenate([curve.xs for curve in curves]))
+    if len(points) <= bins:
+        ys = [_at(curve, points) for curve in curves]
+        return Seeds(points, np.stack(ys))
+    return in_bins(curves, edges(curves, bins))
+
+
+def edges(curves, bins=BINS):
+    """Borders of bins from 0 to the last point of any curve, ``[bins + 1]``."""
+    return np.linspace(0, max(curve.end for curve in curves), bins + 1)
+
+
+def in_bins(curves, borders):
+    """The curves averaged in bins.
+
+    Args:
+      curves: List of ``Curve``.
+      borders: Rising borders of the bins, ``[N + 1]``.
+
+    Returns:
+      ``Seeds`` at the upper borders.
+    """
+    return Seeds(borders[1:], np.stack([_binned(curve, borders) for curve in curves]))
+
+
+def _at(curve, points):
+    """The curve at given points, on straight lines between its own; NaN outside of them."""
+    return np.interp(points, curve.xs, curve.ys, left=np.nan, right=np.nan)
+
+
+def _binned(curve, borders):
+    count = len(borders) - 1
+    index = np.searchsorted(borders, curve.xs, side="left") - 1
+    index[curve.xs == borders[0]] = 0
+    inside = (index >= 0) & (index < count)
+    number = np.bincount(index[inside], minlength=count)
+    total = np.bincount(index[inside], weights=curve.ys[inside], minlength=count)
+    filled = np.flatnonzero(number)
+    if not len(filled):
+        return np.full(count, np.nan)
+    means = total[filled] / number[filled]
+    return np.interp(np.arange(count), filled, means, left=np.nan, right=np.nan)
+
+
+def final_scores(curves, at=None, window=0.1):
+    """The final scores of the seeds of one method on one task.
+
+    A score is the mean of the points in ((1 − window) · at, at]. Seeds without a point there, those
+    that ended early, are left out.
+
+    Args:
+      curves: List of ``Curve``.
+      at: Frames at which the scores are taken; None: where the longest of the curves ends.
+      window: Share of these frames over which points are averaged.
+
+    Returns:
+      Scores, ``[S]``.
+
+    Raises:
+      FigureError: If no seed comes that far.
+    """
+    at = max(curve.end for curve in curves) if at is None else at
+    scores = []
+    for curve in curves:
+        inside = (curve.xs > (1 - window) * at) & (curve.xs <= at)
+        if inside.any():
+            scores.append(curve.ys[inside].mean())
+    if not scores:
+        longest = max(curves, key=lambda curve: curve.end)
+        raise FigureError(
+            f"{longest.method} on {longest.task} has no score between {(1 - window) * at:,.0f} and "
+            f"{at:,.0f} frames; its curves end at {longest.end:,.0f}"
+        )
+    return np.array(scores)

@@ -1,0 +1,237 @@
+"""What all figures share: type, sizes, grids of panels, legends, and saving as PDF and PNG.
+
+Drawn with matplotlib's ``Figure`` itself, not with ``pyplot``, so that nothing global is changed
+and no display is needed.
+"""
+
+import math
+import pathlib
+
+import matplotlib
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from dreamer_tf.runs.files import replacing
+
+PAGE_WIDTH = 6.75
+"""Width of a page of text in inches, two columns."""
+
+CONTROL_END = 1040
+"""Upper end of an axis of dm_control's returns, which are at most 1000."""
+
+_STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 6.8,
+    "axes.labelsize": 8,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.titlepad": 3.5,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.5,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 3.5,
+    "hatch.linewidth": 0.4,
+    "patch.linewidth": 0.5,
+    "pdf.fonttype": 42,  # TrueType, which conferences ask for
+    "savefig.facecolor": "white",
+}
+_LEGEND_ROW = 0.19  # inches
+_MARKERS = 5  # on a curve
+_DOTS_PER_INCH = 200
+
+
+def style():
+    """A context in which matplotlib draws as all figures do."""
+    return matplotlib.rc_context(_STYLE)
+
+
+def grid(count, handles, *, columns=None, panel=(1.3, 1.15), share_y=False):
+    """A figure with a grid of panels, as wide as the page where there are enough.
+
+    Args:
+      count: Number of panels.
+      handles: Entries of the legend, for which room is left.
+      columns: Panels in a row; None: as many as fit the page.
+      panel: Least width of a panel and height in inches.
+      share_y: Whether all panels have the same vertical axis.
+
+    Returns:
+      ``Figure`` and the list of ``count`` axes.
+    """
+    columns = min(count, columns or int(PAGE_WIDTH / panel[0]))
+    rows = math.ceil(count / columns)
+    # Few panels are wider, though not without end.
+    width = min(PAGE_WIDTH, columns * 1.6 * panel[0])
+    width = max(width, columns * panel[0], _entry_width(_labels(handles)))
+    legend_rows = math.ceil(len(handles) / _legend_columns(width, _labels(handles)))
+    height = rows * panel[1] * (1.3 if rows == 1 else 1.0) + 0.35 + legend_rows * _LEGEND_ROW
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.04)
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=share_y).ravel().tolist()
+    for spare in axes[count:]:
+        spare.remove()
+    return figure, axes[:count]
+
+
+def single(width, height, handles):
+    """A figure with one panel.
+
+    Args:
+      width: In inches; more where the legend needs it.
+      height: Of the panel in inches; room for the legend is added.
+      handles: Entries of the legend.
+
+    Returns:
+      ``Figure`` and its axes.
+    """
+    width = max(width, _entry_width(_labels(handles)))
+    rows = math.ceil(len(handles) / _legend_columns(width, _labels(handles)))
+    figure = Figure(figsize=(width, height + rows * _LEGEND_ROW), layout="constrained")
+    return figure, figure.subplots()
+
+
+def row(count, height, width=PAGE_WIDTH):
+    """A figure with ``count`` panels side by side that share their vertical axis, no legend.
+
+    Returns:
+      ``Figure`` and the list of axes.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, figure.subplots(1, count, squeeze=False, sharey=True)[0].tolist()
+
+
+def pictures(rows, columns, size):
+    """A figure with a narrow grid of pictures.
+
+    Args:
+      rows: Rows.
+      columns: Columns.
+      size: Width and height in inches.
+
+    Returns:
+      ``Figure`` and the axes as nested lists ``[rows][columns]``.
+    """
+    figure = Figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)
+    return figure, figure.subplots(rows, columns, squeeze=False).tolist()
+
+
+def line(axis, xs, ys, look):
+    """Draws a curve in the look of its method; returns nothing."""
+    every = max(1, math.ceil(len(xs) / _MARKERS))
+    axis.plot(
+        xs,
+        ys,
+        color=look.color,
+        linestyle=look.dash,
+        marker=look.marker,
+        markevery=(every // 2, every),  # few, so that they do not hide the line
+        markeredgewidth=0,
+        zorder=3,
+    )
+
+
+def level(axis, y, look):
+    """Draws a final score as a horizontal line in the look of its method."""
+    axis.axhline(y, color=look.color, linestyle=look.level, linewidth=1.0)
+
+
+def line_handle(look):
+    """The entry of a curve in a legend."""
+    return Line2D(
+        [],
+        [],
+        color=look.color,
+        linestyle=look.dash,
+        marker=look.marker,
+        markeredgewidth=0,
+        label=look.label,
+    )
+
+
+def level_handle(look):
+    """The entry of a final score in a legend."""
+    return Line2D([], [], color=look.color, linestyle=look.level, linewidth=1.0, label=look.label)
+
+
+def bar_handle(look):
+    """The entry of a method in a legend of bars."""
+    return Patch(facecolor=look.color, edgecolor="white", hatch=look.hatch, label=look.label)
+
+
+def legend(figure, handles):
+    """Puts one legend above all panels."""
+    columns = _legend_columns(figure.get_figwidth(), _labels(handles))
+    figure.legend(handles=handles, loc="outside upper center", ncols=columns)
+
+
+def _labels(handles):
+    return [handle.get_label() for handle in handles]
+
+
+def _entry_width(labels):
+    """Inches that the widest entry of a legend takes."""
+    return max(map(len, labels)) * 0.058 + 0.6
+
+
+def _legend_columns(width, labels):
+    """How many entries of a legend fit beside each other in ``width`` inches."""
+    fitting = max(1, min(len(labels), int(width / _entry_width(labels))))
+    rows = math.ceil(len(labels) / fitting)
+    return math.ceil(len(labels) / rows)
+
+
+def frames_axis(axis, end):
+    """A horizontal axis of environment frames from 0 to ``end``, rounded up to two digits."""
+    unit = 10 ** (math.floor(math.log10(end)) - 1)
+    axis.set_xlim(0, math.ceil(round(end / unit, 6)) * unit)
+    axis.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10]))
+    axis.xaxis.set_major_formatter(FuncFormatter(short_number))
+
+
+def short_number(value, _=None):
+    """A number of frames as a tick shows it: 2500000 is 2.5M."""
+    for size, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def save(figure, folder, name, formats, dpi=_DOTS_PER_INCH):
+    """Writes a figure, each file in one step.
+
+    Args:
+      figure: matplotlib ``Figure``.
+      folder: Folder; made if missing.
+      name: File name without ending.
+      formats: Endings, such as ``["pdf", "png"]``.
+      dpi: Dots per inch of pixel formats.
+
+    Returns:
+      List of paths.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for ending in formats:
+        path = folder / f"{name}.{ending}"
+        # Without the date the same runs give the same file.
+        metadata = {"CreationDate": None} if ending == "pdf" else None
+        with style(), replacing(path) as partial:
+            figure.savefig(partial, format=ending, dpi=dpi, metadata=metadata)
+        paths.append(path)
+    return paths

@@ -1,0 +1,286 @@
+"""Gathers the curves and final scores that a figure compares."""
+
+import dataclasses
+import difflib
+import fnmatch
+import json
+import pathlib
+
+from dreamer_tf.apps.figures.errors import FigureError
+from dreamer_tf.apps.figures.palette import PUBLISHED, rank
+from dreamer_tf.apps.figures.run_folders import is_run_folder, read_run_folder
+from dreamer_tf.apps.figures.scores import Curve, FinalScore, is_score_file, read_score_file
+from dreamer_tf.apps.figures.tasks import canonical, title
+
+_LISTED = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Collection:
+    """What a figure compares.
+
+    Attributes:
+      runs: Learning curves of the runs.
+      others: Learning curves of the baselines, on the same tasks.
+      finals: Final scores of the baselines, on the same tasks.
+      notes: What was left out and why, for the user.
+    """
+
+    runs: tuple[Curve, ...]
+    others: tuple[Curve, ...] = ()
+    finals: tuple[FinalScore, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def curves(self):
+        """All learning curves."""
+        return self.runs + self.others
+
+    @property
+    def tasks(self):
+        """Names of the tasks of the runs, in the order of their titles."""
+        return sorted({curve.task for curve in self.runs}, key=title)
+
+    @property
+    def methods(self):
+        """Names of the methods that have a curve: known ones first, then by name."""
+        return sorted({curve.method for curve in self.curves}, key=rank)
+
+    @property
+    def baselines(self):
+        """Names of the methods that have final scores."""
+        return sorted({final.method for final in self.finals}, key=rank)
+
+    def of(self, task, method):
+        """The curves of a method on a task, by seed."""
+        found = [c for c in self.curves if c.task == task and c.method == method]
+        return sorted(found, key=lambda curve: (len(curve.seed), curve.seed))
+
+    def final(self, task, method):
+        """The final score of a baseline on a task; None if there is none."""
+        found = [f.score for f in self.finals if f.task == task and f.method == method]
+        return found[0] if found else None
+
+    @property
+    def own(self):
+        """Names of the methods of the runs."""
+        return sorted({curve.method for curve in self.runs}, key=rank)
+
+
+def gather(runs, baselines=(), *, tasks=(), methods=(), group_by="", option="", unfinished=False):
+    """Reads runs and score files.
+
+    Args:
+      runs: Run folders, score files, and folders that hold any of these. ``NAME=PATH`` gives all
+        that is found there the method name NAME.
+      baselines: The same, for comparison: a method that is also among the runs is shown apart.
+      tasks: Patterns such as ``dmc_*``; empty: all tasks.
+      methods: Names of the methods to keep; empty: all.
+      group_by: Dotted option of the runs that tells methods apart, in place of the agent's name.
+      option: Dotted option over which a figure sweeps; runs with different values of it may be
+        alike in task, method and seed.
+      unfinished: Whether to take runs that have not collected all their frames.
+
+    Returns:
+      ``Collection`` with at least one curve.
+
+    Raises:
+      FigureError: If a path is no run and no score file, a run is unfinished, two curves have the
+        same task, method and seed, or nothing is left.
+    """
+    notes = []
+    curves, finals = _read_all(runs, group_by, unfinished, notes)
+    if finals:
+        raise FigureError(
+            f"{finals[0].source} holds final scores, not learning curves: give it to --baselines"
+        )
+    others, finals = _read_all(baselines, "", unfinished, notes)
+    _refuse_twins(curves, option)
+    _refuse_twins(others)
+    own = {curve.method for curve in curves}
+    others = [_published(curve, own) for curve in others]
+    finals = [_published(final, own) for final in finals]
+    return _select(Collection(curves, others, finals, tuple(notes)), tasks, methods)
+
+
+def _published(score, own):
+    """A baseline under a name of its own, if one of the runs has the same method."""
+    if score.method not in own:
+        return score
+    return dataclasses.replace(score, method=score.method + PUBLISHED)
+
+
+def _read_all(paths, group_by, unfinished, notes):
+    reader = _Reader(group_by, unfinished, notes)
+    for path in paths:
+        reader.read(path)
+    reader.check_finished()
+    return reader.curves, reader.finals
+
+
+class _Reader:
+    """Reads paths one after the other, each file and folder once."""
+
+    def __init__(self, group_by, unfinished, notes):
+        self.curves = []
+        self.finals = []
+        self._group_by = group_by
+        self._unfinished = unfinished
+        self._notes = notes
+        self._behind = []
+        self._seen = set()
+
+    def read(self, text):
+        """Reads what stands at ``PATH`` or ``NAME=PATH``."""
+        name, path = split_name(text)
+        if not path.exists():
+            raise FigureError(f"there is nothing at {path}")
+        first_curve, first_final = len(self.curves), len(self.finals)
+        found = self._folder(path) if path.is_dir() else self._once(path, self._file)
+        if not found:
+            raise FigureError(
+                f"{path} is no run folder and holds none, nor score files: a run folder has "
+                f"config.yaml and scores.json, a score file ends in .json or .json.gz"
+            )
+        if name:
+            self.curves[first_curve:] = [
+                dataclasses.replace(c, method=name) for c in self.curves[first_curve:]
+            ]
+            self.finals[first_final:] = [
+                dataclasses.replace(f, method=name) for f in self.finals[first_final:]
+            ]
+
+    def check_finished(self):
+        """Raises ``FigureError`` if runs are unfinished and were not asked for."""
+        if not self._behind:
+            return
+        lines = [
+            f"{run.path}: {run.env_frames:,} of {run.steps:,} frames"
+            for run in self._behind[:_LISTED]
+        ]
+        if len(self._behind) > _LISTED:
+            lines.append(f"and {len(self._behind) - _LISTED} more")
+        raise FigureError(
+            "not finished: " + "; ".join(lines) + ". Continue them, or draw what there is with "
+            "--unfinished"
+        )
+
+    def _folder(self, path):
+        """Reads all that a folder holds; returns how many runs and score files these are."""
+        if is_run_folder(path):
+            return self._once(path, self._run)
+        found = 0
+        for entry in sorted(path.iterdir()):
+            if entry.is_dir():
+                found += self._folder(entry)
+            elif is_score_file(entry):
+                try:
+                    found += self._once(entry, self._file)
+                except FigureError as error:
+                    # Other JSON may lie beside the scores; a file that the user names must be one.
+                    self._notes.append(f"left out: {error}")
+        return found
+
+    def _once(self, path, read):
+        if path.resolve() not in self._seen:
+            read(path)
+            self._seen.add(path.resolve())
+        return 1
+
+    def _file(self, path):
+        curves, finals = read_score_file(path)
+        self.curves += [self._grouped(curve) for curve in curves]
+        self.finals += finals
+
+    def _run(self, path):
+        run = read_run_folder(path)
+        if not (run.is_finished or self._unfinished):
+            self._behind.append(run)
+        elif run.curve is None:
+            reason = "no scores yet: it has not come to its first evaluation"
+            if not self._unfinished:
+                raise FigureError(f"{path} has {reason.replace(' yet', '')}")
+            self._notes.append(f"left out: {path} has {reason}")
+        else:
+            self.curves.append(self._grouped(run.curve))
+
+    def _grouped(self, curve):
+        if not self._group_by:
+            return curve
+        value = setting(curve, self._group_by)
+        if not isinstance(value, str):
+            name = self._group_by.rpartition(".")[2].replace("_", " ")
+            value = f"{name} {json.dumps(value)}"
+        return dataclasses.replace(curve, method=value)
+
+
+def split_name(text):
+    """``NAME=PATH`` as (name, path); the name is empty where there is none."""
+    name, equals, path = str(text).partition("=")
+    if not equals or pathlib.Path(text).exists():
+        return "", pathlib.Path(text)
+    return name, pathlib.Path(path)
+
+
+def setting(curve, key):
+    """The value that an option had in the run of a curve.
+
+    Raises:
+      FigureError: If the curve is not of a run folder, or the run has no such option.
+    """
+    if not curve.settings:
+        raise FigureError(
+            f"{curve.source} is a score file, which does not tell {key}; give run folders"
+        )
+    if key not in curve.settings:
+        near = difflib.get_close_matches(key, curve.settings, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see its config.yaml"
+        raise FigureError(f"{curve.source} has no option {key!r}; {hint}")
+    return curve.settings[key]
+
+
+def _refuse_twins(curves, option=""):
+    first = {}
+    for curve in curves:
+        key = (curve.task, curve.method, curve.seed, curve.settings.get(option))
+        if key in first:
+            raise FigureError(
+                f"two curves of {curve.method} on {curve.task} with seed {curve.seed}: in "
+                f"{first[key].source} and in {curve.source}. Tell them apart by --group_by OPTION, "
+                f"or name them: --indir NAME={first[key].source} OTHER={curve.source}"
+            )
+        first[key] = curve
+
+
+def _select(collection, tasks, methods):
+    known_tasks, known = collection.tasks, {*collection.methods, *collection.baselines}
+    if not collection.runs:
+        raise FigureError("there is no learning curve in what --indir names")
+    patterns = [canonical(pattern) for pattern in tasks] or ["*"]
+    for pattern in patterns:
+        if not fnmatch.filter(known_tasks, pattern):
+            raise FigureError(f"no curve is of a task {pattern!r}{_nearest(pattern, known_tasks)}")
+    for method in methods:
+        if method not in known:
+            raise FigureError(f"there is no method {method!r}{_nearest(method, known)}")
+    wanted = {
+        task for task in known_tasks for pattern in patterns if fnmatch.fnmatch(task, pattern)
+    }
+
+    def keep(scores):
+        return tuple(
+            score
+            for score in scores
+            if score.task in wanted and (not methods or score.method in methods)
+        )
+
+    runs = keep(collection.runs)
+    if not runs:
+        raise FigureError("none of these runs is left to draw: --methods names none of theirs")
+    wanted = {curve.task for curve in runs}
+    return Collection(runs, keep(collection.others), keep(collection.finals), collection.notes)
+
+
+def _nearest(name, known):
+    near = difflib.get_close_matches(name, known, n=3) or sorted(known)[:_LISTED]
+    return f"; there is {', '.join(near)}" if near else ""

@@ -1,0 +1,93 @@
+"""What a drawing module returns, and what several of them need of a collection."""
+
+import dataclasses
+import typing
+
+from dreamer_tf.apps.figures.aggregation import final_scores
+from dreamer_tf.apps.figures.errors import FigureError
+from dreamer_tf.apps.figures.tasks import title
+
+_NAMED = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Drawing:
+    """A figure and what goes with it.
+
+    Attributes:
+      figure: matplotlib ``Figure``.
+      text: The numbers in it as a table, for the terminal.
+      notes: What was left out and why.
+    """
+
+    figure: typing.Any
+    text: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def common_tasks(collection, methods, notes):
+    """The tasks on which all of the methods have curves.
+
+    Args:
+      collection: ``Collection``.
+      methods: Names of methods.
+      notes: List that receives a note about tasks that are left out.
+
+    Raises:
+      FigureError: If there is no such task.
+    """
+    common = [
+        task for task in collection.tasks if all(collection.of(task, name) for name in methods)
+    ]
+    if not common:
+        raise FigureError(f"no task has curves of all methods ({', '.join(methods)})")
+    left = [task for task in collection.tasks if task not in common]
+    if left:
+        notes.append(
+            f"averaged over {len(common)} tasks; not over {named(left)}: not all "
+            f"methods have curves there"
+        )
+    return common
+
+
+def finals(curves, at, window, notes):
+    """The final scores of the seeds of one method on one task, ``[S]``; see ``final_scores``.
+
+    Args:
+      curves: List of ``Curve``.
+      at: Frames at which the scores are taken; None: where the longest seed ends.
+      window: Share of these frames over which points are averaged.
+      notes: List that receives a note about seeds that ended before.
+    """
+    scores = final_scores(curves, at, window)
+    if len(scores) < len(curves):
+        ended = len(curves) - len(scores)
+        where = f"{curves[0].method} on {title(curves[0].task)}"
+        notes.append(f"{where}: {ended} of {len(curves)} seeds ended early and are left out")
+    return scores
+
+
+def named(tasks):
+    """Tasks as a text that stays short."""
+    titles = [title(task) for task in tasks[:_NAMED]]
+    more = f" and {len(tasks) - _NAMED} more" if len(tasks) > _NAMED else ""
+    return ", ".join(titles) + more
+
+
+def table(header, rows):
+    """A table as text: the first column to the left, the others to the right."""
+    cells = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    lines = []
+    for first, *others in cells:
+        right = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([first.ljust(widths[0]), *right]).rstrip())
+    return "\n".join(lines)
+
+
+def mean_and_spread(scores, digits=0):
+    """Mean and standard deviation of several scores as a cell of a table."""
+    if not len(scores):
+        return "–"
+    spread = f" ± {scores.std():.{digits}f}" if len(scores) > 1 else ""
+    return f"{scores.mean():.{digits}f}{spread}"

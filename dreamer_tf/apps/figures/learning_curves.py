@@ -1,0 +1,119 @@
+"""Learning curves: a panel for each task, a line for each method, mean and spread over seeds."""
+
+import numpy as np
+
+from dreamer_tf.apps.figures import canvas
+from dreamer_tf.apps.figures.aggregation import BINS, Seeds, in_bins, meet
+from dreamer_tf.apps.figures.drawing import Drawing, common_tasks
+from dreamer_tf.apps.figures.errors import FigureError
+from dreamer_tf.apps.figures.palette import styles
+from dreamer_tf.apps.figures.tasks import suite, title
+
+_SUMMARIES = {"mean": np.mean, "median": np.median}
+
+
+def draw(collection, *, bins=BINS, spread="std", until=None, summary=False, columns=None):
+    """Draws learning curves.
+
+    Lines end where fewer than half of the seeds go on. Baselines that have only a final score are
+    horizontal lines.
+
+    Args:
+      collection: ``Collection``.
+      bins: Bins of curves whose seeds share no grid.
+      spread: What is shaded: ``std``, one standard deviation to both sides; ``range``, from the
+        lowest to the highest seed; ``seeds``, nothing, but every seed as a thin line; ``none``.
+      until: Frames at which the panels end; None: where the longest of the runs ends, however far
+        the baselines go.
+      summary: Whether two more panels show mean and median over the tasks.
+      columns: Panels in a row; None: as many as fit.
+
+    Returns:
+      ``Drawing``.
+
+    Raises:
+      FigureError: If a summary is asked for and the tasks' returns have no common scale.
+    """
+    tasks, methods = collection.tasks, [*collection.methods, *collection.baselines]
+    looks = styles(methods)
+    one_scale = {suite(task) for task in tasks} == {"dmc"}
+    notes = []
+    with canvas.style():
+        handles = _handles(collection, looks)
+        count = len(tasks) + (len(_SUMMARIES) if summary else 0)
+        figure, axes = canvas.grid(count, handles, columns=columns, share_y=one_scale)
+        for axis, task in zip(axes, tasks, strict=False):
+            lines = _lines(collection, task, bins)
+            _panel(axis, collection, lines, looks, spread, until)
+            _levels(axis, collection, [task], looks, np.mean)
+            axis.set_title(title(task))
+        if summary:
+            if not one_scale:
+                raise FigureError(
+                    "--summary averages returns, which needs tasks of one scale (dmc_*); for Atari "
+                    "there is --figure atari, for any runs --figure iqm"
+                )
+            shared = common_tasks(collection, collection.methods, notes)
+            for axis, (name, reduce) in zip(axes[len(tasks) :], _SUMMARIES.items(), strict=True):
+                lines = _summary(collection, shared, bins, reduce)
+                _panel(axis, collection, lines, looks, "none", until)
+                _levels(axis, collection, shared, looks, reduce)
+                axis.set_title(f"Task {name}", fontweight="bold")
+        if one_scale:
+            axes[0].set_ylim(0, canvas.CONTROL_END)
+            axes[0].set_yticks([0, 500, 1000])
+        figure.supxlabel("Environment frames", fontsize=8)
+        figure.supylabel("Return", fontsize=8)
+        canvas.legend(figure, handles)
+    return Drawing(figure, notes=tuple(notes))
+
+
+def _lines(collection, task, bins):
+    """``Seeds`` of each method on a task."""
+    found = {method: collection.of(task, method) for method in collection.methods}
+    return {method: meet(curves, bins).majority() for method, curves in found.items() if curves}
+
+
+def _panel(axis, collection, lines, looks, spread, until):
+    end = until or max(lines[method].xs[-1] for method in collection.own if method in lines)
+    for method, seeds in lines.items():
+        _line(axis, seeds.until(end), looks[method], spread)
+    canvas.frames_axis(axis, end)
+
+
+def _levels(axis, collection, tasks, looks, reduce):
+    """The final scores of those baselines that have one on each of the tasks."""
+    for method in collection.baselines:
+        scores = [collection.final(task, method) for task in tasks]
+        if None not in scores:
+            canvas.level(axis, reduce(scores), looks[method])
+
+
+def _line(axis, seeds, look, spread):
+    mean = seeds.mean
+    canvas.line(axis, seeds.xs, mean, look)
+    if spread == "seeds":
+        axis.plot(seeds.xs, seeds.ys.T, color=look.color, lw=0.5, alpha=0.5)
+    elif spread != "none":
+        low, high = {
+            "std": (mean - seeds.std, mean + seeds.std),
+            "range": (seeds.low, seeds.high),
+        }[spread]
+        axis.fill_between(seeds.xs, low, high, color=look.color, alpha=0.18, lw=0)
+
+
+def _summary(collection, tasks, bins, reduce):
+    """``Seeds`` of each method: mean or median over the tasks of the mean over the seeds."""
+    lines = {}
+    for method in collection.methods:
+        last = min(max(c.end for c in collection.of(task, method)) for task in tasks)
+        borders = np.linspace(0, last, bins + 1)
+        means = np.stack([in_bins(collection.of(task, method), borders).mean for task in tasks])
+        whole = np.isfinite(means).all(axis=0)
+        lines[method] = Seeds(borders[1:][whole], reduce(means[:, whole], axis=0)[None])
+    return lines
+
+
+def _handles(collection, looks):
+    lines = [canvas.line_handle(looks[method]) for method in collection.methods]
+    return lines + [canvas.level_handle(looks[method]) for method in collection.baselines]

@@ -1,0 +1,119 @@
+"""What a figure needs of a run folder: its curve, its options, and how far it came.
+
+Options are read as they stand in ``config.yaml``, not checked against today's schema: the runs of
+an older version make figures too.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from dreamer_tf.apps.figures.errors import FigureError
+from dreamer_tf.apps.figures.scores import Curve, read_score_file
+from dreamer_tf.config.files import CONFIG_NAME, nested_items
+
+_SCORES = "scores.json"
+_METRICS = "metrics.jsonl"
+_BLOCK = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """A run folder.
+
+    Attributes:
+      path: The folder.
+      settings: Its options by dotted key.
+      curve: Its learning curve; None before the first score.
+      env_frames: Frames that it has collected.
+    """
+
+    path: pathlib.Path
+    settings: dict[str, object]
+    curve: Curve | None
+    env_frames: int
+
+    @property
+    def steps(self):
+        """Frames that it was asked to collect."""
+        return self.settings["steps"]
+
+    @property
+    def is_finished(self):
+        """Whether it has collected them."""
+        return self.env_frames >= self.steps
+
+
+def is_run_folder(path):
+    """Whether a folder is one that ``train`` makes."""
+    return (path / CONFIG_NAME).is_file()
+
+
+def read_run_folder(path):
+    """Reads a run folder.
+
+    Args:
+      path: The folder.
+
+    Raises:
+      FigureError: If it is none, or its files cannot be read.
+    """
+    path = pathlib.Path(path)
+    settings = read_settings(path / CONFIG_NAME)
+    curve = None
+    if (path / _SCORES).is_file():
+        curves, finals = read_score_file(path / _SCORES)
+        if finals or len(curves) > 1:
+            raise FigureError(f"{path / _SCORES}: expected the curve of one run")
+        curve = curves[0] if curves else None
+    if curve is not None:
+        curve = dataclasses.replace(curve, source=path, settings=settings)
+    frames = max(last_step(path / _METRICS), 0 if curve is None else int(curve.end))
+    return RunFolder(path, settings, curve, frames)
+
+
+def last_step(path):
+    """The ``step`` of the last whole line of a ``metrics.jsonl``; 0 if there is none."""
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        position, tail = file.seek(0, os.SEEK_END), b""
+        while position > 0:
+            size = min(_BLOCK, position)
+            position -= size
+            file.seek(position)
+            tail = file.read(size) + tail
+            # What stands behind the last newline is a line that is being written, or was cut off.
+            lines = tail[: tail.rfind(b"\n") + 1].splitlines()
+            if len(lines) > 1 or (lines and position == 0):
+                return _step(path, lines[-1])
+    return 0
+
+
+def _step(path, line):
+    try:
+        return int(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FigureError(f"{path}: the last line is no metrics: {line[:80]!r}") from error
+
+
+def read_settings(path):
+    """The options in a ``config.yaml`` by dotted key; ``steps`` is among them.
+
+    Raises:
+      FigureError: If the file is missing or is not the config of a run.
+    """
+    if not path.is_file():
+        raise FigureError(f"{path.parent} is not a run folder: it has no {path.name}")
+    try:
+        tree = YAML(typ="safe", pure=True).load(path)
+    except YAMLError as error:
+        raise FigureError(f"{path} is not valid YAML: {error}") from error
+    settings = dict(nested_items(tree)) if isinstance(tree, dict) else {}
+    if not isinstance(settings.get("steps"), int):
+        raise FigureError(f"{path} is not the config of a run: it has no number of steps")
+    return settings

@@ -1,0 +1,26 @@
+"""Errors of run folders and their files, which a message explains instead of a traceback."""
+
+import errno
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""System errors of a full disk, a quota, or a limit of file sizes."""
+
+
+class RunFolderInUse(RuntimeError):
+    """Another trainer works in this run folder."""
+
+
+class RunFolderError(ValueError):
+    """A folder is not the run folder that was expected."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be written."""
+
+
+class CheckpointMismatchError(ValueError):
+    """A checkpoint is of another agent than the one it should continue."""
+
+
+class VideoFormatError(ValueError):
+    """A video file's name does not end in a format that can be written."""

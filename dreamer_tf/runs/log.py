@@ -1,0 +1,107 @@
+"""Sends what a run measures and films to every writer."""
+
+import logging
+import pathlib
+
+from dreamer_tf.runs.videos import VideoFolder
+from dreamer_tf.runs.writers import MetricsFile, Scores, TensorBoard, Writer
+
+_LOGGER = logging.getLogger(__name__)
+
+
+class RunLog(Writer):
+    """All writers of one run as one.
+
+    The run's own files and the terminal come first; their errors, a full disk for example, end the
+    run. A writer that the caller adds is a guest: its first error is told, and the run goes on
+    without it.
+
+    Args:
+      folder: Run folder.
+      config: ``Config``.
+      terminal: See ``terminal.py``.
+      env_frames: Where the run continues.
+      writers: Functions of the run folder that return a `Writer`, such as its class.
+    """
+
+    def __init__(self, folder, config, terminal, env_frames, writers=()):
+        folder = pathlib.Path(folder)
+        self.terminal = terminal
+        self._scores = Scores(
+            folder / "scores.json",
+            task=config.task,
+            method=config.agent,
+            seed=config.seed,
+            scalar="eval/return" if config.run.eval_every else "train/return",
+            until=env_frames,
+        )
+        self._own = [
+            MetricsFile(folder / "metrics.jsonl"),
+            TensorBoard(folder / "tensorboard"),
+            terminal,
+            self._scores,
+            VideoFolder(folder / "videos"),
+        ]
+        self._guests = [_Guest(make, folder, terminal.message) for make in writers]
+
+    @property
+    def best_score(self):
+        """Highest point of the learning curve so far; None without any."""
+        return self._scores.best
+
+    def write(self, env_frames, scalars):
+        """Writes a dict of name to finite number everywhere."""
+        for writer in (*self._own, *self._guests):
+            writer.write(env_frames, scalars)
+
+    def video(self, env_frames, name, frames, fps):
+        """Writes a video wherever videos are taken."""
+        for writer in (*self._own, *self._guests):
+            writer.video(env_frames, name, frames, fps)
+
+    def flush(self):
+        """Brings everything up to date."""
+        for writer in (*self._own, *self._guests):
+            writer.flush()
+
+    def close(self):
+        """Closes everything, the callers' writers first: no error of a file is in their way."""
+        for writer in (*self._guests, *reversed(self._own)):
+            writer.close()
+
+
+class _Guest(Writer):
+    """A caller's writer, whose errors do not end a run."""
+
+    def __init__(self, make, folder, tell):
+        self._name = getattr(make, "__name__", type(make).__name__)
+        self._tell = tell
+        self._writer = None
+        self._try(self._open, make, folder)
+
+    def _open(self, make, folder):
+        self._writer = make(folder)
+
+    def write(self, env_frames, scalars):
+        # A copy: nobody's changes are seen by the next writer.
+        self._try(self._writer.write, env_frames, dict(scalars))
+
+    def video(self, env_frames, name, frames, fps):
+        self._try(self._writer.video, env_frames, name, frames, fps)
+
+    def flush(self):
+        self._try(self._writer.flush)
+
+    def close(self):
+        self._try(self._writer.close)
+
+    def _try(self, function, *arguments):
+        try:
+            function(*arguments)
+        except Exception as error:
+            _LOGGER.debug("the writer %s failed", self._name, exc_info=True)
+            self._tell(
+                f"the writer {self._name} failed ({type(error).__name__}: {error}); "
+                f"the run goes on without it"
+            )
+            self._writer = Writer()  # Does nothing.

@@ -1,0 +1,200 @@
+"""Numbers about a run: averages of an agent's metrics, time, memory, and a forecast.
+
+``docs/metrics.md`` says what each logged name means.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import time
+
+import numpy as np
+import psutil
+
+ACTIVITIES = ("acting", "updating", "data", "evaluation", "saving")
+"""What a run spends its time on."""
+
+_FORECAST_FRAMES = 1_000_000
+_FORECAST_UPDATES = 20
+_FORECAST_ACTIVITIES = ("acting", "updating", "data")
+
+
+class Averages:
+    """Averages scalars over an interval.
+
+    What comes in may be tensors; they are read when the average is asked for, so that collecting
+    them never waits for a device.
+    """
+
+    def __init__(self):
+        self._values = collections.defaultdict(list)
+
+    def add(self, metrics):
+        """Adds a dict of scalars, numbers or tensors."""
+        for key, value in metrics.items():
+            self._values[key].append(value)
+
+    def take(self):
+        """Returns the means as a dict of floats and begins a new interval.
+
+        Values that are not finite, those of a skipped update, are left out; so is a key that has
+        no other.
+        """
+        means = {}
+        for key, values in self._values.items():
+            numbers = np.array([float(value) for value in values])
+            numbers = numbers[np.isfinite(numbers)]
+            if numbers.size:
+                means[key] = float(numbers.mean())
+        self._values.clear()
+        return means
+
+
+class Stopwatch:
+    """Splits the time of an interval among activities, in seconds."""
+
+    def __init__(self):
+        self._sections = collections.defaultdict(float)
+        self._totals = collections.defaultdict(float)
+        self._start = time.perf_counter()
+
+    @contextlib.contextmanager
+    def section(self, name):
+        """Adds the time spent inside to an activity. Sections do not nest."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            self._sections[name] += seconds
+            self._totals[name] += seconds
+
+    def total(self, *names):
+        """Seconds spent in activities since the stopwatch was made, whatever the interval."""
+        return sum(self._totals[name] for name in names)
+
+    def take(self):
+        """Returns (seconds by activity, seconds in all) and begins a new interval."""
+        now = time.perf_counter()
+        sections, total = dict(self._sections), now - self._start
+        self._sections.clear()
+        self._start = now
+        return sections, total
+
+
+def memory():
+    """Memory of this process: ``rss``, and ``rss_anon``, the part that no file backs, in bytes."""
+    info = psutil.Process().memory_info()
+    return {"rss": info.rss, "rss_anon": info.rss - info.shared}
+
+
+class Interval:
+    """Speeds, shares of time, sizes and averaged losses since the last line of the log.
+
+    Args:
+      counters: ``Counters`` of the run.
+      stopwatch: ``Stopwatch`` with the sections ``ACTIVITIES``.
+      averages: ``Averages`` of the updates' metrics.
+      replay: ``Replay``.
+      replayed_rows: Rows in a batch.
+    """
+
+    def __init__(self, counters, stopwatch, averages, replay, replayed_rows):
+        self._counters = counters
+        self._stopwatch = stopwatch
+        self._averages = averages
+        self._replay = replay
+        self._replayed_rows = replayed_rows
+        self._start = dataclasses.replace(counters)
+
+    @property
+    def is_empty(self):
+        """Whether nothing was counted since the interval began."""
+        return self._start == self._counters
+
+    def take(self):
+        """Returns the metrics, see ``docs/metrics.md``, and begins a new interval."""
+        now, start = self._counters, self._start
+        frames = now.env_frames - start.env_frames
+        updates = now.grad_steps - start.grad_steps
+        metrics = self._averages.take()
+        if "nonfinite" in metrics:
+            metrics["nonfinite"] = round(metrics["nonfinite"] * updates)
+        metrics |= self._times(frames, updates)
+        metrics |= {
+            "agent_steps": now.agent_steps,
+            "grad_steps": now.grad_steps,
+            "episodes": now.episodes,
+            "replay/rows": self._replay.rows,
+            "replay/episodes": self._replay.episodes,
+            "replay/bytes": self._replay.nbytes,
+            **{f"memory/{name}": size for name, size in memory().items()},
+        }
+        if now.agent_steps:
+            replayed = now.grad_steps * self._replayed_rows
+            metrics["replay/train_ratio"] = replayed / now.agent_steps
+        self._start = dataclasses.replace(now)
+        return metrics
+
+    def _times(self, frames, updates):
+        sections, total = self._stopwatch.take()
+        seconds = {name: sections.get(name, 0.0) for name in ACTIVITIES}
+        metrics = {f"time/{name}": seconds[name] / total for name in ACTIVITIES}
+        metrics["time/other"] = max(0.0, 1 - sum(seconds.values()) / total)
+        metrics["speed/frames"] = frames / total
+        if frames:
+            metrics["speed/acting"] = frames / seconds["acting"]
+        if updates:
+            metrics["speed/updating"] = updates / (seconds["updating"] + seconds["data"])
+        return metrics
+
+
+class Forecast:
+    """How long a run will take on this machine, told once its first updates have been timed.
+
+    ::
+
+        first updates         next step, from here on               20 updates later
+        (traces the update)   (traces the policy)  │◄─── measured ───►│
+
+    Args:
+      counters: ``Counters`` of the run.
+      stopwatch: ``Stopwatch`` with the sections ``acting``, ``data`` and ``updating``.
+    """
+
+    def __init__(self, counters, stopwatch):
+        self._counters = counters
+        self._stopwatch = stopwatch
+        self._marks = [self._now()]
+
+    def take(self):
+        """To be called whenever the updates that are due have been made.
+
+        Returns:
+          What was measured, in words, once; None before and afterwards.
+        """
+        now, last = self._now(), self._marks[-1]
+        frames, updates = now[0] - last[0], now[1] - last[1]
+        reached = (updates > 0, frames > 0, updates >= _FORECAST_UPDATES and frames > 0, False)
+        if not reached[len(self._marks) - 1]:
+            return None
+        self._marks.append(now)
+        if len(self._marks) < len(reached):
+            return None
+        rate = frames / (now[2] - last[2])
+        return (
+            f"measured over {updates} updates: {rate:.3g} frames per second, "
+            f"{_FORECAST_FRAMES:,} frames in {_duration(_FORECAST_FRAMES / rate)}, "
+            f"evaluations left out"
+        )
+
+    def _now(self):
+        counters, seconds = self._counters, self._stopwatch.total(*_FORECAST_ACTIVITIES)
+        return counters.env_frames, counters.grad_steps, seconds
+
+
+def _duration(seconds):
+    """Seconds in words, such as ``14.2 hours``."""
+    units = (("days", 48 * 3600, 86400), ("hours", 2 * 3600, 3600), ("minutes", 0, 60))
+    name, size = next((name, size) for name, least, size in units if seconds >= least)
+    return f"{seconds / size:,.1f} {name}"

@@ -1,0 +1,242 @@
+"""A run folder: what it says about the run, and that one trainer at a time works in it.
+
+::
+
+    config.yaml     the resolved config            trainer.lock   held while a trainer runs
+    spaces.json     what the agent sees and does   checkpoints/   see checkpoint.py
+    info.json       packages and commit per start  replay/        see dreamer_tf.replay
+    metrics.jsonl   see docs/metrics.md            tensorboard/   the same, as event files
+    scores.json     the learning curve             videos/        evaluation and prediction
+    report.html     all of this to look at, see dreamer_tf.apps.report
+"""
+
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import re
+import shlex
+import socket
+import subprocess
+import sys
+
+import dreamer_tf
+from dreamer_tf import config as configs
+from dreamer_tf.runs.errors import RunFolderError, RunFolderInUse
+from dreamer_tf.runs.files import write_json
+from dreamer_tf.runs.machine import machine
+from dreamer_tf.specs import space_from_json, space_to_json
+
+CHECKPOINT_NAME = re.compile(r"(\d{5,})-frames(\d+)-updates(\d+)")
+"""How the folder of a checkpoint is called: serial number, env_frames and grad_steps."""
+LOCK_NAME = "trainer.lock"
+
+_PACKAGES = (
+    "tensorflow",
+    "keras",
+    "tensorflow-probability",
+    "numpy",
+    "dm_control",
+    "mujoco",
+    "gymnasium",
+    "gym",
+)
+
+
+def default_folder(config, now=None):
+    """A new folder under ``runs/`` whose name tells task, agent, seed and time."""
+    now = datetime.datetime.now() if now is None else now
+    name = f"{config.task}-{config.agent}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
+    return pathlib.Path("runs") / name.replace(os.sep, "_")
+
+
+def has_run(folder):
+    """Whether a run was started in the folder."""
+    return (pathlib.Path(folder) / configs.CONFIG_NAME).exists()
+
+
+def continue_config(resolved, folder):
+    """The config of a run that may have been started before.
+
+    A run keeps its options; those given now, by preset or by name, replace them.
+
+    Args:
+      resolved: ``config.Resolved``, what was given now.
+      folder: Run folder.
+
+    Returns:
+      The ``config.Resolved`` to use, and a list of (key, old value, new value) that differ from
+      the run so far, the folder's own path excepted.
+    """
+    if not has_run(folder):
+        return resolved, []
+    earlier = configs.read(folder)
+    merged = configs.load([str(pathlib.Path(folder) / configs.CONFIG_NAME)], resolved.given())
+    origins = {
+        key: resolved.origins[key] if key in resolved.given() else "earlier start"
+        for key in merged.origins
+    }
+    changes = configs.differences(earlier, merged.config)
+    changes = [change for change in changes if change[0] != "logdir"]
+    return configs.Resolved(merged.config, origins), changes
+
+
+def add_start(folder, env_frames):
+    """Adds the present program to ``info.json``: when, from which frame, with what, on what."""
+    path = pathlib.Path(folder) / "info.json"
+    starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    starts.append(
+        {
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "env_frames": env_frames,
+            "command": shlex.join(sys.argv),
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "machine": machine(),
+            "dreamer_tf": dreamer_tf.__version__,
+            "packages": _versions(),
+            "git": git_commit(pathlib.Path(dreamer_tf.__file__).parent.parent),
+        }
+    )
+    write_json(path, starts)
+
+
+def git_commit(folder):
+    """The commit of a checkout, with ``-dirty`` if files differ; None outside of one."""
+    if not (folder / ".git").exists():
+        return None
+    command = ["git", "-C", str(folder), "describe", "--always", "--abbrev=40", "--dirty"]
+    try:
+        result = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, check=True
+        )
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        return None  # No git on this machine, or not a repository that it accepts.
+    return result.stdout.strip()
+
+
+def save_spaces(folder, obs_space, act_space, native_act_space):
+    """Writes ``spaces.json``, from which the agent can be built without an environment.
+
+    Args:
+      folder: Run folder.
+      obs_space: Dict of observation key to ``Space``.
+      act_space: Dict of action key to ``Space``.
+      native_act_space: The actions as the simulator itself takes them.
+    """
+    groups = {
+        "observations": obs_space,
+        "actions": act_space,
+        "native_actions": native_act_space,
+    }
+    encoded = {
+        name: {key: space_to_json(space) for key, space in group.items()}
+        for name, group in groups.items()
+    }
+    write_json(pathlib.Path(folder) / "spaces.json", encoded)
+
+
+def load_spaces(folder):
+    """Reads what ``save_spaces`` wrote.
+
+    Returns:
+      Dicts of observation key and of action key to ``Space``.
+
+    Raises:
+      RunFolderError: If the folder has no ``spaces.json``.
+    """
+    groups = _read_spaces(folder)
+    return groups["observations"], groups["actions"]
+
+
+def load_native_actions(folder):
+    """Reads the simulator's own action spaces, which ``save_spaces`` wrote.
+
+    Returns:
+      Dict of action key to ``Space``; None if an earlier version wrote the folder.
+
+    Raises:
+      RunFolderError: If the folder has no ``spaces.json``.
+    """
+    return _read_spaces(folder).get("native_actions")
+
+
+def _read_spaces(folder):
+    path = pathlib.Path(folder) / "spaces.json"
+    if not path.is_file():
+        raise RunFolderError(f"{folder} is not the folder of a run: it has no {path.name}")
+    groups = json.loads(path.read_text(encoding="utf-8"))
+    return {
+        name: {key: space_from_json(encoded) for key, encoded in group.items()}
+        for name, group in groups.items()
+    }
+
+
+def saved_frames(folder):
+    """How far a run has come that continues from its newest checkpoint.
+
+    Args:
+      folder: Run folder, which need not exist.
+
+    Returns:
+      env_frames; 0 if there is no checkpoint.
+    """
+    paths = (pathlib.Path(folder) / "checkpoints").glob("*")
+    names = [match for path in paths if (match := CHECKPOINT_NAME.fullmatch(path.name))]
+    newest = max(names, key=lambda match: int(match[1]), default=None)
+    return int(newest[2]) if newest else 0
+
+
+class RunFolderLock:
+    """Holds a run folder for this process, as a context manager.
+
+    The system releases the lock when the process ends, however it ends, so a killed trainer leaves
+    nothing to clean up. The file tells who holds it.
+
+    Args:
+      folder: Run folder; made if missing.
+
+    Raises:
+      RunFolderInUse: On entry, if another process holds the folder; the message names it.
+    """
+
+    def __init__(self, folder):
+        self._path = pathlib.Path(folder) / LOCK_NAME
+        self._file = None
+
+    def __enter__(self):
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("a+", encoding="utf-8")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            file.close()
+            raise RunFolderInUse(
+                f"the run folder {self._path.parent} is in use by {holder}; "
+                f"stop that trainer first, or choose another --logdir"
+            ) from error
+        file.seek(0)
+        file.truncate()
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        self._file = file
+        return self
+
+    def __exit__(self, *_):
+        self._file.close()
+        self._file = None
+
+
+def _versions():
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return versions

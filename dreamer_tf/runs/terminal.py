@@ -1,0 +1,186 @@
+"""What a run shows while it goes on: a live bar on a terminal, plain lines elsewhere."""
+
+import collections
+import sys
+import time
+
+from rich import live, progress
+from rich.console import Console, Group
+from rich.text import Text
+
+from dreamer_tf.runs.writers import Writer
+
+_SHOWN = {
+    "train/return": "return",
+    "eval/return": "eval",
+    "speed/frames": "frames/s",
+    "speed/updating": "updates/s",
+}
+_LOSSES_SHOWN = 4
+_QUIET_SECONDS = 60
+
+
+def open_terminal(total, stream=None):
+    """Chooses how to show progress.
+
+    Args:
+      total: env_frames of the whole run.
+      stream: Where to write; None: stdout.
+
+    Returns:
+      A ``LiveTerminal`` if the stream is a terminal, else a ``PlainTerminal``.
+    """
+    stream = sys.stdout if stream is None else stream
+    return LiveTerminal(total, stream) if stream.isatty() else PlainTerminal(total, stream)
+
+
+class TimeLeft:
+    """Estimates the time to the end from the last intervals.
+
+    Args:
+      total: env_frames of the whole run.
+      now: Function that tells the time in seconds.
+      intervals: Marks that the estimate looks back on.
+    """
+
+    def __init__(self, total, now=time.monotonic, intervals=10):
+        self._total = total
+        self._now = now
+        self._marks = collections.deque(maxlen=intervals + 1)
+
+    def mark(self, env_frames):
+        """Notes how far the run has come."""
+        self._marks.append((env_frames, self._now()))
+
+    def restart(self):
+        """Forgets the marks: from here on the run has another speed."""
+        self._marks.clear()
+
+    def __str__(self):
+        """The estimate as ``1:02:03``, or ``?`` before the second mark."""
+        if len(self._marks) < 2 or self._marks[-1][0] <= self._marks[0][0]:
+            return "?"
+        (frames, start), (last, end) = self._marks[0], self._marks[-1]
+        seconds = (self._total - last) * (end - start) / (last - frames)
+        minutes, second = divmod(max(0, round(seconds)), 60)
+        return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+
+
+class LiveTerminal(Writer):
+    """A progress bar and a line of metrics that stay in place, with messages above them.
+
+    Args:
+      total: env_frames of the whole run.
+      stream: A terminal.
+    """
+
+    def __init__(self, total, stream):
+        self._progress = progress.Progress(
+            progress.TextColumn("{task.completed:,.0f} / {task.total:,.0f} frames"),
+            progress.BarColumn(),
+            progress.TaskProgressColumn(),
+            progress.TextColumn("left {task.fields[left]}"),
+            progress.TextColumn("{task.fields[activity]}"),
+        )
+        self._task = self._progress.add_task("", total=total, activity="starting", left="?")
+        self._text = Text(no_wrap=True, overflow="ellipsis")
+        self._live = live.Live(
+            Group(self._progress, self._text), console=Console(file=stream), refresh_per_second=4
+        )
+        self._left = TimeLeft(total)
+        self._summary = _Summary()
+
+    def __enter__(self):
+        self._live.start()
+        return self
+
+    def __exit__(self, *_):
+        self._live.stop()
+
+    def message(self, text):
+        """Prints a line above the bar."""
+        self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def advance(self, env_frames, activity):
+        """Shows how far the run is and what it does."""
+        self._progress.update(self._task, completed=env_frames, activity=activity)
+
+    def phase(self, text):
+        """Announces that the run goes on at another speed from here."""
+        self._left.restart()
+        self.message(text)
+
+    def write(self, env_frames, scalars):
+        """Shows the metrics of an interval or an episode."""
+        self._summary.update(scalars)
+        if "speed/frames" in scalars:
+            self._left.mark(env_frames)
+        self._progress.update(self._task, left=str(self._left))
+        self._text.plain = str(self._summary)
+
+
+class PlainTerminal(Writer):
+    """One line per interval, and one a minute where an interval is long.
+
+    Args:
+      total: env_frames of the whole run.
+      stream: Where to write.
+      now: Function that tells the time in seconds.
+    """
+
+    def __init__(self, total, stream, now=time.monotonic):
+        self._total = total
+        self._stream = stream
+        self._now = now
+        self._printed = now()
+        self._left = TimeLeft(total, now)
+        self._summary = _Summary()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def message(self, text):
+        """Prints a line."""
+        print(text, file=self._stream, flush=True)
+        self._printed = self._now()
+
+    def advance(self, env_frames, activity):
+        """Prints a line if there was none for a minute."""
+        if self._now() - self._printed >= _QUIET_SECONDS:
+            self.message(f"{self._place(env_frames)}  {activity}")
+
+    def phase(self, text):
+        """Announces that the run goes on at another speed from here."""
+        self._left.restart()
+        self.message(text)
+
+    def write(self, env_frames, scalars):
+        """Prints the line of an interval; an episode's metrics wait for it."""
+        self._summary.update(scalars)
+        if "speed/frames" in scalars:
+            self._left.mark(env_frames)
+            self.message(f"{self._place(env_frames)}  {self._summary}  left {self._left}")
+
+    def _place(self, env_frames):
+        return f"{env_frames:,} / {self._total:,} frames"
+
+
+class _Summary:
+    """The latest of the few metrics that a glance should show."""
+
+    def __init__(self):
+        self._latest = {}
+        self._losses = []
+
+    def update(self, metrics):
+        self._latest.update(metrics)
+        # Agents name the parts of a loss before their sum.
+        self._losses = [key for key in self._latest if key.endswith("_loss")][-_LOSSES_SHOWN:]
+
+    def __str__(self):
+        names = _SHOWN | {key: key for key in self._losses}
+        shown = {name: self._latest[key] for key, name in names.items() if key in self._latest}
+        return "  ".join(f"{name} {value:.4g}" for name, value in shown.items())

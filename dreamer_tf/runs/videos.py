@@ -1,0 +1,87 @@
+"""Video files, MP4 or GIF."""
+
+import pathlib
+
+import imageio.v3 as imageio
+import numpy as np
+
+from dreamer_tf.runs.errors import VideoFormatError
+from dreamer_tf.runs.files import replacing
+from dreamer_tf.runs.writers import Writer
+
+_SMALLEST_SIDE = 256
+_FORMATS = (".mp4", ".gif")
+
+
+def check_format(path):
+    """Raises ``VideoFormatError`` unless the name ends in a format that can be written."""
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix not in _FORMATS:
+        raise VideoFormatError(f"a video ends in {' or '.join(_FORMATS)}, got {str(path)!r}")
+
+
+def save_video(path, frames, fps=30):
+    """Writes a video, in one step, with small pictures enlarged by whole factors.
+
+    Args:
+      path: File that ends in ``.mp4`` or ``.gif``; folders are made.
+      frames: uint8 ``[T, height, width, channels]`` with 1 or 3 channels, or a list of such
+        pictures.
+      fps: Frames per second.
+
+    Raises:
+      VideoFormatError: If the name ends otherwise.
+      ValueError: If the pictures are others.
+    """
+    path = pathlib.Path(path)
+    check_format(path)
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] not in (1, 3):
+        raise ValueError(
+            f"expected uint8 frames [T, height, width, 1 or 3], got {frames.dtype} {frames.shape}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = _even(_enlarge(np.repeat(frames, 3 // frames.shape[-1], axis=-1)))
+    with replacing(path) as partial:
+        if path.suffix.lower() == ".gif":
+            imageio.imwrite(partial, frames, duration=1000 / fps, loop=0)
+        else:
+            imageio.imwrite(partial, frames, fps=fps, codec="libx264", macro_block_size=2)
+
+
+class VideoFolder(Writer):
+    """A file for each video: MP4 for episodes, GIF for predictions, which are short and repeat.
+
+    Args:
+      folder: Folder of the files; made with the first.
+    """
+
+    def __init__(self, folder):
+        self._folder = pathlib.Path(folder)
+
+    def video(self, env_frames, name, frames, fps):
+        """Writes ``<env_frames>-<name>``, the name with dashes for slashes."""
+        ending = "gif" if name.startswith("openloop/") else "mp4"
+        file = f"{env_frames:09d}-{name.replace('/', '-')}.{ending}"
+        save_video(self._folder / file, frames, fps)
+
+
+def beside(videos, count):
+    """Lays the first videos of a batch side by side: ``[B, T, H, W, C]`` to ``[T, H, n W, C]``.
+
+    Args:
+      videos: uint8 ``[B, T, H, W, C]``.
+      count: How many to show at most.
+    """
+    return np.concatenate(list(videos[:count]), axis=2)
+
+
+def _enlarge(frames):
+    factor = max(1, -(-_SMALLEST_SIDE // max(frames.shape[1:3])))
+    return frames.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def _even(frames):
+    """Repeats the last row or column where a side is odd: the usual MP4 needs even sides."""
+    height, width = frames.shape[1:3]
+    return np.pad(frames, [(0, 0), (0, height % 2), (0, width % 2), (0, 0)], mode="edge")

@@ -1,0 +1,73 @@
+"""The pages about figures and sweeps against the commands."""
+
+import importlib.util
+import os
+import pathlib
+import re
+import shlex
+
+import pytest
+
+from dreamer_tf.apps.figures import commands as figures
+from dreamer_tf.apps.figures.catalogue import KINDS
+from dreamer_tf.apps.sweep import commands as sweeps
+from dreamer_tf.apps.sweep.benchmarks import BENCHMARKS
+
+ROOT = pathlib.Path(__file__).parents[3]
+FIGURES = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
+SWEEPS = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
+MISSING = [name for name in ("matplotlib", "rliable") if importlib.util.find_spec(name) is None]
+
+
+def calls(text, script):
+    """The arguments with which the shell blocks of a page call a script."""
+    blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    prefix = f"python scripts/{script} "
+    return [shlex.split(line)[2:] for line in lines if line.startswith(prefix)]
+
+
+PLOTS = calls(FIGURES, "plot.py") + calls(SWEEPS, "plot.py")
+EXAMPLES = [words for words in PLOTS if "docs/figures" in words]
+
+
+def test_every_figure_and_benchmark_has_its_line():
+    listed = re.findall(r"^\| `(\w+)` \|", FIGURES, re.MULTILINE)
+    assert listed == list(KINDS)
+    rows = [line.split(" | ") for line in SWEEPS.splitlines() if re.match(r"\| `\w", line)]
+    table = {row[0].strip("| `"): (int(row[2]), row[3].strip("| `")) for row in rows}
+    expected = {name: (b.seeds, " ".join(b.presets)) for name, b in BENCHMARKS.items()}
+    assert table == expected
+
+
+@pytest.mark.parametrize("words", [w for w in PLOTS if w not in EXAMPLES], ids=" ".join)
+def test_commands_of_the_pages_are_understood(words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        figures.plot(words)
+    message = capsys.readouterr().err
+    assert "nothing at" in message or "this figure needs" in message, message
+
+
+@pytest.mark.skipif(
+    bool(MISSING), reason=f"{' and '.join(MISSING)} missing: pip install -e '.[figures]'"
+)
+@pytest.mark.parametrize("words", EXAMPLES, ids=lambda words: words[words.index("--name") + 1])
+def test_the_examples_are_made_by_their_commands(words, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    if any("$SCORES" in word for word in words) and "SCORES" not in os.environ:
+        pytest.skip("SCORES does not name a folder with the authors' published scores")
+    words = [os.path.expandvars(word) for word in words]
+    name = words[words.index("--name") + 1]
+    figures.plot([str(tmp_path) if word == "docs/figures" else word for word in words])
+    for ending in ("pdf", "png"):
+        assert (tmp_path / f"{name}.{ending}").is_file()
+        assert (ROOT / "docs" / "figures" / f"{name}.{ending}").is_file()
+
+
+@pytest.mark.parametrize("words", calls(SWEEPS, "sweep.py"), ids=" ".join)
+def test_sweeps_of_the_page_are_understood(words, tmp_path, capsys):
+    words = [word.replace("$h", "10") for word in words]
+    words[words.index("--logdir") + 1] = str(tmp_path)
+    sweeps.sweep([*words, *([] if "--dry_run" in words else ["--dry_run"])])
+    assert "dreamer_tf.apps.train --configs dmc" in capsys.readouterr().out

@@ -1,0 +1,238 @@
+"""The commands: what they print, and their exit codes."""
+
+import importlib.util
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import dreamer_tf
+from dreamer_tf.apps import commands
+from dreamer_tf.runs.run_folder import RunFolderLock
+from tests.limits import files_of_at_most
+
+ROOT = pathlib.Path(__file__).parents[2]
+TINY = ["--configs", "dmc_proprio", "debug", "--run.eval_every", "0"]
+
+
+def failure(capsys, code, function, *words):
+    """Runs a command that must end with an exit code; returns its message, one line."""
+    with pytest.raises(SystemExit) as raised:
+        function([str(word) for word in words])
+    message = capsys.readouterr().err
+    assert raised.value.code == code, message
+    assert "Traceback" not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--configs", "dcm"], ["dcm", "dmc"]),
+        (["--dreamer.rsm.deter", "5"], ["dreamer.rsm.deter", "dreamer.rssm.deter"]),
+        (["--run.prefil", "5"], ["run.prefil", "run.prefill"]),
+        (["--steps", "many"], ["steps", "int", "many"]),
+        (["--env.image_size", "64"], ["env.image_size", "int,int"]),
+        (["--agent", "dreemer"], ["dreemer", "dreamer"]),
+        (["--task", "dmc_walker_wlak"], ["dmc_walker_wlak", "dmc_walker_walk"]),
+        (["--task", "walker_walk"], ["walker_walk", "dmc_"]),
+        (["--task", "gymnasium_Pendulm-v1"], ["gymnasium_Pendulm-v1", "gymnasium_Pendulum-v1"]),
+        (["--task", "gymnasium_tests.apps.broken_envs:Text-v0"], ["Text"]),
+        (["--task", "gymnasium_tests.apps.broken_envs:NaN-v0"], ["'speed'", "NaN"]),
+    ],
+)
+def test_what_cannot_be_meant_is_exit_code_2_and_says_what_could(capsys, tmp_path, words, parts):
+    message = failure(capsys, 2, commands.train, *TINY, *words, "--logdir", tmp_path)
+    for part in parts:
+        assert part in message
+
+
+def test_a_folder_in_use_is_refused(capsys, tmp_path):
+    with RunFolderLock(tmp_path):
+        message = failure(capsys, 2, commands.train, *TINY, "--logdir", tmp_path)
+    assert f"{tmp_path} is in use by process" in message
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Folder of a short run of a tiny Dreamer."""
+    folder = tmp_path_factory.mktemp("trained")
+    words = ["--task", "gymnasium_Pendulum-v1", "--env.action_repeat", "1", "--steps", "220"]
+    commands.train([*TINY, *words, "--logdir", str(folder)])
+    return folder
+
+
+def test_a_run_leaves_what_the_documentation_says(trained):
+    names = {path.name for path in trained.iterdir()}
+    assert names == {
+        *("config.yaml", "info.json", "spaces.json", "trainer.lock", "metrics.jsonl"),
+        *("scores.json", "tensorboard", "checkpoints", "replay", "report.html"),
+    }
+    [start] = json.loads((trained / "info.json").read_text())
+    assert start["packages"]["tensorflow"] and start["env_frames"] == 0
+    assert start["machine"]["cores"] == os.cpu_count()
+    assert start["git"] is None or len(start["git"].removesuffix("-dirty")) == 40
+
+
+def test_another_model_size_is_refused_and_leaves_the_config_as_it_was(capsys, trained):
+    before = (trained / "config.yaml").read_text()
+    words = ["--logdir", trained, "--dreamer.rssm.deter", 24]
+    message = failure(capsys, 2, commands.train, *words)
+    assert "another agent" in message and "(20, 16)" in message and "(28, 16)" in message
+    assert (trained / "config.yaml").read_text() == before
+
+
+def test_another_task_is_refused(capsys, trained):
+    words = ["--logdir", trained, "--task", "gymnasium_MountainCarContinuous-v0"]
+    message = failure(capsys, 2, commands.train, *words)
+    assert str(trained) in message
+
+
+def test_a_complete_run_says_so(capsys, trained):
+    commands.train(["--logdir", str(trained)])
+    assert "all 220 frames are collected; --steps asks for more" in capsys.readouterr().out
+
+
+def test_evaluate_prints_the_mean_of_the_same_episodes_for_the_same_seed(capsys, trained):
+    outputs = []
+    for seed in (3, 3, 4):
+        commands.evaluate(["--logdir", str(trained), "--episodes", "2", "--seed", str(seed)])
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] != outputs[2]
+    assert outputs[0].startswith("return -")
+    assert "standard deviation of 2 episodes" in outputs[0]
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["--logdir", "nowhere"], "nowhere"),
+        (["--logdir", "nowhere", "--video", "film.avi"], ".mp4"),
+        (["--logdir", "nowhere", "--episodes", "0"], "at least 1"),
+    ],
+)
+def test_evaluate_refuses_what_it_cannot_do(capsys, words, part):
+    assert part in failure(capsys, 2, commands.evaluate, *words)
+
+
+def test_a_full_disk_is_exit_code_1_and_the_run_can_go_on(capsys, tmp_path):
+    words = ["--agent", "random", "--task", "gymnasium_Pendulum-v1", "--env.action_repeat", "1"]
+    words = [*TINY, *words, "--logdir", str(tmp_path), "--env.workers", "inline"]
+    with files_of_at_most(2000):
+        message = failure(capsys, 1, commands.train, *words)
+    assert "make room" in message
+    commands.train([*words, "--steps", "200"])
+
+
+@pytest.mark.parametrize("name", ["train.py", "evaluate.py", "export.py", "benchmark.py"])
+def test_the_scripts_show_help_without_tensorflow(name):
+    command = [sys.executable, "-X", "importtime", str(ROOT / "scripts" / name), "--help"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "--logdir" in done.stdout
+    assert "tensorflow" not in done.stderr
+
+
+def test_output_that_nobody_reads_is_no_traceback():
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), "--help"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 141
+
+
+@pytest.fixture(scope="module")
+def exported(trained, tmp_path_factory):
+    """Export of the tiny Dreamer by the command, with all that it may hold."""
+    folder = tmp_path_factory.mktemp("exported") / "policy"
+    commands.export(["--logdir", str(trained), "--out", str(folder)])
+    return folder
+
+
+def load_example(name):
+    """An example as a module."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_export_writes_what_the_documentation_says(trained, exported):
+    names = {path.name for path in exported.iterdir()}
+    assert names >= {"saved_model.pb", "variables", "export.json", "README.md"}
+    assert names >= {"weights", "policy.tflite"}
+    manifest = json.loads((exported / "export.json").read_text())
+    assert manifest["task"] == "gymnasium_Pendulum-v1"
+    action = manifest["actions"]["action"]
+    assert (action["low"], action["high"]) == ("-2.0", "2.0")
+    native = dreamer_tf.load(trained).native_act_space["action"]
+    assert (native.low, native.high) == (-2, 2)
+
+
+def test_the_example_plays_an_export(exported, capsys):
+    example = load_example("play_export")
+    env = gymnasium.make("Pendulum-v1", max_episode_steps=20)
+    policy = example.Policy(exported)
+    returns = example.play(policy, env, episodes=2)
+    assert len(returns) == 2 and max(returns) < 0
+    with pytest.raises(SystemExit, match="the policy sees 'vector' as float32 \\[3\\]"):
+        example.play(policy, gymnasium.make("CartPole-v1"))
+
+
+def test_the_serving_example_speaks_the_rest_form(exported):
+    """Its requests, answered by the signatures as a server would."""
+    signatures = tf.saved_model.load(str(exported)).signatures
+
+    def server(url, body):
+        assert url == "http://host:1/v1/models/policy:predict"
+        request = json.loads(body)
+        assert request.keys() == {"signature_name", "inputs"}
+        function = signatures[request["signature_name"]]
+        specs = function.structured_input_signature[1]
+        inputs = {name: tf.constant(x, specs[name].dtype) for name, x in request["inputs"].items()}
+        answer = {name: x.numpy().tolist() for name, x in function(**inputs).items()}
+        return json.dumps({"outputs": answer}).encode()
+
+    policy = load_example("serve_export").RemotePolicy("http://host:1/v1/models/policy", server)
+    state, obs = policy.initial_state(2), np.ones([2, 3], np.float32)
+    direct = signatures["initial_state"](batch_size=tf.constant(2))
+    for step in range(3):
+        is_first = [step == 0, True]
+        actions, state = policy.act({"vector": obs}, state, is_first)
+        answer = signatures["act"](vector=obs, **direct, is_first=tf.constant(is_first))
+        direct = {name: x for name, x in answer.items() if name.startswith("state_")}
+        np.testing.assert_allclose(actions["action"], answer["action"], rtol=1e-4, atol=1e-5)
+
+
+def test_evaluate_plays_an_export_and_refuses_other_observations(capsys, exported):
+    commands.evaluate(["--logdir", str(exported), "--episodes", "1", "--seed", "3"])
+    assert capsys.readouterr().out.startswith("return -")
+    words = ["--logdir", exported, "--task", "gymnasium_MountainCarContinuous-v0"]
+    message = failure(capsys, 2, commands.evaluate, *words)
+    assert str(exported) in message and "observations" in message
+    assert "(3,)" in message and "(2,)" in message
+
+
+@pytest.mark.parametrize("missing", ["all", "checkpoint"])
+def test_export_refuses_what_is_no_trained_run(capsys, trained, tmp_path, missing):
+    if missing == "checkpoint":
+        for name in ("config.yaml", "spaces.json"):
+            (tmp_path / name).write_bytes((trained / name).read_bytes())
+    words = ["--logdir", tmp_path, "--out", tmp_path / "policy"]
+    message = failure(capsys, 2, commands.export, *words)
+    assert str(tmp_path) in message
+    assert ("no whole checkpoint" in message) == (missing == "checkpoint")
+    assert not (tmp_path / "policy").exists()
+
+
+def test_export_does_not_write_over_other_files(capsys, trained):
+    words = ["--logdir", trained, "--out", trained]
+    assert "is there already" in failure(capsys, 2, commands.export, *words)

@@ -1,0 +1,38 @@
+"""What is filmed of an evaluation; ``test_loop.py`` has the runs that are evaluated."""
+
+import numpy as np
+import pytest
+
+from dreamer_tf.envs import VectorEnv
+from dreamer_tf.training.evaluation import Recorder, make_recorder, play_episodes
+from tests.counting import CountingEnv
+
+
+@pytest.mark.parametrize("image", [True, False])
+def test_the_first_episode_of_the_first_environment_is_filmed(image):
+    make = [lambda: CountingEnv(4, image=image), lambda: CountingEnv(2, image=image)]
+    with VectorEnv(make, seed=0, workers="inline") as envs:
+        recorder = make_recorder(envs, can_render=True)
+
+        def policy(arrived, state):
+            return {"action": np.zeros((2, 2), np.float32)}, state
+
+        episodes = play_episodes(envs, policy, 4, recorder=recorder)
+    assert [frame[0, 0, 0] for frame in recorder.frames] == [0, 1, 2, 3, 4]
+    # Each plays its share, though the second could have played more by then.
+    assert [episode.stream for episode in episodes] == [0, 0, 1, 1]
+
+
+def test_without_images_and_rendering_there_is_no_recorder():
+    with VectorEnv([CountingEnv], seed=0, workers="inline") as envs:
+        assert make_recorder(envs, can_render=False) is None
+
+
+def test_a_recorder_keeps_a_copy():
+    picture = np.zeros((2, 2, 3), np.uint8)
+    recorder = Recorder(lambda row: picture)
+    recorder({"is_last": False}, 0)
+    picture[:] = 9
+    recorder({"is_last": True}, 0)
+    recorder({"is_last": False}, 0)
+    assert [frame.max() for frame in recorder.frames] == [0, 9]

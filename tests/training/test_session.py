@@ -1,0 +1,83 @@
+"""What runs where no presets are given, and who is told that a run has ended."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import dreamer_tf
+from dreamer_tf import config
+from dreamer_tf.specs import Space
+from dreamer_tf.training import session
+from tests.training.conftest import SMALL
+from tests.training.counting_agent import RememberingAgent, SeededEnv
+
+VECTOR = {"position": Space(np.float32, (3,))}
+IMAGE = VECTOR | {"image": Space(np.uint8, (64, 64, 3))}
+OPTIONS = {
+    "env.workers": "inline",
+    "replay.batch_size": 2,
+    "replay.batch_length": 4,
+    "run.train_ratio": 8,
+    "run.eval_every": 0,
+    "run.checkpoint_every": 0,
+}
+
+
+@pytest.mark.parametrize(
+    ("obs_space", "on_gpu", "preset"),
+    [
+        (VECTOR, False, "dreamerv3_cpu"),
+        (IMAGE, False, "dreamerv3_cpu"),
+        (VECTOR, True, "size12m"),
+        (IMAGE, True, "size50m"),
+    ],
+)
+def test_the_size_suits_machine_and_observations(obs_space, on_gpu, preset):
+    assert session.suitable_size(obs_space, on_gpu)[0] == preset
+
+
+@pytest.mark.parametrize("preset", ["dreamerv3_cpu", "size12m", "size50m"])
+def test_the_size_leaves_alone_what_has_begun_when_it_is_chosen(preset):
+    base = config.load([session.OWN_ENV_PRESET])
+    changes = config.differences(base.config, config.add_preset(base, preset).config)
+    assert {key.split(".")[0] for key, *_ in changes} <= {"replay", "run", "dreamerv3"}
+
+
+def test_without_presets_dreamerv3_learns_and_the_run_says_so(agents, tmp_path, capsys):
+    agents.make.kind = RememberingAgent
+    dreamer_tf.train(SeededEnv, logdir=tmp_path, steps=40, **OPTIONS)
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    presets = [session.OWN_ENV_PRESET, session.suitable_size({}, on_gpu)[0]]
+    shown = capsys.readouterr().out
+    assert f"the same as --configs {' '.join(presets)}\n" in shown
+    assert "updates: " in shown and " 1,000,000 frames in " in shown
+    overrides = OPTIONS | {"task": "SeededEnv", "steps": 40, "logdir": str(tmp_path)}
+    assert config.read(tmp_path) == config.load(presets, overrides).config
+
+    # The folder knows the rest.
+    dreamer_tf.train(SeededEnv, logdir=tmp_path, steps=60)
+    assert "--configs" not in capsys.readouterr().out
+    assert config.read(tmp_path) == config.load(presets, overrides | {"steps": 60}).config
+
+
+def test_functions_at_the_end_are_called_in_turn_and_none_ends_the_run(agents, tmp_path, capsys):
+    overrides = SMALL | {"steps": 20, "logdir": str(tmp_path)}
+    called = []
+
+    def look(folder, tell):
+        called.append((folder, sorted(path.name for path in (folder / "checkpoints").iterdir())))
+        tell("looked")
+
+    def fail(folder, tell):
+        raise RuntimeError("no paper")
+
+    agent = session.run(config.load([], overrides), SeededEnv, at_end=[fail, look])
+    assert agent is agents.made[0]
+    assert called == [(tmp_path, ["00001-frames20-updates0"])]
+    assert capsys.readouterr().out.splitlines()[-3:] == [
+        f"saved in {tmp_path}",
+        "fail failed (RuntimeError: no paper); the run is whole",
+        "looked",
+    ]
+    # The report is the commands' own.
+    assert not (tmp_path / "report.html").exists()
