@@ -1,7 +1,7 @@
 """The documentation as a site: ``make docs``. The pages are the Markdown files of the repository.
 
-Links stay as they are in the repository. Where one leads to a file that is no page, such as a source
-or a preset, the site gets a page that shows the file (`link_sources`).
+Links stay as they are in the repository. Where one leads to a file that is no page, such as a
+source or a preset, the site gets a page that shows the file (`link_sources`).
 """
 
 import os

@@ -1,5 +1,7 @@
 """How far a reader walks through the files, held; ``python -m tests.house --list`` shows where."""
 
+import re
+
 import pytest
 
 from tests import house
@@ -24,6 +26,15 @@ def figures():
 @pytest.mark.parametrize("name", LIMITS)
 def test_the_house_has_not_grown(figures, name):
     assert len(figures[name]) <= LIMITS[name], figures[name]
+
+
+def test_the_table_in_the_documentation_is_true(figures):
+    text = (house.ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w ,]+) \| [\d,]+ \| ([\d,]+) \|", text, re.MULTILINE)
+    now = {name: int(count.replace(",", "")) for name, count in rows}
+    assert now.keys() == figures.keys()
+    for name in figures.keys() - {"files of dreamer_tf", "lines of dreamer_tf"}:
+        assert now[name] == len(figures[name]), name
 
 
 def test_an_update_passes_through_the_rooms_of_the_algorithm(figures):
