@@ -25,7 +25,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 TRAIN = ("scripts/train.py", "dreamer-train")
 EVALUATE = ("scripts/evaluate.py", "dreamer-evaluate")
-AGENT_OPTIONS = ("dreamer.", "planet.")
+AGENT_OPTIONS = ("dreamer.", "dreamerv2.", "dreamerv3.", "planet.")
 
 
 def code_blocks(text, language):
