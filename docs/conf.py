@@ -58,7 +58,13 @@ CONTENTS = {
     "api",
     "Understand": "architecture equations algorithms settings differences replay performance",
 }
-PROJECT = ["docs/results/README", "CONTRIBUTING", "CHANGELOG", "tests/golden/README", "docs/citing"]
+PROJECT = [
+    "docs/results/README",
+    "CONTRIBUTING",
+    "Recordings </tests/golden/README>",
+    "CHANGELOG",
+    "docs/citing",
+]
 SOURCE = "https://source.invalid/"
 """Stands for the repository in links to files that are no pages, until their page is known."""
 

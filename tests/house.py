@@ -184,6 +184,7 @@ def watch_an_update():
     """Trains until the first update is done; returns the `Watcher`."""
     gymnasium.register(TASK, Room)
     watcher, words = Watcher(), sys.argv
+    traces = sys.gettrace(), threading.gettrace()
     with tempfile.TemporaryDirectory() as folder:
         sys.argv = ["train.py", *COMMAND, "--logdir", folder + "/run"]
         threading.settrace(watcher)
@@ -193,8 +194,8 @@ def watch_an_update():
         except _Enough:
             pass
         finally:
-            sys.settrace(None)
-            threading.settrace(None)
+            sys.settrace(traces[0])
+            threading.settrace(traces[1])
             sys.argv = words
             gymnasium.registry.pop(TASK)
     missed = WINDOWS.keys() - watcher.windows

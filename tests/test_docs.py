@@ -186,7 +186,6 @@ def test_the_table_of_discrete_control_has_every_value_that_atari_changes():
     assert {cells[0].strip("`") for cells in rows} >= changed
 
 
-@pytest.mark.skipif(not (ROOT / "dreamer_tf" / "runs").is_dir(), reason="rooms to come")
 def test_the_walks_name_files_that_exist():
     text = DOCS["architecture.md"]
     walks = text[text.index("\n## One update") : text.index("\n## The measure")]
