@@ -1,5 +1,6 @@
 # make train   sets everything up, then trains a small agent (ARGS="..." for another run)
 # make test    sets everything up, then runs the tests (ARGS="..." for pytest)
+# make docs    builds the documentation as a site in build/docs
 # Another interpreter: make PYTHON=python3.12 setup
 
 PYTHON ?=
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RENDERING := $(VENV)/.rendering
 
-.PHONY: train test lint bench setup browser clean
+.PHONY: train test lint docs bench setup browser clean
 
 train: ARGS ?= --configs dmc_proprio cpu --task dmc_cartpole_balance --steps 60000
 train: setup
@@ -21,6 +22,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+# The site in build/docs; a broken link or reference is an error.
+docs: $(INSTALLED)
+	$(BIN)/python -m sphinx -b html -c docs -W --keep-going -q . build/docs
 
 bench: ARGS ?= --configs dmc_tf2
 bench: setup

@@ -20,11 +20,12 @@ from dreamer_tf.specs import Space, row_spaces
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 TRAIN = ("scripts/train.py", "dreamer-train")
 EVALUATE = ("scripts/evaluate.py", "dreamer-evaluate")
-AGENT_OPTIONS = ("dreamer.", "planet.")
+AGENT_OPTIONS = ("dreamer.", "dreamerv2.", "dreamerv3.", "planet.")
 
 
 def code_blocks(text, language):
@@ -40,9 +41,9 @@ def shell_commands(text):
 
 
 def arguments(programs):
-    """The arguments with which the README calls one of the programs, also by ``make train``."""
+    """The arguments with which a page calls one of the programs, also by ``make train``."""
     found = []
-    for words in shell_commands(README):
+    for words in shell_commands("\n".join([README, *DOCS.values()])):
         if words[:2] == ["make", "train"] and programs is TRAIN:
             given = [word.removeprefix("ARGS=") for word in words if word.startswith("ARGS=")]
             found += [shlex.split(value) for value in given]
@@ -58,7 +59,7 @@ def table_rows(text):
 
 
 @pytest.mark.parametrize("words", arguments(TRAIN), ids=" ".join)
-def test_training_commands_of_the_readme_are_accepted(words, capsys):
+def test_training_commands_are_accepted(words, capsys):
     if "--help" not in words:
         words = [*words, "--print_config"]
     with pytest.raises(SystemExit) as stop:
@@ -66,7 +67,7 @@ def test_training_commands_of_the_readme_are_accepted(words, capsys):
     assert not stop.value.code, capsys.readouterr().err
 
 
-def test_evaluation_commands_of_the_readme_use_existing_options(capsys):
+def test_evaluation_commands_use_existing_options(capsys):
     with pytest.raises(SystemExit):
         commands.evaluate(["--help"])
     known = re.findall(r"--\w+", capsys.readouterr().out)
@@ -123,10 +124,9 @@ def anchors(page):
 
 
 def test_the_table_of_equations_names_what_is_there():
-    rows = [cells for cells in table_rows(README) if len(cells) == 2 and "dreamer_tf/" in cells[1]]
-    assert len(rows) >= 10
+    rows = [row for row in table_rows(DOCS["equations.md"]) if "dreamer_tf/" in row[-1]]
     for _, cell in rows:
-        sources = re.findall(r"\]\((dreamer_tf/\S+?\.py)\)", cell)
+        sources = re.findall(r"\]\(\.\./(dreamer_tf/\S+?\.py)\)", cell)
         defined = {
             node.name
             for source in sources
@@ -137,10 +137,18 @@ def test_the_table_of_equations_names_what_is_there():
         assert {part for name in named for part in name.split(".")} <= defined, cell
 
 
-def test_every_preset_is_in_the_readme():
-    [section] = re.findall(r"^### Presets\n(.*?)^##", README, re.MULTILINE | re.DOTALL)
-    rows = [cells for cells in table_rows(section) if cells[0].startswith("`") and len(cells) == 2]
-    described = {cells[0].strip("`") for cells in rows if cells[0] != "`--configs`"}
+@pytest.mark.parametrize("agent, last", [("Dreamer", 8), ("DreamerV3", 8)])
+def test_the_table_of_equations_has_every_equation(agent, last):
+    [section] = re.findall(rf"^## {agent}\n(.*?)(?:^## |\Z)", DOCS["equations.md"], re.M | re.S)
+    numbers = set()
+    for paper, _ in table_rows(section)[2:]:
+        for first, end in re.findall(r"\((\d+)\)(?:–\((\d+)\))?", paper):
+            numbers |= set(range(int(first), int(end or first) + 1))
+    assert numbers >= set(range(1, last + 1))
+
+
+def test_every_preset_is_described():
+    described = {cells[0].strip("`") for cells in table_rows(DOCS["presets.md"])[2:]}
     assert described == set(preset_names())
 
 
@@ -149,8 +157,7 @@ def settings_tables():
 
     Their header is ``option``, columns that name presets in backticks, and ``used in``.
     """
-    text = (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8")
-    for table in re.findall(r"^\| option \|.*\n(?:\|.*\n)+", text, re.MULTILINE):
+    for table in re.findall(r"^\| option \|.*\n(?:\|.*\n)+", DOCS["settings.md"], re.MULTILINE):
         header, _, *rows = table_rows(table)
         assert header[-1] == "used in"
         yield [re.search("`(.+)`", cell)[1].split() for cell in header[1:-1]], rows
@@ -165,7 +172,7 @@ def test_the_tables_of_settings_have_the_values_of_the_presets():
             listed.add(key)
             values = [column[key] for column in columns]
             shown = [cell.strip(" °") for cell in cells]
-            if [parse(options()[key], [cell], "docs/algorithms.md") for cell in shown] != values:
+            if [parse(options()[key], [cell], "docs/settings.md") for cell in shown] != values:
                 wrong[key] = f"{shown} should be {values}"
     assert not wrong
     demanded = {key for key in options() if key.startswith(AGENT_OPTIONS)}
@@ -177,6 +184,14 @@ def test_the_table_of_discrete_control_has_every_value_that_atari_changes():
     dmc, atari = (configs.load([name]).config for name in ("dmc", "atari"))
     changed = {key for key, *_ in configs.differences(dmc, atari)}
     assert {cells[0].strip("`") for cells in rows} >= changed
+
+
+def test_the_walks_name_files_that_exist():
+    text = DOCS["architecture.md"]
+    walks = text[text.index("\n## One update") : text.index("\n## The measure")]
+    files = re.findall(r"`(\w+/\w+\.py)`", walks)
+    assert len(files) > 20
+    assert not [file for file in files if not (ROOT / "dreamer_tf" / file).is_file()]
 
 
 CONTINUOUS = Space(np.float32, (1,), -1, 1)
@@ -224,7 +239,7 @@ def test_every_metric_of_the_agent_is_documented(action, overrides):
     report = [key for key in agent.report(batch) if not key.startswith("openloop/")]
     documented = {
         name
-        for cells in table_rows((ROOT / "docs" / "metrics.md").read_text(encoding="utf-8"))
+        for cells in table_rows(DOCS["metrics.md"])
         for name in re.findall("`([^`]+)`", cells[0])
     }
     names = {

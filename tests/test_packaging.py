@@ -50,6 +50,7 @@ def pins(name):
         (None, "requirements.txt"),
         ("atari", "requirements-dev.txt"),
         ("crafter", "requirements-dev.txt"),
+        ("docs", "requirements-dev.txt"),
         ("dream", "requirements-dev.txt"),
         ("figures", "requirements-dev.txt"),
         ("dev", "requirements-dev.txt"),

@@ -1,0 +1,65 @@
+"""How far a reader walks through the files, held; ``python -m tests.house --list`` shows where."""
+
+import re
+
+import pytest
+
+from tests import house
+
+# The goals are 35, 12, 12, 4, 0 and 59 (docs/architecture.md). A figure may fall, never rise:
+# tighten it here when it has fallen.
+LIMITS = {
+    "one update, in all": 62,
+    "one update, to understand": 17,
+    "one environment step": 21,
+    "functions from policy to actor": 7,
+    "options that repeat": 71,
+    "preset values that repeat": 661,
+}
+
+
+@pytest.fixture(scope="module")
+def figures():
+    return house.measure(house.watch_an_update())
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_the_house_has_not_grown(figures, name):
+    assert len(figures[name]) <= LIMITS[name], figures[name]
+
+
+def test_the_table_in_the_documentation_is_true(figures):
+    text = (house.ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w ,]+) \| [\d,]+ \| ([\d,]+) \|", text, re.MULTILINE)
+    now = {name: int(count.replace(",", "")) for name, count in rows}
+    assert now.keys() == figures.keys()
+    for name in figures.keys() - {"files of dreamer_tf", "lines of dreamer_tf"}:
+        assert now[name] == len(figures[name]), name
+
+
+def test_an_update_passes_through_the_rooms_of_the_algorithm(figures):
+    rooms = {file.partition("/")[0] for file in figures["one update, to understand"]}
+    assert rooms == house.ALGORITHM
+    assert {"nn", "ops", "distributions"} == {
+        file.partition("/")[0] for file in figures["one update, blocks"]
+    }
+
+
+def test_what_only_the_run_needs_is_not_counted(figures):
+    assert not [file for file in figures["one update, in all"] if file.startswith("envs/")]
+    assert [file for file in figures["one environment step"] if file.startswith("envs/")]
+
+
+def test_a_repeated_option_and_a_repeated_value_are_seen(tmp_path, monkeypatch):
+    (tmp_path / "dreamer_tf" / "config").mkdir(parents=True)
+    (tmp_path / "configs").mkdir()
+    for name in ("One", "Two"):
+        source = f"class {name}:\n    units: int = option({len(name)}, 'width')\n"
+        (tmp_path / "dreamer_tf" / "config" / f"{name}.py").write_text(source)
+        preset = f"base: other\nsteps: 3\nrun: {{prefill: 1, {name}: 2}}\n"
+        (tmp_path / "configs" / f"{name}.yaml").write_text(preset)
+    monkeypatch.setattr(house, "ROOT", tmp_path)
+    monkeypatch.setattr(house, "PACKAGE", tmp_path / "dreamer_tf")
+    assert house.repeated_options() == [("One", "units"), ("Two", "units")]
+    keys = [("One", "steps"), ("One", "run.prefill"), ("Two", "steps"), ("Two", "run.prefill")]
+    assert house.repeated_values() == keys
