@@ -115,6 +115,7 @@ class DreamerV3(Agent):
             ),
             config.decoder.layers,
             config.decoder.units,
+            number_loss=config.decoder.number_loss,
             dtype=dtype,
             name="decoder",
         )
@@ -173,6 +174,7 @@ class DreamerV3(Agent):
             beta_1=config.beta1,
             beta_2=config.beta2,
             epsilon=config.epsilon,
+            nesterov=config.nesterov,
             weight_decay=config.weight_decay or None,
         )
         variables = [v for network in networks.values() for v in network.trainable_variables]
