@@ -194,12 +194,19 @@ def test_the_table_of_discrete_control_has_every_value_that_atari_changes():
     assert {cells[0].strip("`") for cells in rows} >= changed
 
 
-def test_the_walks_name_files_that_exist():
+def test_the_walks_name_what_exists():
     text = DOCS["architecture.md"]
     walks = text[text.index("\n## One update") : text.index("\n## The measure")]
     files = re.findall(r"`(\w+/\w+\.py)`", walks)
     assert len(files) > 20
     assert not [file for file in files if not (ROOT / "dreamer_tf" / file).is_file()]
+    functions = re.findall(r"`(\w+/\w+\.py)`\)?,\s+`([\w.]+)`", walks)
+    assert len(functions) > 12
+    for file, name in functions:
+        tree = ast.parse((ROOT / "dreamer_tf" / file).read_text(encoding="utf-8"))
+        assert set(name.split(".")) <= {
+            node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        }, (file, name)
 
 
 CONTINUOUS = Space(np.float32, (1,), -1, 1)
