@@ -288,7 +288,7 @@ class DreamerV3(Agent):
         Returns:
           Dict of ``[B, T]`` losses, posterior `State` ``[B, T, ...]``, dict of scalar metrics.
 
-        Reference: arXiv:2301.04104, equations 2 to 5.
+        Reference: arXiv:2301.04104, equations 2 and 3.
         """
         alive = 1.0 - tf.cast(batch["is_terminal"], tf.float32)
         targets = {"reward": batch["reward"], "cont": self._cont_scale * alive}
