@@ -22,6 +22,7 @@ from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.export.saved_model import write
 from dreamer_tf.ops import leading_size
 from dreamer_tf.optim import GlobalNormClip, GradientStep, adam
+from dreamer_tf.world_model import OpenLoop
 
 MODES = ("train", "eval")
 
@@ -51,11 +52,10 @@ class Agent(tf.Module, abc.ABC):
       rng: ``tf.random.Generator`` of all its random draws.
       world_model: `WorldModel`, which papers' constructors set.
       actions: `ActionEncoder`, likewise.
-      latent_model: `LatentModel` for those who look into the model; None: there is none.
+      diagnostic: `DecoderDiagnostic`, where a decoder learns beside the world model.
     """
 
-    world_model = actions = latent_model = None
-    _open_loop = None  # An `OpenLoop`, where a decoder learns.
+    world_model = actions = diagnostic = None
 
     def __init__(self, config, obs_space, act_space, name):
         """Prepares what agents share.
@@ -266,6 +266,26 @@ class Agent(tf.Module, abc.ABC):
           start with ``openloop/``. Empty where no decoder learns.
         """
         return self._open_loop(self.prepare(batch)) if self._open_loop else {}
+
+    @functools.cached_property
+    def _open_loop(self):
+        if not self.latent_model or not self.decoder:
+            return None
+        return OpenLoop(self.world_model, self.decoder, self.rng)
+
+    @functools.cached_property
+    def latent_model(self):
+        """`LatentModel` for those who look into the model or export it; None: there is none."""
+        return self.make_latent_model()
+
+    def make_latent_model(self):
+        """What `latent_model` is; None (the default): the agent has no world model."""
+        return None
+
+    @property
+    def decoder(self):
+        """What decodes the features, whether they learn from it or not; None: nothing does."""
+        return (self.diagnostic or self.world_model.objective).decoder
 
     @property
     def networks(self):
