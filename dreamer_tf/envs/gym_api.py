@@ -1,6 +1,8 @@
 """Environments that follow the API of gymnasium, or of gym with four or five step values."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -108,7 +110,13 @@ class GymEnv(FrameEnv):
         return nested
 
 
-def from_user(environment, *, action_repeat=1, time_limit=0, image_size=(64, 64)):
+def from_user(
+    environment: Any | Callable[[], Any],
+    *,
+    action_repeat: int = 1,
+    time_limit: int = 0,
+    image_size: tuple[int, int] | None = (64, 64),
+) -> Env:
     """Makes an ``Env`` of whatever a user brings.
 
     Args:

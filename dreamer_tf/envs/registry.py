@@ -1,21 +1,25 @@
 """Environments by task name."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvError, nearest
 
 
 def make(
-    task,
+    task: str,
     *,
-    observations="pixels",
-    image_size=(64, 64),
-    camera=-1,
-    render="full",
-    action_repeat=1,
-    time_limit=0,
-    atari=None,
-    evaluation=False,
-):
+    observations: str = "pixels",
+    image_size: tuple[int, int] = (64, 64),
+    camera: int = -1,
+    render: str = "full",
+    action_repeat: int = 1,
+    time_limit: int = 0,
+    atari: Mapping[str, Any] | None = None,
+    evaluation: bool = False,
+) -> Env:
     """Makes the environment of a task.
 
     Args:
@@ -39,7 +43,12 @@ def make(
       EnvError: If there is no such task; names the nearest ones.
     """
     prefix, _, name = task.partition("_")
-    options = {"image_size": image_size, "action_repeat": action_repeat, "time_limit": time_limit}
+    options: dict[str, Any] = {
+        "image_size": image_size,
+        "action_repeat": action_repeat,
+        "time_limit": time_limit,
+    }
+    env: Env
     if prefix == "dmc":
         from dreamer_tf.envs.dmc import DMControl
 
