@@ -5,17 +5,19 @@ and the episodes at hand. A run that continues from a checkpoint therefore draws
 drawn.
 """
 
+import os
 import threading
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dreamer_tf.replay.carry_file import record_dtype, to_records
 from dreamer_tf.replay.catalogue import Catalogue
-from dreamer_tf.replay.samplers import Sequence, UniformWindows
+from dreamer_tf.replay.samplers import Sampler, Sequence, UniformWindows
 from dreamer_tf.replay.store import EpisodeStore
 from dreamer_tf.replay.streams import OpenEpisode
-from dreamer_tf.specs import LOG_PREFIX
+from dreamer_tf.specs import LOG_PREFIX, Row, Space
 
 
 class Batch(NamedTuple):
@@ -30,7 +32,7 @@ class Batch(NamedTuple):
     sequences: list[Sequence]
 
     @property
-    def continues(self):
+    def continues(self) -> np.ndarray:
         """Which sequences go on where they ended in the last batch, ``[B]`` bool."""
         return np.array([sequence.continues for sequence in self.sequences])
 
@@ -42,8 +44,16 @@ class Replay:
     """
 
     def __init__(
-        self, directory, spaces, *, capacity, seed, sampler=None, carry=None, ongoing=False
-    ):
+        self,
+        directory: str | os.PathLike,
+        spaces: Mapping[str, Space],
+        *,
+        capacity: int,
+        seed: int,
+        sampler: Sampler | None = None,
+        carry: Mapping[str, Space] | None = None,
+        ongoing: bool = False,
+    ) -> None:
         """Opens a replay folder, or creates it, see `EpisodeStore`.
 
         Args:
@@ -72,38 +82,38 @@ class Replay:
         self._ongoing = ongoing
         self._batches = 0
         self._begun = 0
-        self._streams = {}
-        self._finished = []
+        self._streams: dict[int, OpenEpisode] = {}
+        self._finished: list[OpenEpisode] = []
         self._lock = threading.RLock()
 
     @property
-    def carry_space(self):
+    def carry_space(self) -> dict[str, Space]:
         """Dict of key to ``Space``: what rows hold of what the agent carried into them."""
         return dict(self._carry_space)
 
     @property
-    def agent_steps(self):
+    def agent_steps(self) -> int:
         """Interactions ever stored, deleted episodes included. Never goes back."""
         return self._store.agent_steps
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """Rows of the stored episodes."""
         return int(self._store.index.rows.sum())
 
     @property
-    def episodes(self):
+    def episodes(self) -> int:
         """Stored episodes."""
         return len(self._store.index)
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes on disk of the stored episodes."""
         return self._store.nbytes
 
     # ------------------------------------------------------------------ adding
 
-    def add(self, row, stream):
+    def add(self, row: Row, stream: int) -> None:
         """Adds a row to the episode that a stream is playing; the last row stores the episode.
 
         Args:
@@ -129,7 +139,7 @@ class Replay:
                 self._finished.append(self._streams.pop(stream))
                 self.flush()
 
-    def cut(self):
+    def cut(self) -> None:
         """Stores the unfinished episodes, their last row marked ``is_last`` but not terminal.
 
         An episode of a single row holds no interaction and is left out. All streams begin anew.
@@ -145,7 +155,7 @@ class Replay:
                     self._finished.append(episode)
             self.flush()
 
-    def flush(self):
+    def flush(self) -> None:
         """Stores the finished episodes that could not be stored before.
 
         Raises:
@@ -161,12 +171,12 @@ class Replay:
 
     # ---------------------------------------------------------------- sampling
 
-    def can_sample(self, length):
+    def can_sample(self, length: int) -> bool:
         """Whether there is a sequence of ``length`` rows to draw."""
         with self._lock:
             return bool(len(self._store.index) or self._catalogue().windows(length).any())
 
-    def sample(self, batch_size, length):
+    def sample(self, batch_size: int, length: int) -> Batch:
         """Draws the next batch.
 
         Rows of a sequence follow each other in one episode. Where that ends it is followed by
@@ -196,12 +206,12 @@ class Replay:
             self._batches += 1
         return batch
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Returns what ``sample`` depends on besides the folder and the seed: a JSON-able dict."""
         with self._lock:
             return {"batches": self._batches, "begun": self._begun, **self._sampler.state()}
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continues to sample from a state.
 
         Args:
@@ -255,7 +265,7 @@ class Replay:
 
     # ------------------------------------------------------------------- carry
 
-    def carry(self, batch):
+    def carry(self, batch: Batch) -> dict[str, np.ndarray]:
         """What the agent carried into the first row of each sequence, as it is stored by now.
 
         Args:
@@ -279,7 +289,7 @@ class Replay:
                     records[index] = file.read(row)
         return {key: records[key].copy() for key in self._record.names}
 
-    def update(self, batch, carry):
+    def update(self, batch: Batch, carry: Mapping[str, np.ndarray]) -> None:
         """Stores what the agent carries by now out of each row of a batch, for the row after it.
 
         A replay that keeps no carry does nothing.
