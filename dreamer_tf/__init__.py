@@ -8,16 +8,20 @@
 """
 
 import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dreamer_tf.apps.api import evaluate, load, train
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate", "load", "train"]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name in ("evaluate", "load", "train"):
         return getattr(importlib.import_module("dreamer_tf.apps.api"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -15,18 +15,32 @@ import os
 import pathlib
 import re
 import shutil
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.config import load as load_config
 from dreamer_tf.config import read as read_config
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import seeding, session
+
+if TYPE_CHECKING:  # At run time this module does without TensorFlow.
+    from dreamer_tf.agents import Agent
 
 _LOGGER = logging.getLogger(__name__)
 
 
-def train(env=None, configs=(), logdir=None, steps=None, *, writers=(), **overrides):
+def train(
+    env: Any | Callable[[], Any] | str | None = None,
+    configs: Sequence[str] = (),
+    logdir: str | os.PathLike | None = None,
+    steps: int | None = None,
+    *,
+    writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
+    **overrides: Any,
+) -> "Agent":
     """Trains an agent, or continues the run that is in the folder already.
 
     Args:
@@ -73,7 +87,7 @@ def train(env=None, configs=(), logdir=None, steps=None, *, writers=(), **overri
     )
 
 
-def load(logdir):
+def load(logdir: str | os.PathLike) -> "Agent":
     """Loads the agent of a run from its newest checkpoint; needs no environment and no replay.
 
     Args:
@@ -98,7 +112,9 @@ def load(logdir):
     return agent
 
 
-def export(logdir, out, *, litert=True):
+def export(
+    logdir: str | os.PathLike, out: str | os.PathLike, *, litert: bool = True
+) -> tuple[pathlib.Path, str | None]:
     """Writes the trained policy of a run as a SavedModel that TensorFlow alone can run.
 
     Args:
@@ -146,7 +162,16 @@ class Evaluation:
     video: pathlib.Path | None
 
 
-def evaluate(logdir, episodes=10, *, env=None, task=None, video=None, seed=None, count=1):
+def evaluate(
+    logdir: str | os.PathLike,
+    episodes: int = 10,
+    *,
+    env: Any | Callable[[], Any] | None = None,
+    task: str | None = None,
+    video: str | os.PathLike | None = None,
+    seed: int | None = None,
+    count: int = 1,
+) -> Evaluation:
     """Plays episodes with the mode action; nothing is learned or stored.
 
     Args:
@@ -186,15 +211,16 @@ def evaluate(logdir, episodes=10, *, env=None, task=None, video=None, seed=None,
         played = play_episodes(vector_env, policy, episodes, recorder=recorder)
         summary = summarize(played, vector_env.frames_per_step)
         frames_per_step = vector_env.frames_per_step
-    filmed = recorder is not None and bool(recorder.frames)
-    if filmed:
-        save_video(video, recorder.frames)
+    film = None
+    if video and recorder and recorder.frames:
+        film = pathlib.Path(video)
+        save_video(film, recorder.frames)
     return Evaluation(
         returns=[episode.score for episode in played],
         lengths=[episode.length * frames_per_step for episode in played],
         mean=summary["eval/return"],
         std=summary["eval/return_std"],
-        video=pathlib.Path(video) if filmed else None,
+        video=film,
     )
 
 

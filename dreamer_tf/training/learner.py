@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from dreamer_tf.replay import Prefetch
 from dreamer_tf.runs.metrics import Averages
-from dreamer_tf.training.guard import NonFiniteGuard
 
 
 class Learner:
@@ -38,7 +37,7 @@ class Learner:
         self._carry = carry
         self._counters = counters
         self._stopwatch = stopwatch
-        self._guard: NonFiniteGuard = guard
+        self._guard = guard
         self.averages = Averages()
 
     @property
