@@ -11,19 +11,29 @@ The left sides stand here, each compiled once.
 
 import abc
 import functools
-from typing import NamedTuple
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
+import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import ArrayLike
 
+from dreamer_tf.behaviors import ActionEncoder, LatentModel
+from dreamer_tf.config import Config
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.functions import ExportedFunctions
 from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.export.saved_model import write
 from dreamer_tf.ops import leading_size
 from dreamer_tf.optim import GlobalNormClip, GradientStep, adam
+from dreamer_tf.specs import Space
+from dreamer_tf.world_model import OpenLoop, WorldModel
 
-MODES = ("train", "eval")
+Mode = Literal["train", "eval"]
+MODES = get_args(Mode)
 
 
 class PolicyState(NamedTuple):
@@ -38,7 +48,7 @@ class PolicyState(NamedTuple):
 
     latent: tuple
     action: tf.Tensor
-    carry: dict
+    carry: dict[str, tf.Tensor]
 
 
 class Agent(tf.Module, abc.ABC):
@@ -50,14 +60,22 @@ class Agent(tf.Module, abc.ABC):
     Attributes:
       rng: ``tf.random.Generator`` of all its random draws.
       world_model: `WorldModel`, which papers' constructors set.
-      actions: `ActionEncoder`, likewise.
+      actions: `ActionEncoder`, likewise. An agent that learns nothing has neither.
       latent_model: `LatentModel` for those who look into the model; None: there is none.
     """
 
-    world_model = actions = latent_model = None
-    _open_loop = None  # An `OpenLoop`, where a decoder learns.
+    world_model: WorldModel
+    actions: ActionEncoder
+    latent_model: LatentModel | None = None
+    _open_loop: OpenLoop | None = None  # There is one where a decoder learns.
 
-    def __init__(self, config, obs_space, act_space, name):
+    def __init__(
+        self,
+        config: Config,
+        obs_space: Mapping[str, Space],
+        act_space: Mapping[str, Space],
+        name: str,
+    ) -> None:
         """Prepares what agents share.
 
         Args:
@@ -78,17 +96,17 @@ class Agent(tf.Module, abc.ABC):
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
 
     @property
-    def obs_space(self):
+    def obs_space(self) -> dict[str, Space]:
         """Dict of observation key to `Space`."""
         return dict(self._spaces[0])
 
     @property
-    def act_space(self):
+    def act_space(self) -> dict[str, Space]:
         """Dict of action key to `Space`."""
         return dict(self._spaces[1])
 
     @property
-    def native_act_space(self):
+    def native_act_space(self) -> dict[str, Space]:
         """Dict of action key to `Space`: the actions as the environment itself takes them.
 
         `policy` answers in `act_space`, an export in this one. Until it is set, they are equal.
@@ -96,20 +114,25 @@ class Agent(tf.Module, abc.ABC):
         return dict(self._native_act_space)
 
     @native_act_space.setter
-    def native_act_space(self, spaces):
+    def native_act_space(self, spaces: Mapping[str, Space]) -> None:
         self._native_act_space = tuple(spaces.items())
 
     # ------------------------------------------------------------------ acting
 
-    def initial_state(self, batch_size):
+    def initial_state(self, batch_size: int | tf.Tensor) -> PolicyState:
         """`PolicyState` before any step: zeros."""
         return PolicyState(
             self.world_model.rssm.initial_state(batch_size),
             tf.zeros([batch_size, self.actions.size]),
-            self.initial_carry(batch_size) if self.carry_space else {},
+            self.initial_carry(batch_size) or {},
         )
 
-    def policy(self, obs, state=None, mode="train"):
+    def policy(
+        self,
+        obs: Mapping[str, ArrayLike],
+        state: PolicyState | None = None,
+        mode: Mode = "train",
+    ) -> tuple[dict[str, np.ndarray], PolicyState]:
         """Chooses actions.
 
         Args:
@@ -194,7 +217,7 @@ class Agent(tf.Module, abc.ABC):
     # ---------------------------------------------------------------- learning
 
     @property
-    def carry_space(self):
+    def carry_space(self) -> dict[str, Space]:
         """What the replay should keep of the agent's state with each row: dict of key to `Space`.
 
         Sequences then start from what the agent knew before their first row, not from nothing. The
@@ -202,14 +225,16 @@ class Agent(tf.Module, abc.ABC):
         """
         return {}
 
-    def initial_carry(self, batch_size):
+    def initial_carry(self, batch_size: int | tf.Tensor) -> dict[str, tf.Tensor] | tuple[()]:
         """What sequences start from when nothing came before: a dict of tensors ``[B, ...]``.
 
         An empty tuple (the default): the agent starts every sequence from nothing.
         """
         return ()
 
-    def train_step(self, batch, carry):
+    def train_step(
+        self, batch: dict[str, tf.Tensor], carry: dict[str, tf.Tensor] | tuple[()]
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor] | tuple[()]]:
         """One update.
 
         Args:
@@ -230,7 +255,7 @@ class Agent(tf.Module, abc.ABC):
         return self.update(batch, self.update_noise(*batch["reward"].shape), carry)
 
     @abc.abstractmethod
-    def update_noise(self, batch_size, length):
+    def update_noise(self, batch_size: int, length: int) -> dict[str, Any]:
         """Every random draw of an update.
 
         Args:
@@ -242,10 +267,15 @@ class Agent(tf.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def update(self, batch, noise, carry=()):
+    def update(
+        self,
+        batch: dict[str, tf.Tensor],
+        noise: Mapping[str, Any],
+        carry: dict[str, tf.Tensor] | tuple[()] = (),
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor] | tuple[()]]:
         """The update of `train_step`, as a function of the random draws of `update_noise`."""
 
-    def prepare(self, batch):
+    def prepare(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Rows of experience as the world model takes them, actions as vectors.
 
         Args:
@@ -255,7 +285,7 @@ class Agent(tf.Module, abc.ABC):
 
     # -------------------------------------------------------------- looking on
 
-    def report(self, batch):
+    def report(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Looks into the model without training it: open-loop prediction, see `OpenLoop`.
 
         Args:
@@ -268,15 +298,22 @@ class Agent(tf.Module, abc.ABC):
         return self._open_loop(self.prepare(batch)) if self._open_loop else {}
 
     @property
-    def networks(self):
+    def networks(self) -> dict[str, keras.Model]:
         """Dict of component name to Keras model; empty (the default): the agent has no weights."""
         return {}
 
-    def parameter_counts(self):
+    def parameter_counts(self) -> dict[str, int]:
         """Dict of component name to its number of weights."""
         return {name: network.count_params() for name, network in self.networks.items()}
 
-    def export(self, path, *, native_actions=None, litert=True, info=None):
+    def export(
+        self,
+        path: str | os.PathLike,
+        *,
+        native_actions: Mapping[str, Space] | None = None,
+        litert: bool = True,
+        info: Mapping[str, Any] | None = None,
+    ) -> tuple[pathlib.Path, str | None]:
         """Writes the policy as a SavedModel that TensorFlow alone can run, see docs/export.md.
 
         Args:
