@@ -8,19 +8,20 @@
 """
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from dreamer_tf.apps.api import evaluate, load, train
+else:
+
+    def __getattr__(name):
+        if name in ("evaluate", "load", "train"):
+            return getattr(importlib.import_module("dreamer_tf.apps.api"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "evaluate", "load", "train"]
-
-
-def __getattr__(name: str) -> Any:
-    if name in ("evaluate", "load", "train"):
-        return getattr(importlib.import_module("dreamer_tf.apps.api"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

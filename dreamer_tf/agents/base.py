@@ -13,16 +13,15 @@ import abc
 import functools
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import keras
 import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike
 
 from dreamer_tf.behaviors import ActionEncoder, LatentModel
-from dreamer_tf.config import Config
+from dreamer_tf.config import Config, OptimizerConfig
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.functions import ExportedFunctions
 from dreamer_tf.export.native_actions import NativeActions
@@ -129,7 +128,7 @@ class Agent(tf.Module, abc.ABC):
 
     def policy(
         self,
-        obs: Mapping[str, ArrayLike],
+        obs: Mapping[str, Any],
         state: PolicyState | None = None,
         mode: Mode = "train",
     ) -> tuple[dict[str, np.ndarray], PolicyState]:
@@ -186,7 +185,7 @@ class Agent(tf.Module, abc.ABC):
         return self.act(obs, state, is_first, noise, mode)
 
     @abc.abstractmethod
-    def policy_noise(self, batch_size, rng, mode):
+    def policy_noise(self, batch_size: int | tf.Tensor, rng: Any, mode: Mode) -> Any:
         """Every random draw of a decision.
 
         Args:
@@ -200,7 +199,14 @@ class Agent(tf.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def act(self, obs, state, is_first, noise, mode):
+    def act(
+        self,
+        obs: Mapping[str, tf.Tensor],
+        state: PolicyState,
+        is_first: tf.Tensor,
+        noise: Any,
+        mode: Mode,
+    ) -> tuple[dict[str, tf.Tensor], PolicyState]:
         """What `policy` computes, as a function of its arguments and the weights alone.
 
         Args:
@@ -337,7 +343,12 @@ class Agent(tf.Module, abc.ABC):
         return write(policy, path, with_litert=litert, info=info)
 
 
-def make_step(name, network, config, optimizer=adam):
+def make_step(
+    name: str,
+    network: Any,
+    config: OptimizerConfig,
+    optimizer: Callable[..., keras.Optimizer] = adam,
+) -> GradientStep:
     """The gradient step of one of several optimisers.
 
     Args:
@@ -356,7 +367,9 @@ def make_step(name, network, config, optimizer=adam):
     return GradientStep(name, network.trainable_variables, rule, clip)
 
 
-def weighted_sum(losses, scales):
+def weighted_sum(
+    losses: Mapping[str, tf.Tensor], scales: Mapping[str, float]
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """The loss that an optimiser sees: Σ scale · mean of each named loss.
 
     Args:
@@ -376,13 +389,13 @@ def weighted_sum(losses, scales):
     return total, {f"{name}_loss": mean for name, mean in means.items()}
 
 
-def merge_metrics(*parts):
+def merge_metrics(*parts: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Joins dicts of metrics.
 
     Raises:
       ValueError: If two share a name, as when an observation is called like a network.
     """
-    merged = {}
+    merged: dict[str, tf.Tensor] = {}
     for part in parts:
         taken = merged.keys() & part.keys()
         if taken:
@@ -394,7 +407,7 @@ def merge_metrics(*parts):
     return merged
 
 
-def update_metrics(*parts):
+def update_metrics(*parts: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Joins those of an update, and says in ``nonfinite`` whether any of its steps was skipped."""
     metrics = merge_metrics(*parts)
     skipped = [metrics.pop(name) for name in list(metrics) if name.endswith("_nonfinite")]
