@@ -78,7 +78,7 @@ def plan(
     presets = list(presets or benchmark.presets)
     _refuse_what_is_set_here(overrides)
     steps = configs.load(presets, list(overrides)).config.steps
-    seeds = range(benchmark.seeds) if seeds is None else dict.fromkeys(seeds)
+    seeds = range(benchmark.seeds) if seeds is None else list(dict.fromkeys(seeds))
     jobs = []
     for seed in seeds:
         for task in _choose(benchmark.tasks, tasks):
