@@ -80,13 +80,15 @@ class FrameEnv(Env):
     Repeats actions, sums their rewards, cuts episodes off at the time limit and sets the flags.
     The observation is taken once per step, after the last frame. Subclasses give the two spaces
     and the three methods ``_begin``, ``_advance`` and ``_observe``, and may give ``_log``.
-
-    Args:
-      action_repeat: Frames per step, at least 1.
-      time_limit: Frames until an episode is cut off; 0 for no limit but the simulator's own.
     """
 
     def __init__(self, *, action_repeat: int = 1, time_limit: int = 0) -> None:
+        """Begins no episode yet.
+
+        Args:
+          action_repeat: Frames per step, at least 1.
+          time_limit: Frames until an episode is cut off; 0 for no limit but the simulator's own.
+        """
         if action_repeat < 1:
             raise EnvError(
                 f"action_repeat must be at least 1, got {action_repeat}; 0 stands for PlaNet's "

@@ -16,16 +16,18 @@ class CheckedEnv(Env):
 
     Keys, dtypes, shapes, NaN and infinite values are checked at every step; bounds, which take
     longer, during the first 100.
-
-    Args:
-      env: Any ``Env``; one that is checked already is not checked twice.
-
-    Raises:
-      EnvError: If the keys of observations, actions and the reserved keys overlap, and later
-        from ``reset`` and ``step`` for a value that does not fit its space.
     """
 
     def __init__(self, env: Env) -> None:
+        """Checks the spaces.
+
+        Args:
+          env: Any ``Env``; one that is checked already is not checked twice.
+
+        Raises:
+          EnvError: If the keys of observations, actions and the reserved keys overlap, and later
+            from ``reset`` and ``step`` for a value that does not fit its space.
+        """
         self._env: Env = env._env if isinstance(env, CheckedEnv) else env
         try:
             row_spaces(self._env.obs_space, self._env.act_space)

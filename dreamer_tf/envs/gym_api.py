@@ -20,18 +20,20 @@ class GymEnv(FrameEnv):
     one-hot vectors; ``spaces.py`` has the details. ``terminated`` ends the task; ``truncated``,
     or gym's ``TimeLimit.truncated``, only cuts the episode off. Numbers of the last step's info
     whose names begin with ``log_`` go into the log.
-
-    Args:
-      env: The environment object.
-      action_repeat: Frames per step; rewards are summed.
-      time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
-      image_size: Height and width that images are resized to; None keeps theirs.
-
-    Raises:
-      EnvError: If a space is not supported.
     """
 
     def __init__(self, env, *, action_repeat=1, time_limit=0, image_size=(64, 64)):
+        """Looks at the spaces.
+
+        Args:
+          env: The environment object.
+          action_repeat: Frames per step; rewards are summed.
+          time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
+          image_size: Height and width that images are resized to; None keeps theirs.
+
+        Raises:
+          EnvError: If a space is not supported.
+        """
         super().__init__(action_repeat=action_repeat, time_limit=time_limit)
         self._env = env
         self._observation, self._info = None, {}

@@ -8,16 +8,17 @@ from dreamer_tf.envs.errors import EnvDied, EnvError
 
 
 class Host:
-    """Builds one environment and runs commands on it.
-
-    Args:
-      constructor: Called without arguments, returns an ``Env``.
-
-    Raises:
-      EnvError: If the constructor fails or returns something else.
-    """
+    """Builds one environment and runs commands on it."""
 
     def __init__(self, constructor):
+        """Builds the environment.
+
+        Args:
+          constructor: Called without arguments, returns an ``Env``.
+
+        Raises:
+          EnvError: If the constructor fails or returns something else.
+        """
         try:
             env = constructor()
         except EnvError:

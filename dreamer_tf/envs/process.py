@@ -25,12 +25,14 @@ class ProcessHost:
     Starts at once and does not wait: several of them start side by side. The constructor travels
     by value, so lambdas and classes of a script or notebook work and the script does not run
     again. Nothing but the two processes can reach the socket between them.
-
-    Args:
-      constructor: Called in the worker without arguments, returns an ``Env``.
     """
 
     def __init__(self, constructor):
+        """Starts the worker.
+
+        Args:
+          constructor: Called in the worker without arguments, returns an ``Env``.
+        """
         self._connection, theirs = Pipe()
         paths = json.dumps([str(path) for path in sys.path])
         with theirs:

@@ -26,14 +26,6 @@ class VectorEnv:
     comes from the seed here, ``i`` and ``k``. An environment that crashes, is killed or raises
     an error is built anew; its episode is cut off at the last observation, and its next command
     must be a reset.
-
-    Args:
-      constructors: One function per environment, without arguments, that returns an ``Env``.
-      seed: Non-negative integer.
-      workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow).
-
-    Raises:
-      EnvError: If an environment cannot be built, or they differ in their spaces.
     """
 
     def __init__(
@@ -43,6 +35,16 @@ class VectorEnv:
         seed: int,
         workers: str = "process",
     ) -> None:
+        """Builds all environments.
+
+        Args:
+          constructors: One function per environment, without arguments, that returns an ``Env``.
+          seed: Non-negative integer.
+          workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow).
+
+        Raises:
+          EnvError: If an environment cannot be built, or they differ in their spaces.
+        """
         if workers not in _HOSTS:
             raise ValueError(f"workers must be one of {', '.join(_HOSTS)}, got {workers!r}")
         if not constructors:

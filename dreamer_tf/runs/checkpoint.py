@@ -36,15 +36,16 @@ class DamagedCheckpointError(RuntimeError):
 
 
 class Checkpoints:
-    """The checkpoints of a run folder.
-
-    Args:
-      folder: Folder that holds them; made when the first is saved.
-      keep: How many to keep.
-      **parts: What ``tf.train.Checkpoint`` saves, by name; every variable must exist already.
-    """
+    """The checkpoints of a run folder."""
 
     def __init__(self, folder, keep=3, **parts):
+        """Names what is saved.
+
+        Args:
+          folder: Folder that holds them; made when the first is saved.
+          keep: How many to keep.
+          **parts: What ``tf.train.Checkpoint`` saves, by name; every variable must exist already.
+        """
         if keep < 1:
             raise ValueError(f"expected to keep at least 1 checkpoint, got {keep}")
         self._folder = pathlib.Path(folder)

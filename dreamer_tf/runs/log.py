@@ -21,13 +21,6 @@ class RunLog(Writer):
     The run's own files and the terminal come first; their errors, a full disk for example, end the
     run. A writer that the caller adds is a guest: its first error is told, and the run goes on
     without it.
-
-    Args:
-      folder: Run folder.
-      config: ``Config``.
-      terminal: See ``terminal.py``.
-      env_frames: Where the run continues.
-      writers: Functions of the run folder that return a `Writer`, such as its class.
     """
 
     def __init__(
@@ -38,6 +31,15 @@ class RunLog(Writer):
         env_frames: int,
         writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
     ) -> None:
+        """Opens all writers.
+
+        Args:
+          folder: Run folder.
+          config: ``Config``.
+          terminal: See ``terminal.py``.
+          env_frames: Where the run continues.
+          writers: Functions of the run folder that return a `Writer`, such as its class.
+        """
         folder = pathlib.Path(folder)
         self.terminal = terminal
         self._scores = Scores(

@@ -196,14 +196,16 @@ class RunFolderLock:
     The system releases the lock when the process ends, however it ends, so a killed trainer leaves
     nothing to clean up. The file tells who holds it.
 
-    Args:
-      folder: Run folder; made if missing.
-
     Raises:
       RunFolderInUse: On entry, if another process holds the folder; the message names it.
     """
 
     def __init__(self, folder):
+        """Names the folder.
+
+        Args:
+          folder: Run folder; made if missing.
+        """
         self._path = pathlib.Path(folder) / LOCK_NAME
         self._file = None
 

@@ -52,13 +52,14 @@ def save_video(path: str | os.PathLike, frames: ArrayLike, fps: float = 30) -> N
 
 
 class VideoFolder(Writer):
-    """A file for each video: MP4 for episodes, GIF for predictions, which are short and repeat.
-
-    Args:
-      folder: Folder of the files; made with the first.
-    """
+    """A file for each video: MP4 for episodes, GIF for predictions, which are short and repeat."""
 
     def __init__(self, folder: str | os.PathLike) -> None:
+        """Names the folder.
+
+        Args:
+          folder: Folder of the files; made with the first.
+        """
         self._folder = pathlib.Path(folder)
 
     def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:

@@ -56,12 +56,14 @@ class MetricsFile(Writer):
 
     A line that a killed process left unfinished is cut off on opening, so that every line can be
     read.
-
-    Args:
-      path: The file; made if missing.
     """
 
     def __init__(self, path: str | os.PathLike) -> None:
+        """Opens the file.
+
+        Args:
+          path: The file; made if missing.
+        """
         self._path = pathlib.Path(path)
         self._mend()
         self._file = self._path.open("a", encoding="utf-8")
@@ -87,13 +89,14 @@ class MetricsFile(Writer):
 
 
 class TensorBoard(Writer):
-    """Event files for TensorBoard.
-
-    Args:
-      folder: Folder of the event files.
-    """
+    """Event files for TensorBoard."""
 
     def __init__(self, folder: str | os.PathLike) -> None:
+        """Opens an event file.
+
+        Args:
+          folder: Folder of the event files.
+        """
         # Imported here: the terminal, a writer too, is there before TensorFlow is loaded.
         import tensorflow as tf
 
@@ -117,15 +120,6 @@ class Scores(Writer):
 
     A list with one entry ``{"task", "method", "seed", "xs", "ys"}``; ``xs`` are env_frames and
     ``ys`` mean returns.
-
-    Args:
-      path: The file. If it exists, its curve is continued.
-      task: Name of the task.
-      method: Name of the agent.
-      seed: The run's seed.
-      scalar: Name of the number that is the score.
-      until: env_frames from which the run continues; later points of the file, from work that
-        was lost, are dropped.
     """
 
     def __init__(
@@ -138,6 +132,17 @@ class Scores(Writer):
         scalar: str,
         until: int,
     ) -> None:
+        """Reads the curve so far.
+
+        Args:
+          path: The file. If it exists, its curve is continued.
+          task: Name of the task.
+          method: Name of the agent.
+          seed: The run's seed.
+          scalar: Name of the number that is the score.
+          until: env_frames from which the run continues; later points of the file, from work that
+            was lost, are dropped.
+        """
         self._path = pathlib.Path(path)
         self._entry: dict[str, Any] = {
             "task": task,

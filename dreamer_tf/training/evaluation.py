@@ -78,14 +78,16 @@ class Evaluator:
 
     They are started at the first evaluation and kept. Each evaluation plays other episodes than
     the one before; which ones, does not depend on restarts.
-
-    Args:
-      make_envs: Function without arguments that returns a ``VectorEnv``.
-      count: Environments that ``make_envs`` makes.
-      episodes: Episodes of an evaluation.
     """
 
     def __init__(self, make_envs, count, episodes):
+        """Makes no environments yet.
+
+        Args:
+          make_envs: Function without arguments that returns a ``VectorEnv``.
+          count: Environments that ``make_envs`` makes.
+          episodes: Episodes of an evaluation.
+        """
         self._make_envs = make_envs
         self._envs = None
         self._begun = [0] * count
@@ -129,14 +131,15 @@ class Evaluator:
 
 
 class Recorder:
-    """Keeps the pictures of the first episode of one environment; a callback of the driver.
-
-    Args:
-      picture: Function of a row that returns uint8 ``[height, width, channels]``.
-      stream: Index of the environment.
-    """
+    """Keeps the pictures of the first episode of one environment; a callback of the driver."""
 
     def __init__(self, picture, stream=0):
+        """Begins without pictures.
+
+        Args:
+          picture: Function of a row that returns uint8 ``[height, width, channels]``.
+          stream: Index of the environment.
+        """
         self._picture = picture
         self._stream = stream
         self._over = False

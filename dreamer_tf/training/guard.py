@@ -16,13 +16,15 @@ class NonFiniteGuard:
 
     It looks at an update only when the next one has been started, so that it does not make the
     program wait for a device that works ahead.
-
-    Args:
-      limit: Updates in a row that may be skipped.
-      folder: Run folder, for the dump.
     """
 
     def __init__(self, limit, folder):
+        """Describes the guard.
+
+        Args:
+          limit: Updates in a row that may be skipped.
+          folder: Run folder, for the dump.
+        """
         self._limit = limit
         self._folder = pathlib.Path(folder)
         self._in_a_row = 0

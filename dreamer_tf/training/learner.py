@@ -13,21 +13,23 @@ class Learner:
     Where the agent has a carry, a sequence starts from that of the last batch, from what the replay
     kept of it, or from nothing; and the replay is told what it is by now. Both happen between two
     updates, never ahead of one.
-
-    Args:
-      agent: ``dreamer_tf.agents.Agent``.
-      replay: ``dreamer_tf.replay.Replay``.
-      carry: ``Carry``.
-      batch_size: Sequences in a batch (B).
-      batch_length: Rows in a sequence (T).
-      counters: ``Counters``; ``grad_steps`` is counted up here.
-      stopwatch: ``Stopwatch`` for the activities ``data`` and ``updating``.
-      guard: ``NonFiniteGuard``.
     """
 
     def __init__(
         self, agent, replay, *, carry, batch_size, batch_length, counters, stopwatch, guard
     ):
+        """Draws no batch yet.
+
+        Args:
+          agent: ``dreamer_tf.agents.Agent``.
+          replay: ``dreamer_tf.replay.Replay``.
+          carry: ``Carry``.
+          batch_size: Sequences in a batch (B).
+          batch_length: Rows in a sequence (T).
+          counters: ``Counters``; ``grad_steps`` is counted up here.
+          stopwatch: ``Stopwatch`` for the activities ``data`` and ``updating``.
+          guard: ``NonFiniteGuard``.
+        """
         self._agent = agent
         self._replay = replay
         self._size = batch_size, batch_length

@@ -69,13 +69,14 @@ class Parts:
 
 
 class Trainer:
-    """Runs the loop.
-
-    Args:
-      parts: What the run is made of.
-    """
+    """Runs the loop."""
 
     def __init__(self, parts):
+        """Takes the parts.
+
+        Args:
+          parts: What the run is made of.
+        """
         config, run = parts.config, parts.config.run
         self._parts = parts
         self._counters = parts.counters

@@ -69,13 +69,15 @@ class Every:
 
     Multiples are counted from zero, so two runs are due at the same steps wherever they were
     interrupted. Passing several multiples at once is due once.
-
-    Args:
-      period: Steps between two times; 0: never.
-      start: Step up to which nothing is due.
     """
 
     def __init__(self, period, start=0):
+        """Describes the times.
+
+        Args:
+          period: Steps between two times; 0: never.
+          start: Step up to which nothing is due.
+        """
         if period < 0:
             raise ValueError(f"a period is at least 0, got {period}")
         self._period = period
@@ -107,14 +109,16 @@ class Due:
 
     Fractions of an update are kept exactly, as fractions: none is lost or gained, however long the
     run. A jump over several periods gives the updates of all of them.
-
-    Args:
-      every: Steps between two blocks.
-      updates: Updates in a block; a number, or a ``Fraction``.
-      start: Step from which steps are counted.
     """
 
     def __init__(self, every, updates, start=0):
+        """Describes the blocks.
+
+        Args:
+          every: Steps between two blocks.
+          updates: Updates in a block; a number, or a ``Fraction``.
+          start: Step from which steps are counted.
+        """
         if every < 1 or updates < 0:
             raise ValueError(
                 f"expected at least 1 step between blocks and at least 0 updates in one, "
@@ -145,14 +149,15 @@ class Due:
 
 
 class Seconds:
-    """Due when so many seconds have passed since the last mark.
-
-    Args:
-      period: Seconds; 0: never.
-      now: Function that tells the time in seconds.
-    """
+    """Due when so many seconds have passed since the last mark."""
 
     def __init__(self, period, now=time.monotonic):
+        """Starts the clock.
+
+        Args:
+          period: Seconds; 0: never.
+          now: Function that tells the time in seconds.
+        """
         self._period = period
         self._now = now
         self._last = now()

@@ -56,15 +56,16 @@ def _draw(space, shape, rng):
 
 
 class Update:
-    """Makes one update after another on the same synthetic batch and waits for each.
-
-    Args:
-      agent: ``dreamer_tf.agents.Agent``.
-      batch_size: Sequences (B).
-      length: Rows of each (T).
-    """
+    """Makes one update after another on the same synthetic batch and waits for each."""
 
     def __init__(self, agent, batch_size, length):
+        """Draws the batch.
+
+        Args:
+          agent: ``dreamer_tf.agents.Agent``.
+          batch_size: Sequences (B).
+          length: Rows of each (T).
+        """
         spaces = specs.row_spaces(agent.obs_space, agent.act_space)
         rows = synthetic_rows(spaces, (batch_size, length), np.random.default_rng(0))
         rows["is_first"][:, 0] = True

@@ -70,12 +70,14 @@ class Plot:
 
     A chart for the template is a dict of its index, heading, and ``last``, the newest value if it
     shows a single run.
-
-    Args:
-      runs: List of ``run_folder.Run``.
     """
 
     def __init__(self, runs):
+        """Takes the runs.
+
+        Args:
+          runs: List of ``run_folder.Run``.
+        """
         self._runs = runs
         self._known_xs = {}
         self.data = {"xs": [], "charts": []}
