@@ -3,7 +3,7 @@
 >>> import dreamer_tf as dreamer
 >>> agent = dreamer.train("dmc_cartpole_balance", configs=["dmc", "cpu"], logdir="runs/balance")
 
-``train``, ``load`` and ``evaluate`` are imported on first use, so that
+`train`, `load` and `evaluate` are imported on first use, so that
 ``import dreamer_tf.envs, dreamer_tf.replay`` loads no TensorFlow.
 """
 

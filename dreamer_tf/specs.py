@@ -183,8 +183,8 @@ def row_spaces(obs_space: Mapping[str, Space], act_space: Mapping[str, Space]) -
     """Spaces of everything that one row holds.
 
     Args:
-      obs_space: Dict of observation key to ``Space``.
-      act_space: Dict of action key to ``Space``.
+      obs_space: Dict of observation key to `Space`.
+      act_space: Dict of action key to `Space`.
 
     Raises:
       ValueError: If two groups claim the same key, or one a key that only the log reads.

@@ -190,6 +190,36 @@ def test_files_are_short_enough_to_read():
     assert not long
 
 
+def _docstrings():
+    """(file, syntax node, docstring) of everything in the package."""
+    documented = ast.Module, ast.ClassDef, ast.FunctionDef
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, documented) and ast.get_docstring(node):
+                yield path.relative_to(ROOT), node, ast.get_docstring(node)
+
+
+def test_what_a_constructor_takes_stands_in_its_own_docstring():
+    found = [
+        f"{path}: {node.name}"
+        for path, node, text in _docstrings()
+        if isinstance(node, ast.ClassDef) and re.search("^Args:", text, re.MULTILINE)
+    ]
+    assert not found, found
+
+
+def test_classes_of_the_package_stand_in_single_backticks():
+    texts = list(_docstrings())
+    classes = {node.name for _, node, _ in texts if isinstance(node, ast.ClassDef)}
+    found = [
+        f"{path}: {name}"
+        for path, _, text in texts
+        for name in re.findall(r"``(?:[a-z_]+\.)*(\w+)``", text)
+        if name in classes
+    ]
+    assert "Replay" in classes and not found, found
+
+
 def test_no_text_names_a_path_of_one_machine():
     machine_path = re.compile(r"""(?:^|[\s"'`=(])/(?:home|root|Users|work|mnt|opt|tmp)/\w""", re.M)
     found = [

@@ -205,7 +205,7 @@ class DreamerV2(Agent):
           length: Rows of each (T).
 
         Returns:
-          Dict of ``post`` ``[T, B, ...]`` and of what the ``imagination_noise`` of `ActorCritic`
+          Dict of ``post`` ``[T, B, ...]`` and of what the `imagination_noise` of `ActorCritic`
           and of the exploration return, ``[H, N, ...]``.
         """
         latent, starts = self.world_model.rssm.latent, batch_size * length

@@ -52,13 +52,13 @@ def train(
       logdir: Run folder; None for a new one under ``runs/``.
       steps: env_frames to collect in all; None for the config's.
       writers: Further places for metrics and videos, such as a logger of one's own: functions of
-        the run folder that return a ``dreamer_tf.runs.writers.Writer``, its class for example. If
+        the run folder that return a `dreamer_tf.runs.writers.Writer`, its class for example. If
         one fails, that is told, and the run goes on without it.
       **overrides: Further options, nested (``run={"prefill": 1000}``) or dotted
         (``**{"run.prefill": 1000}``).
 
     Returns:
-      The trained ``dreamer_tf.agents.Agent``.
+      The trained `dreamer_tf.agents.Agent`.
 
     Raises:
       ConfigError: A preset or option does not exist, or does not fit.
@@ -94,7 +94,7 @@ def load(logdir: str | os.PathLike) -> "Agent":
       logdir: Run folder.
 
     Returns:
-      The ``dreamer_tf.agents.Agent``.
+      The `dreamer_tf.agents.Agent`.
 
     Raises:
       RunFolderError: The folder holds no run, or no checkpoint yet.
@@ -145,7 +145,7 @@ def export(
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The outcome of ``evaluate``.
+    """The outcome of `evaluate`.
 
     Attributes:
       returns: Return of each episode.
@@ -184,7 +184,7 @@ def evaluate(
       count: Environments side by side, in worker processes.
 
     Returns:
-      An ``Evaluation``.
+      An `Evaluation`.
 
     Raises:
       RunFolderError: The folder holds neither, or the policy cannot play in this environment.
@@ -225,7 +225,7 @@ def evaluate(
 
 
 def _load_policy(logdir):
-    """Function of a ``VectorEnv`` to the policy of a run or of an export for it."""
+    """Function of a `VectorEnv` to the policy of a run or of an export for it."""
     from dreamer_tf.export.exported_policy import ExportedPolicy, is_export
 
     exported = is_export(logdir)

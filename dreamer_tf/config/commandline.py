@@ -55,7 +55,7 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
 
 
 def command(function: typing.Callable) -> typing.Callable:
-    """Makes a function a command: a :class:`ConfigError` is one line on stderr and exit code 2."""
+    """Makes a function a command: a `ConfigError` is one line on stderr and exit code 2."""
 
     @functools.wraps(function)
     def run(*args, **kwargs):

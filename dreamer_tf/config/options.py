@@ -139,7 +139,7 @@ def convert(option: Option, value: typing.Any, origin: str) -> typing.Any:
 
 
 def parse(option: Option, words: list[str], origin: str) -> typing.Any:
-    """Like :func:`convert`, for the words after ``--key`` on the command line."""
+    """Like `convert`, for the words after ``--key`` on the command line."""
     if isinstance(option.kind, tuple):
         words = [word for group in words for word in group.split(",") if word]
         kinds = option.kinds(len(words))

@@ -44,7 +44,8 @@ class Atari(FrameEnv):
           noops: An episode begins with one to so many frames without an action; 0: with none.
           end_on_life_loss: Whether a lost life terminates the episode. The next one is a new game.
           action_repeat: Frames per step; rewards are summed.
-          time_limit: Frames until an episode is cut off, those of the no-ops not counted; 0 for none.
+          time_limit: Frames until an episode is cut off, those of the no-ops not counted; 0 for
+            none.
 
         Raises:
           EnvError: Unknown game, or no ale-py.

@@ -15,23 +15,23 @@ class Env(abc.ABC):
     A row is a dict of the observation keys and ``reward`` (float32), ``is_first``, ``is_last``
     and ``is_terminal`` (bool). The last of an episode may have numbers for the log, under keys that
     begin with ``log_``. The reward is the one received on arriving at this observation;
-    ``dreamer_tf.specs`` draws the alignment. ``is_terminal`` says that the task ended here, so
+    `dreamer_tf.specs` draws the alignment. ``is_terminal`` says that the task ended here, so
     nothing more could have been earned; ``is_last`` alone that the episode was only cut off.
     """
 
     @property
     @abc.abstractmethod
     def obs_space(self) -> dict[str, Space]:
-        """Dict of observation key to ``Space``."""
+        """Dict of observation key to `Space`."""
 
     @property
     @abc.abstractmethod
     def act_space(self) -> dict[str, Space]:
-        """Dict of action key to ``Space``; continuous actions lie between -1 and 1."""
+        """Dict of action key to `Space`; continuous actions lie between -1 and 1."""
 
     @property
     def native_act_space(self) -> dict[str, Space]:
-        """Dict of action key to ``Space``: the actions as the simulator itself takes them.
+        """Dict of action key to `Space`: the actions as the simulator itself takes them.
 
         Numbers have its own bounds (int32: it counts in whole steps) and its shape; categories
         are counted from its first one.
@@ -79,7 +79,7 @@ class FrameEnv(Env):
 
     Repeats actions, sums their rewards, cuts episodes off at the time limit and sets the flags.
     The observation is taken once per step, after the last frame. Subclasses give the two spaces
-    and the three methods ``_begin``, ``_advance`` and ``_observe``, and may give ``_log``.
+    and the three methods `_begin`, `_advance` and `_observe`, and may give `_log`.
     """
 
     def __init__(self, *, action_repeat: int = 1, time_limit: int = 0) -> None:

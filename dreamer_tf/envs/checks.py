@@ -22,11 +22,11 @@ class CheckedEnv(Env):
         """Checks the spaces.
 
         Args:
-          env: Any ``Env``; one that is checked already is not checked twice.
+          env: Any `Env`; one that is checked already is not checked twice.
 
         Raises:
           EnvError: If the keys of observations, actions and the reserved keys overlap, and later
-            from ``reset`` and ``step`` for a value that does not fit its space.
+            from `reset` and `step` for a value that does not fit its space.
         """
         self._env: Env = env._env if isinstance(env, CheckedEnv) else env
         try:

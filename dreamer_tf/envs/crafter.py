@@ -28,8 +28,8 @@ class Crafter(FrameEnv):
         """Makes the game.
 
         Args:
-          name: ``reward``, or ``noreward`` for a reward that is always zero: only what an agent finds
-            out by itself then leads to achievements.
+          name: ``reward``, or ``noreward`` for a reward that is always zero: only what an agent
+            finds out by itself then leads to achievements.
           image_size: Height and width of the image.
           action_repeat: Frames per step; rewards are summed.
           time_limit: Frames until an episode is cut off; 0 for 10,000.

@@ -43,8 +43,9 @@ class DMControl(FrameEnv):
           image_size: Height and width of images.
           camera: Number of the camera; -1 for the usual one: 2 for quadruped, 0 for the others.
           render: ``full`` or ``fast``.
-          action_repeat: Frames per step; rewards are summed. 0 for what PlaNet chose for the domain:
-            cartpole 8, reacher, cheetah and ball_in_cup 4, finger and walker 2; 2 for all others.
+          action_repeat: Frames per step; rewards are summed. 0 for what PlaNet chose for the
+            domain: cartpole 8, reacher, cheetah and ball_in_cup 4, finger and walker 2; 2 for all
+            others.
           time_limit: Frames until an episode is cut off. The task's own limit (1000 frames nearly
             everywhere) holds as well; 0 leaves only that.
 

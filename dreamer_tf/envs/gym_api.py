@@ -119,18 +119,18 @@ def from_user(
     time_limit: int = 0,
     image_size: tuple[int, int] | None = (64, 64),
 ) -> Env:
-    """Makes an ``Env`` of whatever a user brings.
+    """Makes an `Env` of whatever a user brings.
 
     Args:
       environment: An environment that follows the gymnasium API (or gym's), a function or class
-        that returns one when called without arguments, or an ``Env``. An ``Env`` decides about
+        that returns one when called without arguments, or an `Env`. An `Env` decides about
         action repeat, time limit and image size itself.
       action_repeat: Frames per step.
       time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
       image_size: Height and width that images are resized to; None keeps theirs.
 
     Returns:
-      An ``Env`` that checks what it returns.
+      An `Env` that checks what it returns.
 
     Raises:
       EnvError: If it is no environment, or one with spaces that are not supported.
@@ -161,7 +161,7 @@ def _is_environment(value):
 
 
 def _takes_seed(env):
-    """Whether ``reset`` takes a seed; wrappers with ``**kwargs`` pass on what is inside."""
+    """Whether `reset` takes a seed; wrappers with ``**kwargs`` pass on what is inside."""
     return _accepts_seed(env.reset) and _accepts_seed(getattr(env, "unwrapped", env).reset)
 
 

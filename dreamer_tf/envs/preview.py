@@ -11,7 +11,7 @@ def check_env(environment: Any, *, seed: int = 0, steps: int = 1000) -> str:
     """Plays one episode of random actions and describes what the agent gets to see.
 
     Args:
-      environment: Whatever ``from_user`` takes.
+      environment: Whatever `from_user` takes.
       seed: Of the episode and the actions.
       steps: Ends the episode after this many steps at the latest.
 

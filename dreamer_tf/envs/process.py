@@ -31,7 +31,7 @@ class ProcessHost:
         """Starts the worker.
 
         Args:
-          constructor: Called in the worker without arguments, returns an ``Env``.
+          constructor: Called in the worker without arguments, returns an `Env`.
         """
         self._connection, theirs = Pipe()
         paths = json.dumps([str(path) for path in sys.path])
@@ -62,7 +62,7 @@ class ProcessHost:
             raise EnvError(f"while the environment was built, {error}") from error
 
     def send(self, command, argument=None):
-        """Sends a command; see ``Host.call``."""
+        """Sends a command; see `Host.call`."""
         with self._death_shows_at_the_next_reply():
             self._connection.send((command, argument))
 

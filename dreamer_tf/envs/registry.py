@@ -37,7 +37,7 @@ def make(
         ``atari`` says about lost lives.
 
     Returns:
-      An ``Env`` that checks what it returns.
+      An `Env` that checks what it returns.
 
     Raises:
       EnvError: If there is no such task; names the nearest ones.

@@ -38,7 +38,7 @@ class VectorEnv:
         """Builds all environments.
 
         Args:
-          constructors: One function per environment, without arguments, that returns an ``Env``.
+          constructors: One function per environment, without arguments, that returns an `Env`.
           seed: Non-negative integer.
           workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow).
 
@@ -78,17 +78,17 @@ class VectorEnv:
 
     @property
     def obs_space(self) -> dict[str, Space]:
-        """Dict of observation key to ``Space``, without the batch dimension."""
+        """Dict of observation key to `Space`, without the batch dimension."""
         return self._obs_space
 
     @property
     def act_space(self) -> dict[str, Space]:
-        """Dict of action key to ``Space``, without the batch dimension."""
+        """Dict of action key to `Space`, without the batch dimension."""
         return self._act_space
 
     @property
     def native_act_space(self) -> dict[str, Space]:
-        """Dict of action key to ``Space``: the actions as the simulator itself takes them."""
+        """Dict of action key to `Space`: the actions as the simulator itself takes them."""
         return self._native_act_space
 
     @property
@@ -105,7 +105,7 @@ class VectorEnv:
         """Continues the sequence of episodes of an earlier run; the next step must reset all.
 
         Args:
-          episodes: What ``episodes`` was then, ``[N]``.
+          episodes: What `episodes` was then, ``[N]``.
         """
         episodes = np.asarray(episodes, np.int64)
         if episodes.shape != self._episodes.shape:

@@ -25,8 +25,8 @@ class ExportedPolicy:
     """Calls the signatures of an export.
 
     Attributes:
-      obs_space: Dict of observation key to ``Space``.
-      native_act_space: Dict of action key to the environment's own ``Space``.
+      obs_space: Dict of observation key to `Space`.
+      native_act_space: Dict of action key to the environment's own `Space`.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
@@ -57,7 +57,7 @@ class ExportedPolicy:
           obs: Dict of arrays ``[N, ...]`` with ``is_first``.
           state: What the last call returned, or None.
           mode: ``train`` or ``eval``.
-          act_space: Dict of action key to the ``Space`` to answer in.
+          act_space: Dict of action key to the `Space` to answer in.
         """
         if state is None:
             size = tf.constant(len(obs["is_first"]))

@@ -34,7 +34,7 @@ class Prefetch:
         """Starts without drawing anything.
 
         Args:
-          replay: A ``Replay``, or what has its ``sample``, ``state`` and ``restore``.
+          replay: A `Replay`, or what has its `sample`, `state` and `restore`.
           batch_size: Sequences of a batch.
           length: Rows of a sequence.
           depth: Batches prepared ahead of the one in use, at most.

@@ -58,11 +58,11 @@ class Replay:
 
         Args:
           directory: Path of the folder.
-          spaces: Dict of key to ``Space``: what each row holds, see ``specs.row_spaces``.
+          spaces: Dict of key to `Space`: what each row holds, see `specs.row_spaces`.
           capacity: Rows to keep; above it the oldest episodes are deleted. 0 keeps all.
           seed: Non-negative integer; decides what is sampled.
           sampler: `Sampler`: which sequences are drawn; None: `UniformWindows`.
-          carry: Dict of key to ``Space``: what each row holds of what the agent carried into it;
+          carry: Dict of key to `Space`: what each row holds of what the agent carried into it;
             None: nothing.
           ongoing: Whether episodes that are still being played are sampled, too.
 
@@ -88,7 +88,7 @@ class Replay:
 
     @property
     def carry_space(self) -> dict[str, Space]:
-        """Dict of key to ``Space``: what rows hold of what the agent carried into them."""
+        """Dict of key to `Space`: what rows hold of what the agent carried into them."""
         return dict(self._carry_space)
 
     @property
@@ -126,7 +126,7 @@ class Replay:
           ValueError: If a key is missing or unexpected, a shape is wrong, or ``is_first`` is not
             on the first row alone.
           OSError: If the episode could not be stored (a full disk, say). It is kept in memory
-            and stored with the next one, or by ``flush``.
+            and stored with the next one, or by `flush`.
         """
         with self._lock:
             if stream not in self._streams:
@@ -145,7 +145,7 @@ class Replay:
         An episode of a single row holds no interaction and is left out. All streams begin anew.
 
         Raises:
-          OSError: If an episode could not be stored, see ``add``.
+          OSError: If an episode could not be stored, see `add`.
         """
         with self._lock:
             for stream in sorted(self._streams):
@@ -159,7 +159,7 @@ class Replay:
         """Stores the finished episodes that could not be stored before.
 
         Raises:
-          OSError: If that fails again, see ``add``.
+          OSError: If that fails again, see `add`.
         """
         with self._lock:
             while self._finished:
@@ -207,7 +207,7 @@ class Replay:
         return batch
 
     def state(self) -> dict[str, Any]:
-        """Returns what ``sample`` depends on besides the folder and the seed: a JSON-able dict."""
+        """Returns what `sample` depends on besides the folder and the seed: a JSON-able dict."""
         with self._lock:
             return {"batches": self._batches, "begun": self._begun, **self._sampler.state()}
 
@@ -215,7 +215,7 @@ class Replay:
         """Continues to sample from a state.
 
         Args:
-          state: What ``state`` returned, also with another sampler.
+          state: What `state` returned, also with another sampler.
         """
         with self._lock:
             self._batches = int(state["batches"])

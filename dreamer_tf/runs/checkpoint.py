@@ -149,7 +149,7 @@ class Checkpoints:
 
 
 def _verify(path):
-    """Raises ``DamagedCheckpointError`` unless all files are what the manifest says."""
+    """Raises `DamagedCheckpointError` unless all files are what the manifest says."""
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         for name, expected in manifest.items():

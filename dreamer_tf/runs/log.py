@@ -35,7 +35,7 @@ class RunLog(Writer):
 
         Args:
           folder: Run folder.
-          config: ``Config``.
+          config: `Config`.
           terminal: See ``terminal.py``.
           env_frames: Where the run continues.
           writers: Functions of the run folder that return a `Writer`, such as its class.

@@ -95,10 +95,10 @@ class Interval:
         """Takes what is measured.
 
         Args:
-          counters: ``Counters`` of the run.
-          stopwatch: ``Stopwatch`` with the sections ``ACTIVITIES``.
-          averages: ``Averages`` of the updates' metrics.
-          replay: ``Replay``.
+          counters: `Counters` of the run.
+          stopwatch: `Stopwatch` with the sections `ACTIVITIES`.
+          averages: `Averages` of the updates' metrics.
+          replay: `Replay`.
           replayed_rows: Rows in a batch.
         """
         self._counters = counters
@@ -163,8 +163,8 @@ class Forecast:
         """Takes what is measured.
 
         Args:
-          counters: ``Counters`` of the run.
-          stopwatch: ``Stopwatch`` with the sections ``acting``, ``data`` and ``updating``.
+          counters: `Counters` of the run.
+          stopwatch: `Stopwatch` with the sections ``acting``, ``data`` and ``updating``.
         """
         self._counters = counters
         self._stopwatch = stopwatch

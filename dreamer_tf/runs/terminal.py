@@ -28,7 +28,7 @@ def open_terminal(total, stream=None):
       stream: Where to write; None: stdout.
 
     Returns:
-      A ``LiveTerminal`` if the stream is a terminal, else a ``PlainTerminal``.
+      A `LiveTerminal` if the stream is a terminal, else a `PlainTerminal`.
     """
     stream = sys.stdout if stream is None else stream
     return LiveTerminal(total, stream) if stream.isatty() else PlainTerminal(total, stream)

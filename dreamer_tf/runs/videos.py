@@ -16,7 +16,7 @@ _FORMATS = (".mp4", ".gif")
 
 
 def check_format(path: str | os.PathLike) -> None:
-    """Raises ``VideoFormatError`` unless the name ends in a format that can be written."""
+    """Raises `VideoFormatError` unless the name ends in a format that can be written."""
     suffix = pathlib.Path(path).suffix.lower()
     if suffix not in _FORMATS:
         raise VideoFormatError(f"a video ends in {' or '.join(_FORMATS)}, got {str(path)!r}")

@@ -11,7 +11,7 @@ from dreamer_tf.specs import LOG_PREFIX
 class Driver:
     """Plays environments side by side, one row each per step.
 
-    The time alignment of ``dreamer_tf.specs`` is made here and nowhere else: a row holds the
+    The time alignment of `dreamer_tf.specs` is made here and nowhere else: a row holds the
     action that *led to* its observation, and zeros where an episode begins::
 
         step         0        1        2                 the environment reports is_last at 2
@@ -24,10 +24,10 @@ class Driver:
         """Begins before the first step.
 
         Args:
-          envs: ``dreamer_tf.envs.VectorEnv``, or what has its ``step``, ``act_space`` and ``len``.
+          envs: `dreamer_tf.envs.VectorEnv`, or what has its `step`, `act_space` and ``len``.
           callbacks: Functions of (row, stream): a dict of arrays without batch dimension, and the
             index of the environment it comes from.
-          carry: Dict of key to ``Space``: what policies may return beside the actions, for the replay
+          carry: Dict of key to `Space`: what policies may return beside the actions, for the replay
             to keep. It goes into the row that the actions lead to, zeros where an episode begins or
             nothing was returned.
         """
@@ -85,7 +85,7 @@ class HandOver:
         self._over = None
 
     def __call__(self, arrived, state):
-        """Decides for every environment, as ``Driver.step`` asks for."""
+        """Decides for every environment, as `Driver.step` asks for."""
         is_first = arrived["is_first"]
         self._over = is_first if self._over is None else self._over | is_first
         states = state if isinstance(state, _Both) else _Both(state, None)
@@ -136,7 +136,7 @@ class EpisodeStatistics:
         """Begins without episodes.
 
         Args:
-          on_episode: Function that receives each finished ``Episode``.
+          on_episode: Function that receives each finished `Episode`.
         """
         self._on_episode = on_episode
         self._rewards = {}

@@ -36,7 +36,7 @@ class NonFiniteGuard:
         Args:
           grad_step: Number of the update.
           batch: What it learned from.
-          metrics: What ``train_step`` returned.
+          metrics: What `train_step` returned.
 
         Raises:
           NonFiniteError: If more updates in a row were skipped than allowed.
@@ -45,7 +45,7 @@ class NonFiniteGuard:
         self._waiting = grad_step, batch, metrics
 
     def check(self):
-        """Checks the last update; raises as ``watch`` does."""
+        """Checks the last update; raises as `watch` does."""
         if self._waiting is None:
             return
         (grad_step, batch, metrics), self._waiting = self._waiting, None

@@ -21,14 +21,14 @@ class Learner:
         """Draws no batch yet.
 
         Args:
-          agent: ``dreamer_tf.agents.Agent``.
-          replay: ``dreamer_tf.replay.Replay``.
-          carry: ``Carry``.
+          agent: `dreamer_tf.agents.Agent`.
+          replay: `dreamer_tf.replay.Replay`.
+          carry: `Carry`.
           batch_size: Sequences in a batch (B).
           batch_length: Rows in a sequence (T).
-          counters: ``Counters``; ``grad_steps`` is counted up here.
-          stopwatch: ``Stopwatch`` for the activities ``data`` and ``updating``.
-          guard: ``NonFiniteGuard``.
+          counters: `Counters`; ``grad_steps`` is counted up here.
+          stopwatch: `Stopwatch` for the activities ``data`` and ``updating``.
+          guard: `NonFiniteGuard`.
         """
         self._agent = agent
         self._replay = replay
@@ -116,7 +116,7 @@ class Carry(tf.Module):
         """Creates the variables; none if the agent carries nothing.
 
         Args:
-          agent: ``dreamer_tf.agents.Agent``.
+          agent: `dreamer_tf.agents.Agent`.
           batch_size: Sequences in a batch (B).
         """
         super().__init__(name="carry")

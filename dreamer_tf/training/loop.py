@@ -134,7 +134,7 @@ class Trainer:
         """Continues an earlier run; the counters are those of this run already.
 
         Args:
-          state: What ``state`` returned then; None if there was no checkpoint.
+          state: What `state` returned then; None if there was no checkpoint.
           ahead: Agent steps that the replay holds beyond the checkpoint.
         """
         begun = []

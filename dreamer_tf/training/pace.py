@@ -50,7 +50,7 @@ def updates_per_block(config, frames_per_step):
     """Updates that are due after every ``run.train_every`` env_frames.
 
     Args:
-      config: ``Config``. With ``run.train_ratio`` each row of experience is replayed that often on
+      config: `Config`. With ``run.train_ratio`` each row of experience is replayed that often on
         average, so that a batch of B sequences of T rows is due after B · T / ratio agent steps.
       frames_per_step: env_frames of an agent step.
 
@@ -92,11 +92,11 @@ class Every:
         self._last = max(self._last, step)
 
     def state(self):
-        """What ``restore`` needs, as JSON values."""
+        """What `restore` needs, as JSON values."""
         return {"last": self._last}
 
     def restore(self, state):
-        """Continues from what ``state`` returned, also with another period."""
+        """Continues from what `state` returned, also with another period."""
         self._last = state["last"]
 
 
@@ -139,11 +139,11 @@ class Due:
         return count
 
     def state(self):
-        """What ``restore`` needs, as JSON values."""
+        """What `restore` needs, as JSON values."""
         return {"last": self._last, "credit": str(self._credit)}
 
     def restore(self, state):
-        """Continues from what ``state`` returned, also with another ratio."""
+        """Continues from what `state` returned, also with another ratio."""
         self._last = state["last"]
         self._credit = fractions.Fraction(state["credit"])
 

@@ -46,11 +46,11 @@ def run(
     """Trains in the folder ``logdir``, from the beginning or from where it stopped.
 
     Args:
-      resolved: ``config.Resolved``; without ``logdir``, a new folder under ``runs/``.
+      resolved: `config.Resolved`; without ``logdir``, a new folder under ``runs/``.
       env: A user's environment or constructor; None: the config's task.
-      choose_size: Whether to add the preset that suits the machine, see ``suitable_size``.
+      choose_size: Whether to add the preset that suits the machine, see `suitable_size`.
       writers: Further places for metrics and videos: functions of the run folder that return a
-        ``runs.writers.Writer``. If one fails, that is told, and the run goes on without it.
+        `runs.writers.Writer`. If one fails, that is told, and the run goes on without it.
       at_end: Functions of the run folder and of a function that tells a line of text. They are
         called in turn when the run has ended and is saved, so that no failure may end it.
 
@@ -110,7 +110,7 @@ def make_vector_env(
     """Starts environments and waits until they are ready.
 
     Args:
-      config: ``Config``.
+      config: `Config`.
       env: A user's environment or constructor; None: the config's task.
       count: How many.
       seed: Decides their episodes.
@@ -118,7 +118,7 @@ def make_vector_env(
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
 
     Returns:
-      ``VectorEnv``.
+      `VectorEnv`.
     """
     options = config.env
     common: dict[str, Any] = {
@@ -153,11 +153,11 @@ def start_envs(
     """Starts the training environments and imports TensorFlow, side by side if that is safe.
 
     Args:
-      config: ``Config``.
+      config: `Config`.
       env: A user's environment or constructor; None: the config's task.
 
     Returns:
-      ``VectorEnv``; the libraries are seeded.
+      `VectorEnv`; the libraries are seeded.
     """
     make = functools.partial(
         make_vector_env,
@@ -284,12 +284,12 @@ def make_agent(
 
 
 def suitable_size(obs_space: Mapping[str, Space], on_gpu: bool) -> tuple[str, str]:
-    """The preset that goes after ``OWN_ENV_PRESET``.
+    """The preset that goes after `OWN_ENV_PRESET`.
 
     It sets neither ``env`` nor ``steps``: the environments run already when it is chosen.
 
     Args:
-      obs_space: Dict of observation key to ``Space``.
+      obs_space: Dict of observation key to `Space`.
       on_gpu: Whether TensorFlow has a GPU to compute on.
 
     Returns:

@@ -69,7 +69,7 @@ def plan(
       overrides: Further words of the command line of ``train``.
 
     Returns:
-      One ``Job`` for each seed and task.
+      One `Job` for each seed and task.
 
     Raises:
       ConfigError: If a preset or override does not fit or is what the sweep sets, or a pattern
