@@ -1,4 +1,4 @@
-"""The papers, one file each."""
+"""The papers, in one or two files each, and in ``base.py`` what they share."""
 
 from collections.abc import Mapping
 

@@ -120,6 +120,7 @@ class DreamerV3(Agent):
             ),
             config.decoder.layers,
             config.decoder.units,
+            number_loss=config.decoder.number_loss,
             dtype=dtype,
             name="decoder",
         )
@@ -178,6 +179,7 @@ class DreamerV3(Agent):
             beta_1=config.beta1,
             beta_2=config.beta2,
             epsilon=config.epsilon,
+            nesterov=config.nesterov,
             weight_decay=config.weight_decay or None,
         )
         variables = [v for network in networks.values() for v in network.trainable_variables]
@@ -291,7 +293,7 @@ class DreamerV3(Agent):
         Returns:
           Dict of ``[B, T]`` losses, posterior `State` ``[B, T, ...]``, dict of scalar metrics.
 
-        Reference: arXiv:2301.04104, equations 2 to 5.
+        Reference: arXiv:2301.04104, equations 2 and 3.
         """
         alive = 1.0 - tf.cast(batch["is_terminal"], tf.float32)
         targets = {"reward": batch["reward"], "cont": self._cont_scale * alive}

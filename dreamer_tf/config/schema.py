@@ -148,8 +148,8 @@ class RunConfig:
 class Config:
     task: str = option(
         "dmc_walker_walk",
-        "dmc_<domain>_<task>, atari_<game>, crafter_reward, crafter_noreward, gymnasium_<id> or "
-        "gym_<id>",
+        "what to learn, by name: dmc_walker_walk, atari_pong, gymnasium_CartPole-v1; an unknown "
+        "name is answered with the kinds that there are",
     )
     logdir: str = option("", "run folder; the same folder continues the run; empty: under runs/")
     agent: str = option(

@@ -61,7 +61,7 @@ def overrides(settings):
     assert not rssm["absolute"] and encoder["symlog"] and not s["ac_grads"] and s["repval_loss"]
     assert s["valnorm"]["impl"] == s["advnorm"]["impl"] == "none"
     opt = s["opt"]
-    assert opt["momentum"] and not opt["wd"] and opt["schedule"] == "const"
+    assert opt["momentum"] and opt["schedule"] == "const"
     kinds = {"perc": "percentiles", "meanstd": "deviation", "none": "none"}
     head = {name: {k: s[key][k] for k in ("layers", "units")} for name, key in HEADS.items()}
     norm = s["retnorm"]
@@ -106,6 +106,8 @@ def overrides(settings):
             "beta1": opt["beta1"],
             "beta2": opt["beta2"],
             "epsilon": opt["eps"],
+            "weight_decay": opt["wd"],
+            "nesterov": opt.get("nesterov", False),
         },
         "free_nats": rssm["free_nats"],
         "reward_gradient": s["reward_grad"],
