@@ -22,6 +22,7 @@ Differences from the paper (more in docs/differences.md):
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -49,6 +50,7 @@ from dreamer_tf.behaviors import (
     PlannerBehavior,
     Valuation,
 )
+from dreamer_tf.config import Config
 from dreamer_tf.nn import (
     BernoulliHead,
     DenseGRU,
@@ -58,6 +60,7 @@ from dreamer_tf.nn import (
     NormalHead,
 )
 from dreamer_tf.ops import flatten_time
+from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     Contrastive,
@@ -76,7 +79,9 @@ REWARD_TRANSFORMS = {"none": tf.identity, "sign": tf.sign, "tanh": tf.tanh}
 class Dreamer(Agent):
     """World model, actor and critic for one action, continuous or discrete."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Builds all networks, optimisers and the random generator.
 
         Args:

@@ -18,6 +18,8 @@ Differences from the paper and the authors' code (more in docs/differences.md):
   * An update whose loss or gradient is not finite is skipped.
 """
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from dreamer_tf.agents.base import (
@@ -28,6 +30,7 @@ from dreamer_tf.agents.base import (
 )
 from dreamer_tf.agents.dreamerv3_behavior import ActorCritic
 from dreamer_tf.behaviors import ActionEncoder, ActorBehavior, LatentModel, Valuation
+from dreamer_tf.config import Config
 from dreamer_tf.nn import (
     BernoulliHead,
     BlockGRU,
@@ -56,7 +59,9 @@ from dreamer_tf.world_model import (
 class DreamerV3(Agent):
     """World model, actor and critic for every kind of observation and action."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Builds all networks, the optimiser and the random generator.
 
         Args:

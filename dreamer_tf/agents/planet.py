@@ -17,6 +17,7 @@ Differences from the paper (more in docs/differences.md):
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -35,8 +36,10 @@ from dreamer_tf.behaviors import (
     LatentModel,
     PlannerBehavior,
 )
+from dreamer_tf.config import Config
 from dreamer_tf.nn import DenseGRU, MultiDecoder, MultiEncoder, NormalHead
 from dreamer_tf.ops import quantize_image
+from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     SSM,
@@ -56,7 +59,9 @@ MIDDLE = 0.5
 class PlaNet(Agent):
     """World model and planner for continuous actions."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Builds the networks, the optimiser and the random generator.
 
         Args:

@@ -1,21 +1,25 @@
 """Environments by task name."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvError, nearest
 
 
 def make(
-    task,
+    task: str,
     *,
-    observations="pixels",
-    image_size=(64, 64),
-    camera=-1,
-    render="full",
-    action_repeat=1,
-    time_limit=0,
-    atari=None,
-    evaluation=False,
-):
+    observations: str = "pixels",
+    image_size: tuple[int, int] = (64, 64),
+    camera: int = -1,
+    render: str = "full",
+    action_repeat: int = 1,
+    time_limit: int = 0,
+    atari: Mapping[str, Any] | None = None,
+    evaluation: bool = False,
+) -> Env:
     """Makes the environment of a task.
 
     Args:
@@ -33,7 +37,7 @@ def make(
         ``atari`` says about lost lives.
 
     Returns:
-      An ``Env`` that checks what it returns.
+      An `Env` that checks what it returns.
 
     Raises:
       EnvError: If there is no such task; names the nearest ones.
@@ -41,14 +45,15 @@ def make(
     prefix, _, name = task.partition("_")
     if prefix not in FAMILIES:
         known = ", ".join(f"{family}_" for family in FAMILIES)
+        near = nearest(prefix, list(FAMILIES))
         raise EnvError(
             f"unknown task {task!r}: a task begins with one of {known}, such as dmc_walker_walk, "
-            f"atari_pong, crafter_reward or gymnasium_CartPole-v1; {nearest(prefix, list(FAMILIES))}"
+            f"atari_pong, crafter_reward or gymnasium_CartPole-v1; {near}"
         )
     options = {"image_size": image_size, "action_repeat": action_repeat, "time_limit": time_limit}
     special = {
         "dmc": {"observations": observations, "camera": camera, "render": render},
-        "atari": (atari or {}) | ({"end_on_life_loss": False} if evaluation else {}),
+        "atari": {**(atari or {}), **({"end_on_life_loss": False} if evaluation else {})},
     }
     return CheckedEnv(FAMILIES[prefix](name, **options, **special.get(prefix, {})))
 

@@ -53,7 +53,8 @@ def test_actions_are_classes(mode):
 
 def test_the_memory_holds_the_action_that_was_taken():
     agent = make_agent(**ALWAYS_RANDOM)
-    action, (_, remembered) = agent.policy(observations(50))
+    action, state = agent.policy(observations(50))
+    remembered = state.action
     np.testing.assert_allclose(remembered, np.eye(CLASSES)[action["action"]], atol=1e-6)
 
 
