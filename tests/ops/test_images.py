@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamer_tf.nn.multikey import scale
+from dreamer_tf.nn.multikey import FloatKeys
 from dreamer_tf.ops import float_to_image, image_to_float, quantize_image
+from dreamer_tf.specs import Space
 
 EVERY_BYTE = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
 
@@ -39,6 +40,7 @@ def test_noise_fills_a_level_and_no_more():
 
 def test_images_that_an_agent_has_scaled_stay_as_they_are():
     scaled = quantize_image(EVERY_BYTE, 5, 0.5)
-    np.testing.assert_array_equal(scale({"image": scaled}, ["image"], [])["image"], scaled)
-    prepared = scale({"image": EVERY_BYTE}, ["image"], [])["image"]
+    keys = FloatKeys({"image": Space("uint8", EVERY_BYTE.shape[1:], 0, 255)})
+    np.testing.assert_array_equal(keys.scale({"image": scaled})["image"], scaled)
+    prepared = keys.scale({"image": EVERY_BYTE})["image"]
     np.testing.assert_array_equal(prepared, image_to_float(EVERY_BYTE))
