@@ -1,4 +1,4 @@
-"""Normals: policies against recordings and definitions, densities of all pairs against single ones."""
+"""Normals: policies against recordings and definitions, densities of pairs, one by one and all."""
 
 import numpy as np
 import pytest
