@@ -29,7 +29,7 @@ from dreamer_tf.export.saved_model import write
 from dreamer_tf.ops import leading_size
 from dreamer_tf.optim import GlobalNormClip, GradientStep, adam
 from dreamer_tf.specs import Space
-from dreamer_tf.world_model import OpenLoop, WorldModel
+from dreamer_tf.world_model import DecoderDiagnostic, OpenLoop, WorldModel
 
 Mode = Literal["train", "eval"]
 MODES = get_args(Mode)
@@ -60,13 +60,12 @@ class Agent(tf.Module, abc.ABC):
       rng: ``tf.random.Generator`` of all its random draws.
       world_model: `WorldModel`, which papers' constructors set.
       actions: `ActionEncoder`, likewise. An agent that learns nothing has neither.
-      latent_model: `LatentModel` for those who look into the model; None: there is none.
+      diagnostic: `DecoderDiagnostic`, where a decoder learns beside the world model.
     """
 
     world_model: WorldModel
     actions: ActionEncoder
-    latent_model: LatentModel | None = None
-    _open_loop: OpenLoop | None = None  # There is one where a decoder learns.
+    diagnostic: DecoderDiagnostic | None = None
 
     def __init__(
         self,
@@ -302,6 +301,26 @@ class Agent(tf.Module, abc.ABC):
           start with ``openloop/``. Empty where no decoder learns.
         """
         return self._open_loop(self.prepare(batch)) if self._open_loop else {}
+
+    @functools.cached_property
+    def _open_loop(self) -> OpenLoop | None:
+        if not self.latent_model or not self.decoder:
+            return None
+        return OpenLoop(self.world_model, self.decoder, self.rng)
+
+    @functools.cached_property
+    def latent_model(self) -> LatentModel | None:
+        """`LatentModel` for those who look into the model or export it; None: there is none."""
+        return self.make_latent_model()
+
+    def make_latent_model(self) -> LatentModel | None:
+        """What `latent_model` is; None (the default): the agent has no world model."""
+        return None
+
+    @property
+    def decoder(self) -> keras.Model | None:
+        """What decodes the features, whether they learn from it or not; None: nothing does."""
+        return (self.diagnostic or self.world_model.objective).decoder
 
     @property
     def networks(self) -> dict[str, keras.Model]:

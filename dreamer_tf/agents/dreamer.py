@@ -67,7 +67,6 @@ from dreamer_tf.world_model import (
     DecoderDiagnostic,
     GaussianLatent,
     JointKL,
-    OpenLoop,
     Reconstruction,
     RewardOnly,
     WorldModel,
@@ -108,9 +107,6 @@ class Dreamer(Agent):
         self.explorer = _build_explorer(self.config, action)
         self.acting = self._build_acting(action)
         self.diagnostic = self._build_diagnostic(decoder)
-        if decoder:
-            self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
-        self.latent_model = self._build_latent_model(decoder)
 
     def _build_world_model(self, dtype):
         """The world model, and the decoder of its features, if there is one.
@@ -182,7 +178,8 @@ class Dreamer(Agent):
         step = make_step("decoder", decoder, self.config.model_optimizer)
         return DecoderDiagnostic(decoder, step)
 
-    def _build_latent_model(self, decoder):
+    def make_latent_model(self):
+        """Filtering, imagining and judging for others, see `Agent.latent_model`."""
         config, valuation = self.config, None
         if self.behavior.critic:
             valuation = Valuation(self.behavior.critic, config.discount, counts_arrival=True)
@@ -191,7 +188,7 @@ class Dreamer(Agent):
             self.actions,
             self.acting,
             self.prepare,
-            decoder=decoder,
+            decoder=self.decoder,
             valuation=valuation,
             cont_scale=config.discount,  # The discount model learns γ where an episode goes on.
         )
@@ -331,9 +328,8 @@ class Dreamer(Agent):
     @property
     def networks(self):
         """All networks, see `Agent.networks`."""
-        decoder = self.latent_model.decoder
         networks = self.world_model.networks | self.behavior.networks
-        return networks | ({"decoder": decoder} if decoder else {})
+        return networks | ({"decoder": self.decoder} if self.decoder else {})
 
 
 def _one_action(act_space):

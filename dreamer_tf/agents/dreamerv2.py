@@ -56,7 +56,6 @@ from dreamer_tf.world_model import (
     CategoricalLatent,
     GaussianLatent,
     JointKL,
-    OpenLoop,
     Reconstruction,
     WorldModel,
 )
@@ -95,15 +94,16 @@ class DreamerV2(Agent):
         self.acting = {"train": self.exploration.behavior, "eval": task}
         self.explorer = _build_explorer(self.config.exploration_noise, action)
         self.model_step = make_step("model", self.world_model, self.config.model_optimizer)
-        decoder = self.world_model.objective.decoder
-        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+
+    def make_latent_model(self):
+        """Filtering, imagining and judging for others, see `Agent.latent_model`."""
         discount = self.config.discount
-        self.latent_model = LatentModel(
+        return LatentModel(
             self.world_model,
             self.actions,
-            task,
+            self.acting["eval"],
             self.prepare,
-            decoder=decoder,
+            decoder=self.decoder,
             valuation=Valuation(self.behavior.critic, discount, counts_arrival=True),
             cont_scale=discount,  # The discount model learns γ where an episode goes on.
         )

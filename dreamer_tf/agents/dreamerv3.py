@@ -49,7 +49,6 @@ from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     CategoricalLatent,
-    OpenLoop,
     Reconstruction,
     SplitKL,
     WorldModel,
@@ -81,15 +80,16 @@ class DreamerV3(Agent):
             self.config, self.world_model.rssm.feat_size, self.actions, dtype=config.precision
         )
         self.step = self._build_step()
-        decoder = self.world_model.objective.decoder
-        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+
+    def make_latent_model(self):
+        """Filtering, imagining and judging for others, see `Agent.latent_model`."""
         discount = 1.0 - 1.0 / self.config.horizon
-        self.latent_model = LatentModel(
+        return LatentModel(
             self.world_model,
             self.actions,
             ActorBehavior(self.behavior.actor),
             self.prepare,
-            decoder=decoder,
+            decoder=self.decoder,
             valuation=Valuation(self.behavior.critic, discount, counts_arrival=False),
             cont_scale=self._cont_scale,
         )
@@ -372,7 +372,7 @@ class DreamerV3(Agent):
             obs, state.latent, state.action, is_first, noise["post"]
         )
         if mode == "train":
-            action = self.behavior.sample(get_feat(latent), noise["action"])
+            action = self.behavior.actor.dist(get_feat(latent)).sample(noise["action"])
         else:
             action = self.behavior.actor.mode(get_feat(latent))
         decoded = self.actions.decode(tf.clip_by_value(action, -1.0, 1.0))

@@ -46,7 +46,6 @@ from dreamer_tf.world_model import (
     DeterministicLatent,
     GaussianLatent,
     JointKL,
-    OpenLoop,
     Reconstruction,
     WorldModel,
     get_feat,
@@ -84,10 +83,11 @@ class PlaNet(Agent):
         self.acting = PlannerBehavior(planner, self.world_model.rssm.latent, self.actions.size)
         self.explorer = GaussianNoise(self.config.exploration_noise)
         self.model_step = make_step("model", self.world_model, self.config.optimizer)
-        decoder = self.world_model.objective.decoder
-        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
-        self.latent_model = LatentModel(
-            self.world_model, self.actions, self.acting, self.prepare, decoder=decoder
+
+    def make_latent_model(self):
+        """Filtering, imagining and planning for others, see `Agent.latent_model`."""
+        return LatentModel(
+            self.world_model, self.actions, self.acting, self.prepare, decoder=self.decoder
         )
 
     def _build_world_model(self, dtype):

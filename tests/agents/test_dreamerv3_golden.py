@@ -10,7 +10,6 @@ import tensorflow as tf
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State
-from tests.acting import act
 from tests.golden_data import Golden, assert_close
 from tests.golden_v2 import arrange, load, read
 from tests.golden_v3 import (
@@ -201,9 +200,12 @@ def test_recorded_policy_calls(recording):
     for call, is_first in enumerate([np.ones(count, bool), np.arange(count) == 0]):
         recorded = golden.group(f"policy/{call}")
         action = recording.vector(recorded["action"])
-        noise = {"post": tf.constant(recorded["post_index"]), "action": action}
+        noise = agent.policy_noise(count, agent.rng, "train")
+        noise |= {"post": tf.constant(recorded["post_index"])}
         now = {key: tf.constant(value[:, call]) for key, value in obs.items()}
-        _, state = act(agent, now, state, tf.constant(is_first), noise)
+        _, state = agent.act(now, state, tf.constant(is_first), noise, "train")
+        # Actions were recorded, not what they were drawn with.
+        state = state._replace(action=action)
         latent = state.latent
         assert_close(latent.deter, recorded["deter"])
         feat = tf.concat([latent.stoch, latent.deter], -1)
