@@ -149,9 +149,9 @@ def test_keys_are_chosen_by_regular_expressions():
     }
     agent = make_agent(spaces, **options)
     encoder, decoder = agent.world_model.encoder, agent.world_model.objective.decoder
-    assert (encoder.images, encoder.vectors) == (["front", "top"], ["speed"])
+    assert (encoder.images, encoder.plan.vectors) == (["front", "top"], ["speed"])
     # Predicted without being seen: information for training only.
-    assert (decoder.images, decoder.vectors) == (["front", "top", "topmost"], [])
+    assert (decoder.images, decoder.plan.vectors) == (["front", "top", "topmost"], [])
     metrics, _ = agent.train_step(make_batch(spaces), ())
     assert {"front_loss", "top_loss", "topmost_loss"} <= metrics.keys()
     assert "speed_loss" not in metrics
