@@ -300,7 +300,7 @@ class Agent(tf.Module, abc.ABC):
         return write(policy, path, with_litert=litert, info=info)
 
 
-def make_step(name, network, config, optimizer=adam):
+def make_step(name, network, config, optimizer=adam, beside=()):
     """The gradient step of one of several optimisers.
 
     Args:
@@ -308,7 +308,9 @@ def make_step(name, network, config, optimizer=adam):
       network: What has ``trainable_variables``.
       config: `OptimizerConfig`.
       optimizer: Function or class such as `adam`.
+      beside: Further networks that it moves.
     """
+    variables = [v for part in (network, *beside) for v in part.trainable_variables]
     rule = optimizer(
         learning_rate=config.learning_rate,
         epsilon=config.epsilon,
@@ -316,7 +318,7 @@ def make_step(name, network, config, optimizer=adam):
         name=f"{name}_adam",
     )
     clip = GlobalNormClip(config.grad_clip)
-    return GradientStep(name, network.trainable_variables, rule, clip)
+    return GradientStep(name, variables, rule, clip)
 
 
 def weighted_sum(losses, scales):
