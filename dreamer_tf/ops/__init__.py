@@ -14,6 +14,7 @@ from dreamer_tf.ops.images import (
     float_to_image,
     image_to_float,
     quantize_image,
+    shift_image,
 )
 from dreamer_tf.ops.normalize import layer_norm, rms_norm_silu
 from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
@@ -40,6 +41,7 @@ __all__ = [
     "reward_sum",
     "rms_norm_silu",
     "scan",
+    "shift_image",
     "swap_time",
     "symexp",
     "symlog",
