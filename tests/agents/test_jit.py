@@ -14,6 +14,8 @@ SETTINGS = {
     "dreamer": {},
     "dreamerv2": {"dreamerv2.explore.behavior": "plan2explore", "dreamerv2.slow_every": 1},
     "dreamerv3": {"dreamerv3.optimizer.warmup": 0},
+    "r2dreamer": {"agent": "dreamerv3", "dreamerv3.optimizer.warmup": 0}
+    | {"dreamerv3.objective": "r2", "dreamerv3.diagnostic_decoder": False},
 }
 
 
