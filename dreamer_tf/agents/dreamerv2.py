@@ -18,6 +18,8 @@ Differences from the paper and the author's code (more in docs/differences.md):
   * The state that is carried to the next batch goes with the sequence that continues, row by row.
 """
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from dreamer_tf.agents.base import (
@@ -38,6 +40,7 @@ from dreamer_tf.behaviors import (
     LatentModel,
     Valuation,
 )
+from dreamer_tf.config import Config
 from dreamer_tf.nn import (
     BernoulliHead,
     LayerNormGRU,
@@ -47,13 +50,13 @@ from dreamer_tf.nn import (
     select_keys,
 )
 from dreamer_tf.ops import flatten_time
+from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     BalancedKL,
     CategoricalLatent,
     GaussianLatent,
     JointKL,
-    OpenLoop,
     Reconstruction,
     WorldModel,
 )
@@ -64,7 +67,9 @@ REWARD_TRANSFORMS = {"none": tf.identity, "sign": tf.sign, "tanh": tf.tanh}
 class DreamerV2(Agent):
     """World model, actor and critic for one action, continuous or discrete."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Builds all networks, optimisers and the random generator.
 
         Args:
@@ -97,14 +102,16 @@ class DreamerV2(Agent):
             self.config.model_optimizer,
             self.harmony.networks.values() if self.harmony else (),
         )
-        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+
+    def make_latent_model(self):
+        """Filtering, imagining and judging for others, see `Agent.latent_model`."""
         discount = self.config.discount
-        self.latent_model = LatentModel(
+        return LatentModel(
             self.world_model,
             self.actions,
-            task,
+            self.acting["eval"],
             self.prepare,
-            decoder=decoder,
+            decoder=self.decoder,
             valuation=Valuation(self.behavior.critic, discount, counts_arrival=True),
             cont_scale=discount,  # The discount model learns γ where an episode goes on.
         )
@@ -206,7 +213,7 @@ class DreamerV2(Agent):
           length: Rows of each (T).
 
         Returns:
-          Dict of ``post`` ``[T, B, ...]`` and of what the ``imagination_noise`` of `ActorCritic`
+          Dict of ``post`` ``[T, B, ...]`` and of what the `imagination_noise` of `ActorCritic`
           and of the exploration return, ``[H, N, ...]``.
         """
         latent, starts = self.world_model.rssm.latent, batch_size * length

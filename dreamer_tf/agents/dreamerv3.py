@@ -21,6 +21,7 @@ Differences from the paper and the authors' code (more in docs/differences.md):
 """
 
 import functools
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -34,6 +35,7 @@ from dreamer_tf.agents.decoder_free import make_objective
 from dreamer_tf.agents.dreamerv3_behavior import ActorCritic
 from dreamer_tf.agents.harmony import make_harmony
 from dreamer_tf.behaviors import ActionEncoder, ActorBehavior, LatentModel, Valuation
+from dreamer_tf.config import Config
 from dreamer_tf.nn import (
     BernoulliHead,
     BlockGRU,
@@ -53,7 +55,6 @@ from dreamer_tf.world_model import (
     RSSM,
     CategoricalLatent,
     DecoderDiagnostic,
-    OpenLoop,
     Reconstruction,
     SplitKL,
     WorldModel,
@@ -65,7 +66,9 @@ from dreamer_tf.world_model import (
 class DreamerV3(Agent):
     """World model, actor and critic for every kind of observation and action."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Builds all networks, the optimiser and the random generator.
 
         Args:
@@ -88,16 +91,16 @@ class DreamerV3(Agent):
         self.step = self._build_step("model", [v for n in networks for v in n.trainable_variables])
         # Last, so that it changes no initial weight.
         self.diagnostic = self._build_diagnostic(config.precision)
-        decoder = (self.diagnostic or self.world_model.objective).decoder
-        if decoder:
-            self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+
+    def make_latent_model(self):
+        """Filtering, imagining and judging for others, see `Agent.latent_model`."""
         discount = 1.0 - 1.0 / self.config.horizon
-        self.latent_model = LatentModel(
+        return LatentModel(
             self.world_model,
             self.actions,
             ActorBehavior(self.behavior.actor),
             self.prepare,
-            decoder=decoder,
+            decoder=self.decoder,
             valuation=Valuation(self.behavior.critic, discount, counts_arrival=False),
             cont_scale=self._cont_scale,
         )
@@ -159,6 +162,7 @@ class DreamerV3(Agent):
             PyramidDecoder(self._pyramid(), config.units, config.blocks, dtype=dtype, name="cnn"),
             config.layers,
             config.units,
+            number_loss=config.number_loss,
             dtype=dtype,
             name="decoder",
         )
@@ -209,6 +213,7 @@ class DreamerV3(Agent):
             beta_1=config.beta1,
             beta_2=config.beta2,
             epsilon=config.epsilon,
+            nesterov=config.nesterov,
             weight_decay=config.weight_decay or None,
         )
         if config.weight_decay:
@@ -332,7 +337,7 @@ class DreamerV3(Agent):
           Dict of losses, ``[B, T]`` but for those of some objectives, posterior `State`
           ``[B, T, ...]``, dict of scalar metrics.
 
-        Reference: arXiv:2301.04104, equations 2 to 5.
+        Reference: arXiv:2301.04104, equations 2 and 3.
         """
         alive = 1.0 - tf.cast(batch["is_terminal"], tf.float32)
         targets = {"reward": batch["reward"], "cont": self._cont_scale * alive}
@@ -412,7 +417,7 @@ class DreamerV3(Agent):
             obs, state.latent, state.action, is_first, noise["post"]
         )
         if mode == "train":
-            action = self.behavior.sample(get_feat(latent), noise["action"])
+            action = self.behavior.actor.dist(get_feat(latent)).sample(noise["action"])
         else:
             action = self.behavior.actor.mode(get_feat(latent))
         decoded = self.actions.decode(tf.clip_by_value(action, -1.0, 1.0))

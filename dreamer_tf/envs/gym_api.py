@@ -1,6 +1,8 @@
 """Environments that follow the API of gymnasium, or of gym with four or five step values."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,18 +20,20 @@ class GymEnv(FrameEnv):
     one-hot vectors; ``spaces.py`` has the details. ``terminated`` ends the task; ``truncated``,
     or gym's ``TimeLimit.truncated``, only cuts the episode off. Numbers of the last step's info
     whose names begin with ``log_`` go into the log.
-
-    Args:
-      env: The environment object.
-      action_repeat: Frames per step; rewards are summed.
-      time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
-      image_size: Height and width that images are resized to; None keeps theirs.
-
-    Raises:
-      EnvError: If a space is not supported.
     """
 
     def __init__(self, env, *, action_repeat=1, time_limit=0, image_size=(64, 64)):
+        """Looks at the spaces.
+
+        Args:
+          env: The environment object.
+          action_repeat: Frames per step; rewards are summed.
+          time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
+          image_size: Height and width that images are resized to; None keeps theirs.
+
+        Raises:
+          EnvError: If a space is not supported.
+        """
         super().__init__(action_repeat=action_repeat, time_limit=time_limit)
         self._env = env
         self._observation, self._info = None, {}
@@ -108,19 +112,25 @@ class GymEnv(FrameEnv):
         return nested
 
 
-def from_user(environment, *, action_repeat=1, time_limit=0, image_size=(64, 64)):
-    """Makes an ``Env`` of whatever a user brings.
+def from_user(
+    environment: Any | Callable[[], Any],
+    *,
+    action_repeat: int = 1,
+    time_limit: int = 0,
+    image_size: tuple[int, int] | None = (64, 64),
+) -> Env:
+    """Makes an `Env` of whatever a user brings.
 
     Args:
       environment: An environment that follows the gymnasium API (or gym's), a function or class
-        that returns one when called without arguments, or an ``Env``. An ``Env`` decides about
+        that returns one when called without arguments, or an `Env`. An `Env` decides about
         action repeat, time limit and image size itself.
       action_repeat: Frames per step.
       time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
       image_size: Height and width that images are resized to; None keeps theirs.
 
     Returns:
-      An ``Env`` that checks what it returns.
+      An `Env` that checks what it returns.
 
     Raises:
       EnvError: If it is no environment, or one with spaces that are not supported.
@@ -151,7 +161,7 @@ def _is_environment(value):
 
 
 def _takes_seed(env):
-    """Whether ``reset`` takes a seed; wrappers with ``**kwargs`` pass on what is inside."""
+    """Whether `reset` takes a seed; wrappers with ``**kwargs`` pass on what is inside."""
     return _accepts_seed(env.reset) and _accepts_seed(getattr(env, "unwrapped", env).reset)
 
 

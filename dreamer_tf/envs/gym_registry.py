@@ -12,7 +12,7 @@ def from_id(package, name, **options):
     Args:
       package: ``gymnasium`` or ``gym``.
       name: Its id, such as ``CartPole-v1``; ``module:id`` imports a module that registers it.
-      **options: Passed to ``GymEnv``.
+      **options: Passed to `GymEnv`.
 
     Raises:
       EnvError: If the package is missing or the id unknown.

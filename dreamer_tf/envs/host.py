@@ -8,16 +8,17 @@ from dreamer_tf.envs.errors import EnvDied, EnvError
 
 
 class Host:
-    """Builds one environment and runs commands on it.
-
-    Args:
-      constructor: Called without arguments, returns an ``Env``.
-
-    Raises:
-      EnvError: If the constructor fails or returns something else.
-    """
+    """Builds one environment and runs commands on it."""
 
     def __init__(self, constructor):
+        """Builds the environment.
+
+        Args:
+          constructor: Called without arguments, returns an `Env`.
+
+        Raises:
+          EnvError: If the constructor fails or returns something else.
+        """
         try:
             env = constructor()
         except EnvError:
@@ -64,7 +65,7 @@ class Host:
 
 
 class InlineHost:
-    """The same commands with the interface of ``ProcessHost``, run in this process."""
+    """The same commands with the interface of `ProcessHost`, run in this process."""
 
     def __init__(self, constructor):
         self._constructor = constructor
@@ -77,11 +78,11 @@ class InlineHost:
         return self._host.spaces
 
     def send(self, command, argument=None):
-        """Notes a command; ``receive`` runs it."""
+        """Notes a command; `receive` runs it."""
         self._pending = (command, argument)
 
     def receive(self):
-        """The reply to the last command; raises like ``Host.call``."""
+        """The reply to the last command; raises like `Host.call`."""
         return self._host.call(*self._pending)
 
     def close(self):

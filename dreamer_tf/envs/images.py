@@ -17,14 +17,16 @@ class ImageCodec:
 
     Grey images without a channel dimension get one. Channels come first if the first dimension
     is 1 or 3 and the last is neither.
-
-    Args:
-      key: Names the image in messages.
-      shape: Two or three dimensions.
-      size: Height and width to resize to, or None to keep the image's.
     """
 
     def __init__(self, key, shape, size):
+        """Describes the images.
+
+        Args:
+          key: Names the image in messages.
+          shape: Two or three dimensions.
+          size: Height and width to resize to, or None to keep the image's.
+        """
         self._key, self._shape = key, shape
         self._channels_first = (
             len(shape) == 3 and shape[0] in _CHANNELS and shape[-1] not in _CHANNELS

@@ -1,15 +1,17 @@
 """Shows what an agent will see of an environment."""
 
+from typing import Any
+
 import numpy as np
 
 from dreamer_tf.envs.gym_api import from_user
 
 
-def check_env(environment, *, seed=0, steps=1000):
+def check_env(environment: Any, *, seed: int = 0, steps: int = 1000) -> str:
     """Plays one episode of random actions and describes what the agent gets to see.
 
     Args:
-      environment: Whatever ``from_user`` takes.
+      environment: Whatever `from_user` takes.
       seed: Of the episode and the actions.
       steps: Ends the episode after this many steps at the latest.
 

@@ -25,12 +25,14 @@ class ProcessHost:
     Starts at once and does not wait: several of them start side by side. The constructor travels
     by value, so lambdas and classes of a script or notebook work and the script does not run
     again. Nothing but the two processes can reach the socket between them.
-
-    Args:
-      constructor: Called in the worker without arguments, returns an ``Env``.
     """
 
     def __init__(self, constructor):
+        """Starts the worker.
+
+        Args:
+          constructor: Called in the worker without arguments, returns an `Env`.
+        """
         self._connection, theirs = Pipe()
         paths = json.dumps([str(path) for path in sys.path])
         with theirs:
@@ -60,7 +62,7 @@ class ProcessHost:
             raise EnvError(f"while the environment was built, {error}") from error
 
     def send(self, command, argument=None):
-        """Sends a command; see ``Host.call``."""
+        """Sends a command; see `Host.call`."""
         with self._death_shows_at_the_next_reply():
             self._connection.send((command, argument))
 

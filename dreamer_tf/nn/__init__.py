@@ -21,8 +21,6 @@ from dreamer_tf.nn.ensemble import Ensemble
 from dreamer_tf.nn.heads import (
     BernoulliHead,
     GaussianHead,
-    HuberHead,
-    LogStdHead,
     NormalHead,
     TwoHotHead,
 )
@@ -49,13 +47,11 @@ __all__ = [
     "Ensemble",
     "FeedForwardCell",
     "GaussianHead",
-    "HuberHead",
     "ImageDecoder",
     "ImageEncoder",
     "LayerNorm",
     "LayerNormGRU",
     "Linear",
-    "LogStdHead",
     "MultiDecoder",
     "MultiEncoder",
     "NormAct",

@@ -1,9 +1,11 @@
 """Video files, MP4 or GIF."""
 
+import os
 import pathlib
 
 import imageio.v3 as imageio
 import numpy as np
+from numpy.typing import ArrayLike
 
 from dreamer_tf.runs.errors import VideoFormatError
 from dreamer_tf.runs.files import replacing
@@ -13,14 +15,14 @@ _SMALLEST_SIDE = 256
 _FORMATS = (".mp4", ".gif")
 
 
-def check_format(path):
-    """Raises ``VideoFormatError`` unless the name ends in a format that can be written."""
+def check_format(path: str | os.PathLike) -> None:
+    """Raises `VideoFormatError` unless the name ends in a format that can be written."""
     suffix = pathlib.Path(path).suffix.lower()
     if suffix not in _FORMATS:
         raise VideoFormatError(f"a video ends in {' or '.join(_FORMATS)}, got {str(path)!r}")
 
 
-def save_video(path, frames, fps=30):
+def save_video(path: str | os.PathLike, frames: ArrayLike, fps: float = 30) -> None:
     """Writes a video, in one step, with small pictures enlarged by whole factors.
 
     Args:
@@ -50,23 +52,24 @@ def save_video(path, frames, fps=30):
 
 
 class VideoFolder(Writer):
-    """A file for each video: MP4 for episodes, GIF for predictions, which are short and repeat.
+    """A file for each video: MP4 for episodes, GIF for predictions, which are short and repeat."""
 
-    Args:
-      folder: Folder of the files; made with the first.
-    """
+    def __init__(self, folder: str | os.PathLike) -> None:
+        """Names the folder.
 
-    def __init__(self, folder):
+        Args:
+          folder: Folder of the files; made with the first.
+        """
         self._folder = pathlib.Path(folder)
 
-    def video(self, env_frames, name, frames, fps):
+    def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
         """Writes ``<env_frames>-<name>``, the name with dashes for slashes."""
         ending = "gif" if name.startswith("openloop/") else "mp4"
         file = f"{env_frames:09d}-{name.replace('/', '-')}.{ending}"
         save_video(self._folder / file, frames, fps)
 
 
-def beside(videos, count):
+def beside(videos: np.ndarray, count: int) -> np.ndarray:
     """Lays the first videos of a batch side by side: ``[B, T, H, W, C]`` to ``[T, H, n W, C]``.
 
     Args:

@@ -22,14 +22,14 @@ def play_episodes(envs, policy, count, *, recorder=None, stopped=lambda: False):
     more than long ones. If the recorder gets no picture, the same episodes are played without.
 
     Args:
-      envs: ``dreamer_tf.envs.VectorEnv``; every environment begins a new episode.
+      envs: `dreamer_tf.envs.VectorEnv`; every environment begins a new episode.
       policy: Function of (observations, state) to (actions, state).
       count: Number of episodes.
-      recorder: ``Recorder`` or None.
+      recorder: `Recorder` or None.
       stopped: Function without arguments; when it returns true, playing ends at once.
 
     Returns:
-      List of ``count`` ``Episode``, or None if stopped.
+      List of ``count`` `Episode`, or None if stopped.
     """
     begun = envs.episodes
     if recorder is not None:
@@ -58,7 +58,7 @@ def summarize(episodes, frames_per_step):
     """Metrics of an evaluation: mean and deviation of returns, mean length, means of the log.
 
     Args:
-      episodes: List of ``Episode``.
+      episodes: List of `Episode`.
       frames_per_step: Simulator steps per agent step.
     """
     scores = [episode.score for episode in episodes]
@@ -78,14 +78,16 @@ class Evaluator:
 
     They are started at the first evaluation and kept. Each evaluation plays other episodes than
     the one before; which ones, does not depend on restarts.
-
-    Args:
-      make_envs: Function without arguments that returns a ``VectorEnv``.
-      count: Environments that ``make_envs`` makes.
-      episodes: Episodes of an evaluation.
     """
 
     def __init__(self, make_envs, count, episodes):
+        """Makes no environments yet.
+
+        Args:
+          make_envs: Function without arguments that returns a `VectorEnv`.
+          count: Environments that ``make_envs`` makes.
+          episodes: Episodes of an evaluation.
+        """
         self._make_envs = make_envs
         self._envs = None
         self._begun = [0] * count
@@ -115,7 +117,7 @@ class Evaluator:
         return summarize(episodes, self._envs.frames_per_step), recorder
 
     def state(self):
-        """What ``restore`` needs, as JSON values."""
+        """What `restore` needs, as JSON values."""
         return {"episodes": self._begun}
 
     def restore(self, state):
@@ -129,14 +131,15 @@ class Evaluator:
 
 
 class Recorder:
-    """Keeps the pictures of the first episode of one environment; a callback of the driver.
-
-    Args:
-      picture: Function of a row that returns uint8 ``[height, width, channels]``.
-      stream: Index of the environment.
-    """
+    """Keeps the pictures of the first episode of one environment; a callback of the driver."""
 
     def __init__(self, picture, stream=0):
+        """Begins without pictures.
+
+        Args:
+          picture: Function of a row that returns uint8 ``[height, width, channels]``.
+          stream: Index of the environment.
+        """
         self._picture = picture
         self._stream = stream
         self._over = False
@@ -162,11 +165,11 @@ def make_recorder(envs, *, can_render):
     """A recorder for the first environment, of its images or else of pictures that it renders.
 
     Args:
-      envs: ``dreamer_tf.envs.VectorEnv``.
+      envs: `dreamer_tf.envs.VectorEnv`.
       can_render: Whether to ask for pictures where no observation is one.
 
     Returns:
-      A ``Recorder``, or None if there is nothing to film.
+      A `Recorder`, or None if there is nothing to film.
     """
     keys = sorted(key for key, space in envs.obs_space.items() if space.is_image)
     if keys:

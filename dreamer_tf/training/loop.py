@@ -69,13 +69,14 @@ class Parts:
 
 
 class Trainer:
-    """Runs the loop.
-
-    Args:
-      parts: What the run is made of.
-    """
+    """Runs the loop."""
 
     def __init__(self, parts):
+        """Takes the parts.
+
+        Args:
+          parts: What the run is made of.
+        """
         config, run = parts.config, parts.config.run
         self._parts = parts
         self._counters = parts.counters
@@ -133,7 +134,7 @@ class Trainer:
         """Continues an earlier run; the counters are those of this run already.
 
         Args:
-          state: What ``state`` returned then; None if there was no checkpoint.
+          state: What `state` returned then; None if there was no checkpoint.
           ahead: Agent steps that the replay holds beyond the checkpoint.
         """
         begun = []

@@ -1,8 +1,9 @@
 """What the representation is trained for, besides rewards and the KL term.
 
 An objective has ``networks``, those that it trains beside the representation;
-``terms(obs, feat, embed)``, named losses; and ``scales``, a weight for each of them. What few of
-them need has a default in `Objective`. The one with prototypes is in ``dreamerpro.py``.
+``terms(obs, feat, embed)``, named losses; ``scales``, a weight for each of them; and ``decoder``,
+None where it has none. What few of them need has a default in `Objective`. The one with prototypes
+is in ``dreamerpro.py``.
 """
 
 import math
