@@ -61,9 +61,9 @@ def rssm_places(rssm):
 def encoder_places(encoder):
     """Of a `MultiEncoder`."""
     places = {}
-    if encoder.images:
+    if encoder.plan.images:
         places |= _blocks("conv", encoder.cnn.convs, encoder.cnn.acts)
-    if encoder.vectors:
+    if encoder.plan.vectors:
         places |= _blocks("vec", encoder.mlp.hidden, encoder.mlp.acts)
     return {f"encoder/{name}": place for name, place in places.items()}
 
@@ -71,14 +71,14 @@ def encoder_places(encoder):
 def decoder_places(decoder):
     """Of a `MultiDecoder`: its one output layer holds those of all vectors side by side."""
     places = {}
-    if decoder.images:
+    if decoder.plan.images:
         places |= _linear("dense", decoder.cnn.dense)
         places |= _blocks("deconv", decoder.cnn.deconvs, decoder.cnn.acts)
-    if decoder.vectors:
+    if decoder.plan.vectors:
         places |= _blocks("vec", decoder.mlp.hidden, decoder.mlp.acts)
         start = 0
-        for key in decoder.vectors:
-            columns = slice(start, start + decoder.sizes[key])
+        for key in decoder.plan.vectors:
+            columns = slice(start, start + decoder.plan.size(key))
             start = columns.stop
             for name in ("kernel", "bias"):
                 variable = getattr(decoder.mlp.out, name)

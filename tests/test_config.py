@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from dreamer_tf import config
-from dreamer_tf.config.files import nested_items, preset_folder, preset_title, read_layers
 from dreamer_tf.config.moved import MOVED
-from dreamer_tf.config.options import text
+from dreamer_tf.config.options import nested_items, text
+from dreamer_tf.config.resolve import preset_folder, preset_title, read_layers
 
 
 def test_defaults_are_the_values_of_the_schema():

@@ -14,8 +14,8 @@ import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf import envs
 from dreamer_tf.apps import commands
-from dreamer_tf.config.files import preset_names
 from dreamer_tf.config.options import options, parse
+from dreamer_tf.config.resolve import preset_names
 from dreamer_tf.specs import Space, row_spaces
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]

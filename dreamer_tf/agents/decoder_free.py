@@ -37,7 +37,7 @@ def make_objective(config, encoder, make_slow_encoder, feat_size, dtype):
 
 def _dreamerpro(config, encoder, make_slow_encoder, feat_size, dtype):
     options, scales = config.dreamerpro, config.loss_scales
-    if not encoder.plan.images:
+    if not encoder.images:
         raise ValueError(
             "dreamerv3.objective dreamerpro compares shifted images, and the encoder sees none: "
             f"only {', '.join(encoder.plan.vectors)}; r2, infonce and reconstruction need none"

@@ -24,7 +24,7 @@ from dreamer_tf.config import read as read_config
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.runs.writers import Writer
-from dreamer_tf.training import seeding, session
+from dreamer_tf.training import session
 
 if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
@@ -196,7 +196,7 @@ def evaluate(
         check_format(video)
     config = read_config(logdir)
     config = dataclasses.replace(config, task=task or config.task)
-    seed = seeding.derive(config.seed if seed is None else seed, "evaluate")
+    seed = session.derive_seed(config.seed if seed is None else seed, "evaluate")
     make_policy = _load_policy(logdir)
     with session.make_vector_env(
         config,

@@ -14,7 +14,7 @@ import sys
 from dreamer_tf import config as configs
 from dreamer_tf.apps import api
 from dreamer_tf.apps.report.document import write_at_end
-from dreamer_tf.config.commandline import program_name, unread_output
+from dreamer_tf.config.resolve import program_name, unread_output
 from dreamer_tf.envs import EnvError
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.replay import WrongSpacesError

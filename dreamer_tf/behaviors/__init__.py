@@ -1,7 +1,7 @@
 """How actions are chosen: actors, critics, planners, exploration."""
 
 from dreamer_tf.behaviors.acting import ActorBehavior, PlannerBehavior, Switched, Uniform
-from dreamer_tf.behaviors.actions import ActionEncoder, ActionPart
+from dreamer_tf.behaviors.actions import ActionEncoder, ActionPart, JointActions, JointActor
 from dreamer_tf.behaviors.actor import OneHotActor, TanhNormalActor, TruncatedNormalActor
 from dreamer_tf.behaviors.actor_gradients import (
     DynamicsGradient,
@@ -10,7 +10,6 @@ from dreamer_tf.behaviors.actor_gradients import (
 )
 from dreamer_tf.behaviors.disagreement import Disagreement
 from dreamer_tf.behaviors.exploration import EpsilonGreedy, GaussianNoise
-from dreamer_tf.behaviors.joint_actor import JointActions, JointActor
 from dreamer_tf.behaviors.latent_model import Latent, LatentModel, SeededDraws, Valuation
 from dreamer_tf.behaviors.planner import CrossEntropyPlanner
 from dreamer_tf.behaviors.running import (

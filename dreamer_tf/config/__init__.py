@@ -6,24 +6,25 @@
 (4, 'argument')
 """
 
-from dreamer_tf.config.commandline import command, help_text, parse_args
 from dreamer_tf.config.dreamer import DreamerConfig
 from dreamer_tf.config.dreamerv2 import DreamerV2Config
 from dreamer_tf.config.dreamerv3 import DreamerV3Config
-from dreamer_tf.config.files import (
-    CONFIG_NAME,
-    differences,
-    preset_names,
-    read,
-    read_preset,
-    save,
-)
-from dreamer_tf.config.networks import PlannerConfig
-from dreamer_tf.config.optimizers import OptimizerConfig
+from dreamer_tf.config.files import CONFIG_NAME, differences, read, save
 from dreamer_tf.config.options import ConfigError, Option, flatten, options
 from dreamer_tf.config.planet import PlaNetConfig
-from dreamer_tf.config.resolve import Resolved, add_preset, load, print_config
+from dreamer_tf.config.resolve import (
+    Resolved,
+    add_preset,
+    command,
+    help_text,
+    load,
+    parse_args,
+    preset_names,
+    print_config,
+    read_preset,
+)
 from dreamer_tf.config.schema import Config, EnvConfig, ReplayConfig, RunConfig
+from dreamer_tf.config.shared import OptimizerConfig, PlannerConfig
 
 __all__ = [
     "CONFIG_NAME",

@@ -7,14 +7,14 @@ import dataclasses
 
 from dreamer_tf.config import shared
 from dreamer_tf.config.fields import option, section
-from dreamer_tf.config.networks import (
+from dreamer_tf.config.shared import (
     ActorConfig,
     GaussianRSSMConfig,
     HeadConfig,
     ObservationConfig,
+    OptimizerConfig,
     PlannerConfig,
 )
-from dreamer_tf.config.optimizers import OptimizerConfig
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,13 @@ import dataclasses
 
 from dreamer_tf.config import shared
 from dreamer_tf.config.fields import option, section
-from dreamer_tf.config.networks import ActorConfig, HeadConfig, ObservationConfig, RSSMConfig
-from dreamer_tf.config.optimizers import OptimizerConfig
+from dreamer_tf.config.shared import (
+    ActorConfig,
+    HeadConfig,
+    ObservationConfig,
+    OptimizerConfig,
+    RSSMConfig,
+)
 
 DENSE = {"layers": 4, "units": 400}
 OBSERVATIONS = {"depth": 48, "vector_layers": 4, "vector_units": 400}

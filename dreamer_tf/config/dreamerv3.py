@@ -8,8 +8,7 @@ import dataclasses
 
 from dreamer_tf.config import shared
 from dreamer_tf.config.fields import option, section
-from dreamer_tf.config.networks import ActorConfig, HeadConfig, RSSMConfig
-from dreamer_tf.config.optimizers import LaPropConfig
+from dreamer_tf.config.shared import ActorConfig, HeadConfig, LaPropConfig, RSSMConfig
 
 DEEP = {"layers": 3, "units": 1024}
 THIN = {"layers": 1, "units": 1024}

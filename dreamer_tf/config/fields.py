@@ -1,9 +1,8 @@
 """How options and groups of options are written down.
 
 An option is declared once, with its meaning and bounds: by `option` in the one class that has it;
-in a class of `dreamer_tf.config.networks` or `optimizers`, of which agents have groups with
-defaults of their own; or as a function in `dreamer_tf.config.shared`, which agents call with their
-default.
+or in `dreamer_tf.config.shared`, as a function that agents call with their default, or in a class
+of which agents have groups with defaults of their own.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """Options that have another name now.
 
 Files from before (a run's ``config.yaml``, a preset of one's own) are read as if they used the new
-names, see `dreamer_tf.config.files`. On the command line and from Python an old name is an error
+names, see `dreamer_tf.config.options`. On the command line and from Python an old name is an error
 that says the new one.
 """
 

@@ -6,6 +6,7 @@ Keys are dotted: ``dreamer.rssm.deter`` is ``config.dreamer.rssm.deter``.
 import dataclasses
 import math
 import numbers
+import pathlib
 import typing
 
 from dreamer_tf.common import nearest
@@ -111,6 +112,37 @@ def suggestion(names: list[str]) -> str:
     if not names:
         return "No name comes near; --help lists all."
     return f"Did you mean {' or '.join(map(repr, names[:4]))}?"
+
+
+def checked(tree: typing.Mapping, path: pathlib.Path) -> dict[str, typing.Any]:
+    """The values of a YAML file by dotted key; those of old names beneath those of new ones.
+
+    Args:
+        tree: What the file holds.
+        path: Its path, for messages.
+
+    Raises:
+        ConfigError: A key does not exist, or a value does not fit.
+    """
+    known = options()
+    given = dict(nested_items(tree))
+    moved = {new: value for key, value in given.items() for new in MOVED.get(key, ())}
+    values = {}
+    for key, value in (moved | {k: v for k, v in given.items() if k not in MOVED}).items():
+        if key not in known:
+            raise ConfigError(f"{path}: {unknown_key(key)}")
+        values[key] = convert(known[key], value, f"in {path}")
+    return values
+
+
+def nested_items(tree: typing.Mapping, prefix: str = "") -> typing.Iterator[tuple[str, typing.Any]]:
+    """The leaves of a nested mapping as (dotted key, value)."""
+    for name, value in tree.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, typing.Mapping):
+            yield from nested_items(value, key + ".")
+        else:
+            yield key, value
 
 
 def convert(option: Option, value: typing.Any, origin: str) -> typing.Any:

@@ -1,16 +1,36 @@
-"""From presets and overrides to one config that knows where each value came from."""
+"""From the command line, or from Python, to one config that knows where each value came from.
 
+`load` lays presets and overrides over the defaults. Presets are YAML files, which may build on
+others. The command line, ``--configs``, ``--key value`` and help, is the same for all commands with
+a config.
+"""
+
+import contextlib
 import dataclasses
+import functools
+import os
+import pathlib
+import shutil
+import signal
+import sys
+import textwrap
 import typing
 
-from dreamer_tf.config.files import nested_items, read_layers
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from dreamer_tf.common import nearest
 from dreamer_tf.config.options import (
     ConfigError,
     build,
+    checked,
     convert,
     flatten,
+    nested_items,
     options,
     parse,
+    sections,
+    suggestion,
     text,
     unknown_key,
 )
@@ -19,6 +39,8 @@ from dreamer_tf.config.schema import EXCLUSIVE, Config
 DEFAULT = "default"
 COMMAND_LINE = "command line"
 ARGUMENT = "argument"
+BASE = "Base: "
+"""What the first line of a preset begins with that is only there for others to build on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,15 +136,6 @@ def _without_rivals(layer, origin):
     return layer
 
 
-def print_config(resolved: Resolved) -> None:
-    """Prints every value and where it came from."""
-    values = {key: text(value) or "''" for key, value in flatten(resolved.config).items()}
-    key_width = max(map(len, values))
-    value_width = max(map(len, values.values()))
-    for key, value in values.items():
-        print(f"{key:<{key_width}}  {value:<{value_width}}  {resolved.origins[key]}")
-
-
 def split_words(words: typing.Sequence[str]) -> list[tuple[str, list[str]]]:
     """Groups the words of a command line into (option name, its values).
 
@@ -159,3 +172,238 @@ def _from_words(words):
             raise unknown_key(key)
         values[key] = parse(known[key], arguments, COMMAND_LINE)
     return values
+
+
+# ---- Presets.
+
+
+def read_preset(name: str) -> dict[str, typing.Any]:
+    """The values that a preset sets, also by those that it builds on; see `read_layers`."""
+    values: dict[str, typing.Any] = {}
+    for layer in read_layers(name).values():
+        values |= layer
+    return values
+
+
+def read_layers(name: str) -> dict[str, dict[str, typing.Any]]:
+    """The values of a preset and of those that it builds on, by ``base`` at its top.
+
+    Args:
+        name: Name of a preset, or the path of a YAML file (``*.yaml``), for example the
+            ``config.yaml`` of an earlier run.
+
+    Returns:
+        Checked values by dotted key, by name of the preset that holds them; to be applied in this
+        order, the preset's own last. A base that several others build on comes once, where it is
+        first needed.
+
+    Raises:
+        ConfigError: There is no such preset, it builds on itself, or it holds an unknown key or a
+            wrong value.
+    """
+    return _add_layers({}, name, ())
+
+
+def _add_layers(layers, name, above):
+    if name in above:
+        raise ConfigError(f"Presets build on each other in a circle: {' > '.join((*above, name))}.")
+    if name not in layers:
+        path = _preset_path(name)
+        tree = read_tree(path)
+        for base in _bases(tree.pop("base", []), path):
+            _add_layers(layers, base, (*above, name))
+        layers[name] = checked(tree, path)
+    return layers
+
+
+def _bases(names, path):
+    names = [names] if isinstance(names, str) else names
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f"{path}: base: expected the name of a preset, or a list, got {names!r}.")
+    return names
+
+
+def preset_folder() -> pathlib.Path:
+    """The folder of the presets: package data when installed, ``configs/`` in the repository."""
+    package = pathlib.Path(__file__).resolve().parents[1]
+    installed = package / "presets"
+    return installed if installed.is_dir() else package.parent / "configs"
+
+
+def preset_names() -> list[str]:
+    """The names of all presets."""
+    return sorted(path.stem for path in preset_folder().glob("*.yaml"))
+
+
+def whole_presets() -> list[str]:
+    """The names of those that are meant for use, not only for other presets to build on."""
+    return [name for name in preset_names() if not preset_title(name).startswith(BASE)]
+
+
+def preset_title(name: str) -> str:
+    """The first comment line of a preset: what it is."""
+    first = _preset_path(name).read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip()
+
+
+def _preset_path(name):
+    if name.endswith((".yaml", ".yml")):
+        path = pathlib.Path(name)
+        if not path.is_file():
+            raise ConfigError(f"There is no config file {name!r}.")
+        return path
+    if name not in preset_names():
+        near = nearest(name, preset_names())
+        hint = suggestion(near) if near else f"The presets are {', '.join(whole_presets())}."
+        raise ConfigError(f"Unknown preset {name!r}. {hint}")
+    return preset_folder() / f"{name}.yaml"
+
+
+def read_tree(path: pathlib.Path) -> dict:
+    """What a YAML file with options holds; empty if there is nothing in it.
+
+    Raises:
+        ConfigError: It is not YAML, or holds no keys.
+    """
+    try:
+        tree = YAML(typ="safe", pure=True).load(path)
+    except YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: expected keys with values, got {type(tree).__name__}.")
+    return tree
+
+
+# ---- The command line.
+
+
+def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") -> Resolved:
+    """Reads ``--configs NAME ... --key value ...``.
+
+    ``--help`` and ``--print_config`` print and end the program with code 0.
+
+    Args:
+        argv: Words after the program's name; None: those of this process.
+        description: What the command does, shown by ``--help``.
+
+    Returns:
+        The config and where its values came from.
+
+    Raises:
+        ConfigError: A preset or key does not exist, or a value does not fit.
+        SystemExit: The command line asked for ``--help`` or ``--print_config``.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if "-h" in argv or "--help" in argv:
+        print(help_text(description))
+        raise SystemExit(0)
+    presets, overrides, show = [], [], False
+    for name, values in split_words(argv):
+        if name == "configs":
+            if not values:
+                raise ConfigError(f"--configs needs names among {', '.join(whole_presets())}.")
+            presets += values
+        elif name == "print_config":
+            if values:
+                raise ConfigError(f"--print_config takes no value, got {' '.join(values)!r}.")
+            show = True
+        else:
+            overrides += [f"--{name}", *values]
+    resolved = load(presets, overrides)
+    if show:
+        print_config(resolved)
+        raise SystemExit(0)
+    return resolved
+
+
+def print_config(resolved: Resolved) -> None:
+    """Prints every value and where it came from."""
+    values = {key: text(value) or "''" for key, value in flatten(resolved.config).items()}
+    key_width = max(map(len, values))
+    value_width = max(map(len, values.values()))
+    for key, value in values.items():
+        print(f"{key:<{key_width}}  {value:<{value_width}}  {resolved.origins[key]}")
+
+
+def command(function: typing.Callable) -> typing.Callable:
+    """Makes a function a command: a `ConfigError` is one line on stderr and exit code 2."""
+
+    @functools.wraps(function)
+    def run(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except ConfigError as error:
+            print(f"{program_name()}: {error}", file=sys.stderr)
+            raise SystemExit(2) from error
+
+    return run
+
+
+@contextlib.contextmanager
+def unread_output() -> typing.Iterator[None]:
+    """Ends a command without a traceback when nobody reads its output any more (``| head``).
+
+    Raises:
+        SystemExit: With code 141, as if SIGPIPE had ended the program.
+    """
+    try:
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError as error:
+        # What is still buffered would raise again when Python flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from error
+
+
+def program_name() -> str:
+    """The name of the running command, as its messages show it."""
+    path = pathlib.Path(sys.argv[0])
+    if path.name == "__main__.py":  # python -m dreamer_tf.<room>
+        return f"python -m {path.parent.parent.name}.{path.parent.name}"
+    return path.name
+
+
+def help_text(description: str = "") -> str:
+    """What ``--help`` prints: every preset and every option with its default and meaning."""
+    width = min(shutil.get_terminal_size().columns, 100)
+    known = options()
+    lines = [f"usage: {program_name()} [--configs NAME ...] [--key value ...]", ""]
+    if description:
+        lines += [*textwrap.wrap(description, width), ""]
+    lines += _entry(
+        "--configs NAME ...", "presets, applied from left to right; or YAML files", width
+    )
+    lines += _entry("--print_config", "show the result and where each value came from", width)
+    lines += _entry("--help", "show this", width)
+    whole = whole_presets()
+    bases = [name for name in preset_names() if name not in whole]
+    for heading, names in ("presets", whole), ("presets that these build on", bases):
+        lines += ["", heading]
+        for name in names:
+            lines += _entry(name, preset_title(name), width)
+    for section, heading in {"": "", **sections()}.items():
+        inside = [key for key in known if key.rpartition(".")[0] == section]
+        lines += ["", f"{section}: {heading}" if section else "general"] if inside else []
+        for key in inside:
+            name, meaning = _describe(known[key])
+            lines += _entry(name, meaning, width)
+    return "\n".join(lines)
+
+
+def _describe(option):
+    kind = "|".join(option.choices) if option.choices else option.type_name
+    default = text(option.default) or "empty"
+    return f"--{option.key} {kind}", f"{option.text} (default: {default})"
+
+
+def _entry(name, meaning, width):
+    column = 36
+    wrapped = textwrap.wrap(meaning, max(width - column, 30), break_on_hyphens=False)
+    if len(name) + 4 > column:
+        return [f"  {name}", *(" " * column + line for line in wrapped)]
+    first = f"  {name}".ljust(column) + wrapped[0]
+    return [first, *(" " * column + line for line in wrapped[1:])]

@@ -1,9 +1,14 @@
-"""Single options that several agents have: meaning and bounds, without the default.
+"""What several agents have: single options, and groups for their networks and optimisers.
 
-An agent calls them with its own: ``free_nats: float = shared.free_nats(3.0)``. Where an option
-means more to one agent than to others, that agent adds a ``text`` of its own.
+Single options have meaning and bounds here, but no default. An agent calls them with its own:
+``free_nats: float = shared.free_nats(3.0)``. Where an option means more to one agent than to
+others, that agent adds a ``text`` of its own.
+
+Defaults of groups are those of Dreamer (arXiv:1912.01603), but for the optimiser; an agent's own
+stand where it has its group, as in ``section(HeadConfig, "reward model", layers=1, units=1024)``.
 """
 
+import dataclasses
 import functools
 
 from dreamer_tf.config.fields import option
@@ -48,3 +53,97 @@ discount = _shared("discount factor (gamma)", minimum=0, maximum=1)
 return_lambda = _shared("mixture of the k-step returns (lambda)", minimum=0, maximum=1)
 slow_every = _shared("grad_steps between the moves of the slow critic to the critic", minimum=1)
 exploration_noise = _shared("standard deviation added to continuous actions in training", minimum=0)
+
+
+# ---- Networks, and the planner.
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadConfig:
+    layers: int = option(3, "dense layers", minimum=1)
+    units: int = option(300, "width of those layers", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class RSSMConfig:
+    deter: int = option(200, "width of the deterministic state (D)", minimum=1)
+    stoch: int = option(
+        30, "width of a Gaussian state (S), or number of categorical variables (V)", minimum=1
+    )
+    hidden: int = option(200, "width of the hidden layers", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class GaussianRSSMConfig(RSSMConfig):
+    min_std: float = latent_min_std(0.1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ObservationConfig:
+    """Of an encoder, and of its twin, the decoder."""
+
+    depth: int = option(
+        32, "channels of the image layer next to the image; the others are multiples", minimum=1
+    )
+    vector_layers: int = option(3, "dense layers for vector observations", minimum=1)
+    vector_units: int = option(300, "width of the layers for vectors", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class ActorConfig(HeadConfig):
+    min_std: float = option(1e-4, "continuous actions: smallest standard deviation", above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannerConfig:
+    horizon: int = option(12, "planned steps (H)", minimum=1)
+    iterations: int = option(10, "how often the belief over actions is fitted", minimum=1)
+    candidates: int = option(
+        1000, "action sequences drawn in an iteration, for each environment", minimum=1
+    )
+    elites: int = option(
+        100,
+        "of these, the sequences of highest return that the belief is fitted to; "
+        "1, with one iteration: random shooting",
+        minimum=1,
+    )
+
+
+# ---- Optimisers.
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """Adam after clipping by global norm.
+
+    Defaults are those of DreamerV2's ensemble and, but for the learning rate, of its other three.
+    """
+
+    learning_rate: float = option(3e-4, "learning rate", above=0)
+    epsilon: float = option(1e-5, "added to the root of the gradients' mean square", above=0)
+    grad_clip: float = option(100.0, "largest global norm of the gradient", above=0)
+    weight_decay: float = option(
+        0.0,
+        "share by which every weight shrinks in an update, whatever the learning rate",
+        minimum=0,
+        maximum=1,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LaPropConfig(OptimizerConfig):
+    """LaProp after adaptive clipping: one more meaning of clip and decay, and the warm-up."""
+
+    grad_clip: float = option(
+        0.3, "largest norm of a tensor's gradient, relative to the tensor's own (AGC)", above=0
+    )
+    weight_decay: float = option(
+        0.0,
+        "share by which kernels shrink in an update, times the learning rate",
+        minimum=0,
+        maximum=1,
+    )
+    warmup: int = option(1000, "grad_steps in which the learning rate rises from zero", minimum=0)
+    beta1: float = option(0.9, "decay of the average of updates", minimum=0, maximum=1)
+    beta2: float = option(0.999, "decay of the mean square of gradients", minimum=0, maximum=1)
+    nesterov: bool = option(False, "count the newest update as if the next one were equal to it")

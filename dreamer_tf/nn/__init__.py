@@ -12,8 +12,12 @@ from dreamer_tf.nn.dense import (
     MLP,
     ConcatDense,
     ConcatMLP,
+    LayerNorm,
     Linear,
+    NormAct,
+    RMSNormSiLU,
     dense_layer,
+    fan_in_normal,
     layer_name,
     rms_silu_layers,
 )
@@ -25,10 +29,8 @@ from dreamer_tf.nn.heads import (
     TwoHotHead,
 )
 from dreamer_tf.nn.image_pyramid import Pyramid, PyramidDecoder, PyramidEncoder
-from dreamer_tf.nn.initializers import fan_in_normal
-from dreamer_tf.nn.multikey import MultiDecoder, MultiEncoder, select_keys
-from dreamer_tf.nn.norm import LayerNorm, NormAct, RMSNormSiLU
-from dreamer_tf.nn.symlog_keys import SymlogDecoder, SymlogEncoder
+from dreamer_tf.nn.keys import SymlogDecoder, SymlogEncoder, select_keys
+from dreamer_tf.nn.multikey import MultiDecoder, MultiEncoder
 
 __all__ = [
     "Pyramid",

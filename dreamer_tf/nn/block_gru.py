@@ -3,9 +3,7 @@
 import keras
 import tensorflow as tf
 
-from dreamer_tf.nn.dense import add_parts, dense_layer
-from dreamer_tf.nn.initializers import fan_in_normal
-from dreamer_tf.nn.norm import RMSNormSiLU
+from dreamer_tf.nn.dense import RMSNormSiLU, add_parts, dense_layer, fan_in_normal
 from dreamer_tf.ops import rms_norm_silu
 
 

@@ -7,8 +7,7 @@ A cell has two methods, so that a loop over time can do the second one only:
 import keras
 import tensorflow as tf
 
-from dreamer_tf.nn.dense import ConcatDense
-from dreamer_tf.nn.norm import LayerNorm, NormAct
+from dreamer_tf.nn.dense import ConcatDense, LayerNorm, NormAct
 
 
 class DenseGRU(keras.layers.Layer):

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from dreamer_tf.nn.norm import NormAct
+from dreamer_tf.nn.dense import NormAct
 
 DECODER_KERNELS = {64: (5, 5, 6, 6), 32: (5, 6, 6), 16: (6, 6)}
 """Kernel sizes that grow 1×1 to the image size with stride 2, and so the sizes that are served.

@@ -6,21 +6,23 @@ from dreamer_tf.ops.axes import (
     merge_leading,
     open_shape,
     restore_leading,
+    scan,
     swap_time,
 )
 from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
-from dreamer_tf.ops.images import (
+from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
+from dreamer_tf.ops.schedules import Schedule
+from dreamer_tf.ops.transforms import (
     IMAGE_OFFSET,
     float_to_image,
     image_to_float,
+    layer_norm,
     quantize_image,
+    rms_norm_silu,
     shift_image,
+    symexp,
+    symlog,
 )
-from dreamer_tf.ops.normalize import layer_norm, rms_norm_silu
-from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
-from dreamer_tf.ops.scan import scan
-from dreamer_tf.ops.schedules import Schedule
-from dreamer_tf.ops.symlog import symexp, symlog
 
 __all__ = [
     "IMAGE_OFFSET",

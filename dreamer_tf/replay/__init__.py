@@ -1,11 +1,16 @@
 """Experience on disk: episodes stored one file each, sampled as sequences. NumPy only."""
 
-from dreamer_tf.replay.consecutive import Consecutive
 from dreamer_tf.replay.episode_file import WrongSpacesError
-from dreamer_tf.replay.fresh import FreshFirst
 from dreamer_tf.replay.prefetch import Prefetch
 from dreamer_tf.replay.replay import Batch, Replay
-from dreamer_tf.replay.samplers import EpisodeEnds, Sampler, UniformStarts, UniformWindows
+from dreamer_tf.replay.samplers import (
+    Consecutive,
+    EpisodeEnds,
+    FreshFirst,
+    Sampler,
+    UniformStarts,
+    UniformWindows,
+)
 
 __all__ = [
     "Batch",

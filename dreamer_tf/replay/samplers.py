@@ -7,12 +7,62 @@ of them.
 """
 
 import abc
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from dreamer_tf.replay.catalogue import Catalogue
+MOST_EPISODES = 1000
+"""Episodes that wait in a `FreshFirst`, the newest."""
+
+
+class Catalogue(NamedTuple):
+    """The episodes at hand, oldest first, those that are still being played at the end.
+
+    Attributes:
+      episodes: ``[n]`` int64: the serial of a stored episode, a negative number for a running one.
+      rows: ``[n]`` int64.
+      running: How many of them are still being played.
+    """
+
+    episodes: np.ndarray
+    rows: np.ndarray
+    running: int
+
+    @property
+    def whole(self) -> int:
+        """Number of episodes that have ended; they come first."""
+        return len(self.episodes) - self.running
+
+    def windows(self, length: int) -> np.ndarray:
+        """Number of sequences of ``length`` rows that each episode can begin, ``[n]``.
+
+        An episode that has ended has one for each window inside of it, the one with its last row
+        included, and at least one: a shorter one is continued by another. In a running episode a
+        sequence ends before what is not known yet.
+        """
+        inside = self.rows - length + 1
+        inside[: self.whole] = np.maximum(inside[: self.whole], 1)
+        return np.maximum(inside, 0)
+
+    def starts(self, length: int) -> np.ndarray:
+        """Number of rows of each episode that can begin a sequence of ``length`` rows, ``[n]``.
+
+        Every row of an episode that has ended can: what its rest leaves is continued by another.
+        """
+        inside = self.windows(length)
+        inside[: self.whole] = self.rows[: self.whole]
+        return inside
+
+    def find(self, episode: int) -> int | None:
+        """Position of an episode; None if it is not at hand."""
+        whole = self.whole
+        position = int(np.searchsorted(self.episodes[:whole], episode))
+        if position < whole and self.episodes[position] == episode:
+            return position
+        running = np.flatnonzero(self.episodes[whole:] == episode)
+        return whole + int(running[0]) if len(running) else None
 
 
 class Piece(NamedTuple):
@@ -131,6 +181,165 @@ class EpisodeEnds(Sampler):
         positions = candidates[rng.integers(len(candidates), size=count)]
         rows = np.minimum(rng.integers(windows[positions] + length), windows[positions] - 1)
         return begin(rng, catalogue, positions, rows, length)
+
+
+# ---- Around another sampler.
+
+
+class FreshFirst(Sampler):
+    """Part of every batch are sequences that were never trained on, oldest first.
+
+    Each new episode is cut into sequences that do not overlap, but for the last, which ends with
+    the episode's last row. Each is handed out once; the rest of the batch comes from another
+    sampler. So everything is trained on soon after it was experienced, however large the replay.
+
+    Where an agent learns less than it plays, only the newest thousand episodes wait.
+
+    Reference: DreamerV3, arXiv:2301.04104, whose code calls it an online queue.
+    """
+
+    def __init__(self, sampler: Sampler, share: float) -> None:
+        """Describes the sampler.
+
+        Args:
+          sampler: `Sampler` for the rest of the batch.
+          share: Largest part of the sequences drawn at once that may be fresh, in [0, 1].
+        """
+        self._sampler = sampler
+        self._share = share
+        # Episode -> its first row that was not handed out, in the order of their appearance.
+        self._waiting: dict[int, int] = {}
+        self._newest = 0
+        self._pass_over = False
+
+    def draw(
+        self, rng: np.random.Generator, catalogue: Catalogue, count: int, length: int
+    ) -> list[Sequence]:
+        """Draws sequences, see `Sampler.draw`."""
+        self._look(catalogue)
+        starts = self._take(catalogue, math.floor(self._share * count), length)
+        positions, rows = [start[0] for start in starts], [start[1] for start in starts]
+        fresh = begin(rng, catalogue, positions, rows, length)
+        return fresh + self._sampler.draw(rng, catalogue, count - len(fresh), length)
+
+    def stored(self, running: int, serial: int) -> None:
+        """Keeps an episode's place in the queue under its new number."""
+        self._waiting.setdefault(running, 0)
+        numbers = {running: serial}
+        self._waiting = {numbers.get(key, key): row for key, row in self._waiting.items()}
+        self._newest = max(self._newest, serial)
+        self._sampler.stored(running, serial)
+
+    def state(self) -> dict[str, Any]:
+        """The queue, and what the other sampler's draws depend on."""
+        fresh = {"newest": self._newest, "waiting": list(self._waiting.items())}
+        return self._sampler.state() | {"fresh": fresh}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continues from a state; a run that had no queue begins it with what comes from now on."""
+        fresh = state.get("fresh", {"newest": 0, "waiting": []})
+        self._newest, self._waiting = fresh["newest"], dict(map(tuple, fresh["waiting"]))
+        self._pass_over = "fresh" not in state
+        self._sampler.restore(state)
+
+    def _look(self, catalogue):
+        """Enters the episodes that came since the last look and forgets those that are gone."""
+        for episode in catalogue.episodes[catalogue.episodes > self._newest].tolist():
+            self._waiting.setdefault(episode, 0)
+        for episode in catalogue.episodes[catalogue.whole :].tolist():
+            self._waiting.setdefault(episode, 0)
+        if catalogue.whole:
+            self._newest = max(self._newest, int(catalogue.episodes[catalogue.whole - 1]))
+        if self._pass_over:
+            self._waiting.clear()
+            self._pass_over = False
+        gone = [episode for episode in self._waiting if catalogue.find(episode) is None]
+        for episode in gone + list(self._waiting)[:-MOST_EPISODES]:
+            self._waiting.pop(episode, None)
+
+    def _take(self, catalogue, most, length):
+        """Positions and first rows of at most so many sequences."""
+        starts = []
+        for episode, row in list(self._waiting.items()):
+            position = catalogue.find(episode)
+            rows, ended = int(catalogue.rows[position]), position < catalogue.whole
+            while len(starts) < most and row < rows and (ended or row + length <= rows):
+                starts.append((position, max(min(row, rows - length), 0)))
+                row += length
+            self._waiting[episode] = row
+            if ended and row >= rows:
+                del self._waiting[episode]
+        return starts
+
+
+class Consecutive(Sampler):
+    """Sequence b of a batch goes on where sequence b of the last batch ended.
+
+    After so many batches, or when its episode is no longer there, another sampler begins a new one
+    in its place. A sequence that reaches its episode's end goes on with another episode's first
+    row. For agents that carry something from batch to batch.
+    """
+
+    def __init__(self, sampler: Sampler, batches: int) -> None:
+        """Describes the sampler.
+
+        Args:
+          sampler: `Sampler` of the first batch of each sequence.
+          batches: Batches that a sequence runs through.
+        """
+        self._sampler = sampler
+        self._batches = batches
+        # For each sequence of the batch: episode and row to go on with, batches left.
+        self._next: list[tuple[int, int, int]] = []
+
+    def draw(
+        self, rng: np.random.Generator, catalogue: Catalogue, count: int, length: int
+    ) -> list[Sequence]:
+        """Draws sequences, see `Sampler.draw`."""
+        if len(self._next) != count:
+            self._next = [(0, 0, 0)] * count
+        positions = [self._position(catalogue, *place, length) for place in self._next]
+        ended = [index for index, position in enumerate(positions) if position is None]
+        new = dict(zip(ended, self._sampler.draw(rng, catalogue, len(ended), length), strict=True))
+        sequences = []
+        for index, (position, (_, row, left)) in enumerate(zip(positions, self._next, strict=True)):
+            if position is None:
+                sequence, left = new[index], self._batches
+            else:
+                [sequence] = begin(rng, catalogue, [position], [row], length)
+                sequence = sequence._replace(continues=True)
+            episode, start, rows = sequence.pieces[-1]
+            self._next[index] = (episode, start + rows, left - 1)
+            sequences.append(sequence)
+        return sequences
+
+    def stored(self, running: int, serial: int) -> None:
+        """Follows an episode to its new number."""
+        self._next = [
+            (serial if episode == running else episode, row, left)
+            for episode, row, left in self._next
+        ]
+        self._sampler.stored(running, serial)
+
+    def state(self) -> dict[str, Any]:
+        """Where the sequences go on, and what the other sampler's draws depend on."""
+        return self._sampler.state() | {"consecutive": self._next.copy()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continues from a state."""
+        self._next = [tuple(place) for place in state.get("consecutive", [])]
+        self._sampler.restore(state)
+
+    def _position(self, catalogue, episode, row, left, length):
+        """Position of the episode that a sequence can go on with; None if it cannot."""
+        position = catalogue.find(episode) if left else None
+        if position is None:
+            return None
+        running = position >= catalogue.whole
+        return None if running and row + length > catalogue.rows[position] else position
+
+
+# ---- How sequences begin.
 
 
 def begin(

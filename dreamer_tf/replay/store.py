@@ -1,15 +1,30 @@
-"""The finished episodes: their files, and which of them there are."""
+"""The finished episodes: their files, which of them there are, and which are open.
 
+`EpisodeStore` keeps a folder of them. Its `EpisodeIndex` says which there are, read from the names
+of the files alone, and `OpenMaps` holds those that are mapped at the moment.
+"""
+
+import collections
+import logging
 import math
+import os
 import pathlib
+import re
+from typing import NamedTuple
 
-from dreamer_tf.replay import episode_file, folder
+import numpy as np
+
+from dreamer_tf.common.files import TEMPORARY
+from dreamer_tf.replay import episode_file
 from dreamer_tf.replay.carry_file import CarryFile, record_dtype, to_records
-from dreamer_tf.replay.index import EpisodeIndex
-from dreamer_tf.replay.open_maps import OpenMaps
 
 OPEN_MAPS = 256
 """Episodes that are mapped at once: one file descriptor each, of the usual limit of 1024."""
+DAMAGED = ".damaged"
+CARRY = ".context.npy"
+"""Ending of the file of what the agent carried; older run folders have it too."""
+_EPISODE = re.compile(r"(\d{9,})-(\d{5,})-(\d{12,})(?:\.npz|\.context\.npy)")
+_LOGGER = logging.getLogger(__name__)
 
 
 class EpisodeStore:
@@ -42,7 +57,7 @@ class EpisodeStore:
         self._capacity = capacity
         self._maps = OpenMaps(self._open_map, OPEN_MAPS)
         self._directory.mkdir(parents=True, exist_ok=True)
-        contents = folder.scan(self._directory)
+        contents = scan(self._directory)
         self._serial, _, self.agent_steps = contents.last or (0, 0, 0)
         self.index = EpisodeIndex(contents.episodes)
         self._check_files()
@@ -67,7 +82,7 @@ class EpisodeStore:
         """
         rows = len(arrays["is_first"])
         steps = self.agent_steps + rows - 1
-        name = folder.EpisodeName(self._serial + 1, rows, steps)
+        name = EpisodeName(self._serial + 1, rows, steps)
         try:
             if self._record.names:
                 self._carry_file(name).create(to_records(arrays, self._record))
@@ -92,7 +107,7 @@ class EpisodeStore:
         try:
             return self._maps[name]
         except episode_file.DamagedEpisodeError as error:
-            folder.set_aside(self._directory / str(name), error)
+            set_aside(self._directory / str(name), error)
             self.index.remove(position)
             return None
 
@@ -125,3 +140,203 @@ class EpisodeStore:
             self.open(serial)
         while len(self.index) and self.open(int(self.index.serials[-1])) is None:
             pass
+
+
+# ---- Which episodes there are, and which are open.
+
+
+class EpisodeIndex:
+    """The table of stored episodes, oldest first: four numbers each, so that 100,000 stay small."""
+
+    def __init__(self, episodes=()):
+        """Builds the table.
+
+        Args:
+          episodes: Sequence of (`EpisodeName`, bytes on disk), oldest first.
+        """
+        table = [(*name, size) for name, size in episodes]
+        self._table = np.array(table, np.int64).reshape(-1, 4)
+
+    def __len__(self):
+        return len(self._table)
+
+    def __getitem__(self, position):
+        """Name of the episode at a position."""
+        return EpisodeName(*self._table[position, :3].tolist())
+
+    @property
+    def serials(self):
+        """Serial of each episode, an increasing array ``[episodes]``."""
+        return self._table[:, 0]
+
+    @property
+    def rows(self):
+        """Rows of each episode, an array ``[episodes]``."""
+        return self._table[:, 1]
+
+    @property
+    def nbytes(self):
+        """Size of each episode's file in bytes, an array ``[episodes]``."""
+        return self._table[:, 3]
+
+    def find(self, serial):
+        """Position of the episode with that serial; None if there is none."""
+        position = int(np.searchsorted(self.serials, serial))
+        found = position < len(self) and self.serials[position] == serial
+        return position if found else None
+
+    def append(self, name, size):
+        """Adds the newest episode."""
+        self._table = np.concatenate([self._table, [(*name, size)]])
+
+    def remove(self, position):
+        """Takes out the episode at a position."""
+        self._table = np.delete(self._table, position, axis=0)
+
+    def drop_oldest(self, capacity):
+        """Takes out the oldest episodes until at most ``capacity`` rows are left.
+
+        The newest episode stays, however long it is.
+
+        Returns:
+          List of the names taken out, oldest first.
+        """
+        excess = int(self.rows.sum()) - capacity
+        if excess <= 0:
+            return []
+        count = int(np.searchsorted(np.cumsum(self.rows), excess)) + 1
+        count = min(count, len(self) - 1)
+        names = [self[position] for position in range(count)]
+        self._table = self._table[count:].copy()
+        return names
+
+
+class OpenMaps:
+    """Keeps the most recently used episodes open.
+
+    Every open map holds a file descriptor, so their number is bounded whatever the replay's size.
+    """
+
+    def __init__(self, open_map, limit):
+        """Creates an empty set of maps.
+
+        Args:
+          open_map: Function from an episode's name to its dict of mapped arrays.
+          limit: Largest number of episodes that are open at once.
+        """
+        self._open_map = open_map
+        self._limit = limit
+        self._maps = collections.OrderedDict()
+
+    def __len__(self):
+        return len(self._maps)
+
+    def __getitem__(self, name):
+        """Returns the mapped arrays of an episode; opens it unless it is open."""
+        arrays = self._maps.get(name)
+        if arrays is None:
+            arrays = self._open_map(name)
+            self._maps[name] = arrays
+            if len(self._maps) > self._limit:
+                self._maps.popitem(last=False)
+        else:
+            self._maps.move_to_end(name)
+        return arrays
+
+    def discard(self, name):
+        """Closes an episode, if it is open, as soon as nobody holds its arrays."""
+        self._maps.pop(name, None)
+
+
+# ---- The names of the files, and what a start finds.
+
+
+class EpisodeName(NamedTuple):
+    """What the name of an episode file says: ``000000012-01001-000000012000.npz``.
+
+    Attributes:
+      serial: Position in the order of storing, counted from 1 over the life of the folder.
+      rows: Rows of the episode, one more than its interactions.
+      agent_steps: Interactions ever stored in the folder, up to and with this episode.
+    """
+
+    serial: int
+    rows: int
+    agent_steps: int
+
+    def __str__(self):
+        return f"{self.serial:09d}-{self.rows:05d}-{self.agent_steps:012d}.npz"
+
+    @property
+    def carry(self):
+        """Name of the file beside it that holds what the agent carried, see `carry_file`."""
+        return str(self).removesuffix(".npz") + CARRY
+
+    @classmethod
+    def parse(cls, filename):
+        """Reads the name of an episode's file, or of its carry; None when it is neither."""
+        match = _EPISODE.fullmatch(filename)
+        return cls(*map(int, match.groups())) if match else None
+
+
+class Contents(NamedTuple):
+    """What a replay folder held when it was opened.
+
+    Attributes:
+      episodes: List of (name, bytes on disk) in the order of storing.
+      last: The newest name ever given, also among the files set aside; None in a new folder.
+    """
+
+    episodes: list[tuple[EpisodeName, int]]
+    last: EpisodeName | None
+
+
+def scan(directory):
+    """Lists the episodes and removes what a killed writer left unfinished.
+
+    No episode is opened, so that a folder of many thousands is read in a moment.
+
+    Args:
+      directory: Path of the folder.
+
+    Returns:
+      The folder's `Contents`.
+    """
+    episodes, names, carries = [], [], []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.endswith(TEMPORARY):
+                if EpisodeName.parse(entry.name.removesuffix(TEMPORARY)):
+                    os.unlink(entry.path)
+                continue
+            name = EpisodeName.parse(entry.name.removesuffix(DAMAGED))
+            if name is None:
+                continue
+            if entry.name.endswith(CARRY):
+                carries.append((name, entry.path))
+                continue
+            names.append(name)
+            if not entry.name.endswith(DAMAGED):
+                episodes.append((name, entry.stat().st_size))
+    # A carry is written before its episode and deleted after it.
+    stored = {name for name, _ in episodes}
+    for name, path in carries:
+        if name not in stored:
+            os.unlink(path)
+    return Contents(sorted(episodes), max(names, default=None))
+
+
+def set_aside(path, reason):
+    """Renames a damaged file so that it is never read again, and says so in a warning.
+
+    Args:
+      path: Path of the file.
+      reason: What was found, for the warning.
+    """
+    aside = path.with_name(path.name + DAMAGED)
+    try:
+        os.replace(path, aside)
+    except FileNotFoundError:
+        _LOGGER.warning("Episode %s was removed by somebody else; going on without it", path)
+    else:
+        _LOGGER.warning("Damaged episode set aside as %s: %s", aside, reason)

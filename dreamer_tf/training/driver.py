@@ -112,6 +112,27 @@ class _Both:
         self.after = after
 
 
+def training_policy(agent, replay):
+    """The policy of training episodes.
+
+    Args:
+      agent: `dreamer_tf.agents.Agent`.
+      replay: The `Replay` that stores them.
+
+    Returns:
+      Function of observations and state to actions and state, as `Driver.step` asks for. What
+      the replay keeps of the agent's carry is among the actions.
+    """
+
+    def policy(obs, state):
+        actions, state = agent.policy(obs, state, mode="train")
+        if replay.carry_space:
+            actions = actions | {key: value.numpy() for key, value in state.carry.items()}
+        return actions, state
+
+    return policy
+
+
 @dataclasses.dataclass(frozen=True)
 class Episode:
     """A finished episode.

@@ -1,10 +1,13 @@
-"""Blocks of updates, and what an agent carries from one to the next."""
+"""Blocks of updates, what an agent carries from one to the next, and what is measured meanwhile."""
+
+import collections
+import contextlib
+import time
 
 import numpy as np
 import tensorflow as tf
 
 from dreamer_tf.replay import Prefetch
-from dreamer_tf.runs.metrics import Averages
 
 
 class Learner:
@@ -173,3 +176,69 @@ def _to_tensors(batch):
 def _like(flags, values):
     """Flags ``[B]`` with the number of axes of values ``[B, ...]``."""
     return tf.reshape(flags, [-1] + [1] * (values.shape.rank - 1))
+
+
+# ---- What is measured.
+
+
+class Averages:
+    """Averages scalars over an interval.
+
+    What comes in may be tensors; they are read when the average is asked for, so that collecting
+    them never waits for a device.
+    """
+
+    def __init__(self):
+        self._values = collections.defaultdict(list)
+
+    def add(self, metrics):
+        """Adds a dict of scalars, numbers or tensors."""
+        for key, value in metrics.items():
+            self._values[key].append(value)
+
+    def take(self):
+        """Returns the means as a dict of floats and begins a new interval.
+
+        Values that are not finite, those of a skipped update, are left out; so is a key that has
+        no other.
+        """
+        means = {}
+        for key, values in self._values.items():
+            numbers = np.array([float(value) for value in values])
+            numbers = numbers[np.isfinite(numbers)]
+            if numbers.size:
+                means[key] = float(numbers.mean())
+        self._values.clear()
+        return means
+
+
+class Stopwatch:
+    """Splits the time of an interval among activities, in seconds."""
+
+    def __init__(self):
+        self._sections = collections.defaultdict(float)
+        self._totals = collections.defaultdict(float)
+        self._start = time.perf_counter()
+
+    @contextlib.contextmanager
+    def section(self, name):
+        """Adds the time spent inside to an activity. Sections do not nest."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            self._sections[name] += seconds
+            self._totals[name] += seconds
+
+    def total(self, *names):
+        """Seconds spent in activities since the stopwatch was made, whatever the interval."""
+        return sum(self._totals[name] for name in names)
+
+    def take(self):
+        """Returns (seconds by activity, seconds in all) and begins a new interval."""
+        now = time.perf_counter()
+        sections, total = dict(self._sections), now - self._start
+        self._sections.clear()
+        self._start = now
+        return sections, total

@@ -22,12 +22,11 @@ from dreamer_tf.envs import VectorEnv
 from dreamer_tf.replay import Replay
 from dreamer_tf.runs.checkpoint import Checkpoints
 from dreamer_tf.runs.log import RunLog
-from dreamer_tf.runs.metrics import Forecast, Interval, Stopwatch
+from dreamer_tf.runs.metrics import Forecast, Interval
 from dreamer_tf.runs.videos import beside
-from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver
+from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver, training_policy
 from dreamer_tf.training.evaluation import Evaluator, fit, make_recorder
-from dreamer_tf.training.experience import training_policy
-from dreamer_tf.training.learner import Learner
+from dreamer_tf.training.learner import Learner, Stopwatch
 from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
 from dreamer_tf.training.stopping import StopSignals
 

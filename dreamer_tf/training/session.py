@@ -8,21 +8,31 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import logging
 import pathlib
+import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dreamer_tf import config as configs
-from dreamer_tf import envs
+from dreamer_tf import envs, specs
+from dreamer_tf.replay import (
+    Consecutive,
+    EpisodeEnds,
+    FreshFirst,
+    Replay,
+    UniformStarts,
+    UniformWindows,
+)
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.machine import keep_freed_memory
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
-from dreamer_tf.training import seeding
-from dreamer_tf.training.experience import make_replay
 from dreamer_tf.training.pace import Counters, updates_per_block
 from dreamer_tf.training.stopping import StopSignals
 
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
 OWN_ENV_PRESET = "dreamerv3_gym"
 """What trains in an environment of one's own where nobody says what, in the size that suits."""
 
+_SAMPLERS = {"windows": UniformWindows, "starts": UniformStarts, "episode_ends": EpisodeEnds}
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -164,15 +175,15 @@ def start_envs(
         config,
         env,
         count=config.env.count,
-        seed=seeding.derive(config.seed, "envs"),
+        seed=derive_seed(config.seed, "envs"),
         workers=config.env.workers,
     )
     if config.env.workers == "inline":
-        seeding.seed_libraries(config.seed)
+        seed_libraries(config.seed)
         return make()
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
         future = executor.submit(make)
-        seeding.seed_libraries(config.seed)
+        seed_libraries(config.seed)
         return future.result()
 
 
@@ -180,8 +191,7 @@ def _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers)
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
-    from dreamer_tf.runs.metrics import Stopwatch
-    from dreamer_tf.training.learner import Carry
+    from dreamer_tf.training.learner import Carry, Stopwatch
     from dreamer_tf.training.loop import Parts, Trainer
 
     config = resolved.config
@@ -189,7 +199,7 @@ def _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers)
     agent = make_agent(config, *spaces)
     agent.native_act_space = vector_env.native_act_space
     replay = make_replay(config, folder / "replay", agent)
-    seed = seeding.derive(config.seed, "seed episodes")
+    seed = derive_seed(config.seed, "seed episodes")
     random_agent = make_agent(dataclasses.replace(config, agent="random", seed=seed), *spaces)
     carry = Carry(agent, config.replay.batch_size)
     checkpoints = Checkpoints(
@@ -258,7 +268,7 @@ def _make_evaluator(config, env):
         config,
         env,
         count=count,
-        seed=seeding.derive(config.seed, "evaluation envs"),
+        seed=derive_seed(config.seed, "evaluation envs"),
         workers=config.env.workers,
         evaluation=True,
     )
@@ -281,6 +291,51 @@ def make_agent(
         raise configs.ConfigError(
             f"the agent {config.agent!r} cannot play {config.task!r}: {error}"
         ) from error
+
+
+def make_replay(config: configs.Config, directory: pathlib.Path, agent: "Agent") -> Replay:
+    """Opens the replay of a run.
+
+    Args:
+      config: `Config`.
+      directory: Its folder.
+      agent: `dreamer_tf.agents.Agent`, whose spaces and carry it stores.
+
+    Returns:
+      `Replay`.
+
+    Raises:
+      ConfigError: If the agent has no carry that could be kept or go on from batch to batch.
+    """
+    options = config.replay
+    if options.carry and not agent.carry_space:
+        raise configs.ConfigError(
+            f"replay.carry is true, but the agent {config.agent!r} hands nothing that it carries "
+            f"to the replay; set it to false."
+        )
+    if options.consecutive > 1 and not agent.initial_carry(1):
+        raise configs.ConfigError(
+            f"replay.consecutive is {options.consecutive}, but the agent {config.agent!r} carries "
+            f"nothing from batch to batch; set it to 1."
+        )
+    return Replay(
+        directory,
+        specs.row_spaces(agent.obs_space, agent.act_space),
+        capacity=options.capacity,
+        seed=derive_seed(config.seed, "replay"),
+        sampler=_make_sampler(options),
+        carry=agent.carry_space if options.carry else {},
+        ongoing=options.ongoing,
+    )
+
+
+def _make_sampler(options):
+    sampler = _SAMPLERS[options.sampler]()
+    if options.online:
+        sampler = FreshFirst(sampler, options.online)
+    if options.consecutive > 1:
+        sampler = Consecutive(sampler, options.consecutive)
+    return sampler
 
 
 def suitable_size(obs_space: Mapping[str, Space], on_gpu: bool) -> tuple[str, str]:
@@ -335,3 +390,34 @@ def _introduce(terminal, config, agent, counters, frames_per_step):
         )
     if counters.env_frames >= config.steps:
         terminal.message(f"all {config.steps:,} frames are collected; --steps asks for more")
+
+
+# ---- From the one seed of a run to a distinct seed for everything that draws random numbers.
+
+
+def derive_seed(seed: int, *names: str) -> int:
+    """A seed for one named part of a run.
+
+    Parts with different names get unrelated seeds, and the same name always gets the same one, so
+    that adding a part does not change the numbers that another part draws.
+
+    Args:
+      seed: The run's seed.
+      *names: What the seed is for, for example ``"replay"``.
+
+    Returns:
+      An int in [0, 2**31).
+    """
+    text = "/".join(str(part) for part in (seed, *names))
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def seed_libraries(seed: int) -> None:
+    """Seeds the global generators of Python, NumPy and TensorFlow (and so Keras initialisers)."""
+    # Imported here so that deriving the seeds of environments does not wait for TensorFlow.
+    import tensorflow as tf
+
+    random.seed(derive_seed(seed, "python"))
+    np.random.seed(derive_seed(seed, "numpy"))
+    tf.random.set_seed(derive_seed(seed, "tensorflow"))

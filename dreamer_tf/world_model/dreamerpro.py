@@ -138,7 +138,7 @@ class DreamerPro(Objective):
         """Each sequence twice, all its images shifted alike, see `Objective.views`."""
         twice = tf.nest.map_structure(lambda x: tf.concat([x, x], axis=0), (batch, state))
         batch, state = twice
-        for key in self.slow_encoder.network.plan.images:
+        for key in self.slow_encoder.network.images:
             batch[key] = shift_image(batch[key], noise["shift"], self.max_shift)
         return batch, noise["view"], state
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from dreamer_tf import config as configs
 from dreamer_tf.agents import Dreamer
 from dreamer_tf.config.dreamer import TanhActorConfig
-from dreamer_tf.config.networks import GaussianRSSMConfig, HeadConfig, ObservationConfig
+from dreamer_tf.config.shared import GaussianRSSMConfig, HeadConfig, ObservationConfig
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State, get_feat
 from tests.acting import act

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf.nn import Pyramid, PyramidDecoder, PyramidEncoder, SymlogDecoder, SymlogEncoder
-from dreamer_tf.nn.resampling import (
+from dreamer_tf.nn.image_pyramid import (
     InsertedConv,
     NearestConv,
     PooledConv,

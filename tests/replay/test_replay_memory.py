@@ -4,7 +4,7 @@ import pathlib
 import pytest
 
 from dreamer_tf.replay import Replay, episode_file
-from dreamer_tf.replay.open_maps import OpenMaps
+from dreamer_tf.replay.store import OpenMaps
 from tests.replay import episodes
 from tests.replay.episodes import add_episode
 

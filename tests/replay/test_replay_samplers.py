@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from dreamer_tf.replay import Consecutive, EpisodeEnds, FreshFirst, UniformStarts, UniformWindows
-from dreamer_tf.replay import fresh as fresh_module
-from dreamer_tf.replay.catalogue import Catalogue
-from dreamer_tf.replay.samplers import Piece
+from dreamer_tf.replay import (
+    Consecutive,
+    EpisodeEnds,
+    FreshFirst,
+    UniformStarts,
+    UniformWindows,
+    samplers,
+)
+from dreamer_tf.replay.samplers import Catalogue, Piece
 
 SAMPLERS = {
     "windows": UniformWindows,
@@ -150,7 +155,7 @@ def test_running_episodes_are_fresh_as_far_as_they_are_known():
 
 
 def test_only_the_newest_episodes_wait(monkeypatch):
-    monkeypatch.setattr(fresh_module, "MOST_EPISODES", 3)
+    monkeypatch.setattr(samplers, "MOST_EPISODES", 3)
     sampler, rng = FreshFirst(UniformWindows(), 1.0), np.random.default_rng(0)
     drawn = sampler.draw(rng, make_catalogue([4] * 9), 2, 4)
     assert first_places(drawn) == [(7, 0), (8, 0)]

@@ -14,7 +14,7 @@ import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
-from dreamer_tf.training import loop, seeding, session
+from dreamer_tf.training import loop, session
 from tests.counting import CountingEnv
 from tests.training.counting_agent import SeededEnv
 
@@ -208,7 +208,7 @@ def test_the_seed_decides_the_first_weights(tmp_path):
     agents = []
     for seed in (0, 0, 1):
         config = configs.load(["debug"], {"seed": seed}).config
-        seeding.seed_libraries(seed)
+        session.seed_libraries(seed)
         env = FilmedEnv()
         agents.append(session.make_agent(config, env.obs_space, env.act_space))
     assert_same(agents[0], agents[1], tmp_path)

@@ -1,4 +1,6 @@
-"""What runs where no presets are given, and who is told that a run has ended."""
+"""What runs where no presets are given, who is told that a run has ended, and its seeds."""
+
+import random
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import dreamer_tf
 from dreamer_tf import config
 from dreamer_tf.specs import Space
 from dreamer_tf.training import session
+from dreamer_tf.training.session import derive_seed, seed_libraries
 from tests.training.conftest import SMALL
 from tests.training.counting_agent import RememberingAgent, SeededEnv
 
@@ -81,3 +84,22 @@ def test_functions_at_the_end_are_called_in_turn_and_none_ends_the_run(agents, t
     ]
     # The report is the commands' own.
     assert not (tmp_path / "report.html").exists()
+
+
+# ---- Seeds for the parts of a run.
+
+
+def test_derived_seeds_differ_by_name_and_seed_and_stay():
+    seeds = {derive_seed(seed, name) for seed in range(50) for name in ("envs", "replay", "agent")}
+    assert len(seeds) == 150
+    assert all(0 <= seed < 2**31 for seed in seeds)
+    assert derive_seed(0, "replay") == derive_seed(0, "replay")
+
+
+def test_seeding_reaches_every_library():
+    draws = []
+    for seed in (1, 1, 2):
+        seed_libraries(seed)
+        draws.append((random.random(), np.random.rand(), float(tf.random.normal([]))))
+    assert draws[0] == draws[1]
+    assert all(a != b for a, b in zip(draws[0], draws[2], strict=True))

@@ -26,12 +26,11 @@ import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf import specs
 from dreamer_tf.apps.commands import exit_codes
-from dreamer_tf.config.commandline import program_name
+from dreamer_tf.config.resolve import program_name
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.files import write_json
 from dreamer_tf.runs.machine import keep_freed_memory, machine
 from dreamer_tf.training import session
-from dreamer_tf.training.experience import make_replay
 
 DESCRIPTION = (
     "Measures how fast a preset runs on this machine, in about two minutes, and prints and saves "
@@ -168,7 +167,7 @@ def _measure(config, agent, vector_env, folder, seconds, notes):
     _say("policy")
     sections = {"policy": measurements.policy(agent, len(vector_env), seconds)}
     _say("replay")
-    replay = make_replay(config, folder, agent)
+    replay = session.make_replay(config, folder, agent)
     spaces = specs.row_spaces(agent.obs_space, agent.act_space) | replay.carry_space
     steps = measurements.episode_steps(config, vector_env.frames_per_step)
     measurements.fill(replay, spaces, steps)

@@ -19,12 +19,11 @@ import tensorflow as tf
 from dreamer_tf import specs
 from dreamer_tf.apps.benchmark.flops import count_flops
 from dreamer_tf.envs import EnvDied, EnvError
-from dreamer_tf.runs.metrics import Stopwatch, memory
+from dreamer_tf.runs.metrics import memory
 from dreamer_tf.training import session
-from dreamer_tf.training.driver import Driver
-from dreamer_tf.training.experience import training_policy
+from dreamer_tf.training.driver import Driver, training_policy
 from dreamer_tf.training.guard import NonFiniteGuard
-from dreamer_tf.training.learner import Carry, Learner
+from dreamer_tf.training.learner import Carry, Learner, Stopwatch
 from dreamer_tf.training.pace import Counters, updates_per_block
 
 MATMUL_SIZE = 4096

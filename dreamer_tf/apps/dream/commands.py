@@ -11,7 +11,7 @@ import sys
 
 from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.apps.dream.errors import DreamError
-from dreamer_tf.config.commandline import program_name
+from dreamer_tf.config.resolve import program_name
 
 PORT = 8765
 

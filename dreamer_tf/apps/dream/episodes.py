@@ -7,7 +7,7 @@ import numpy as np
 
 from dreamer_tf.apps.dream.errors import DreamError, RequestError
 from dreamer_tf.replay.episode_file import DamagedEpisodeError, WrongSpacesError, map_episode
-from dreamer_tf.replay.folder import EpisodeName
+from dreamer_tf.replay.store import EpisodeName
 from dreamer_tf.specs import row_spaces
 
 REPLAY = "replay"

@@ -22,7 +22,7 @@ from dreamer_tf.apps.dream.replayed import Replayed
 from dreamer_tf.apps.figures.palette import styles
 from dreamer_tf.apps.figures.tasks import canonical, title
 from dreamer_tf.export.native_actions import NativeActions
-from dreamer_tf.replay.open_maps import OpenMaps
+from dreamer_tf.replay.store import OpenMaps
 from dreamer_tf.runs import run_folder
 
 _DREAMS = 8

@@ -14,7 +14,8 @@ from ruamel.yaml.error import YAMLError
 
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.scores import Curve, read_score_file
-from dreamer_tf.config.files import CONFIG_NAME, nested_items
+from dreamer_tf.config.files import CONFIG_NAME
+from dreamer_tf.config.options import nested_items
 
 _SCORES = "scores.json"
 _METRICS = "metrics.jsonl"

@@ -6,7 +6,7 @@ import tensorflow as tf
 from dreamer_tf import agents
 from dreamer_tf import config as configs
 from dreamer_tf.replay.episode_file import write_episode
-from dreamer_tf.replay.folder import EpisodeName
+from dreamer_tf.replay.store import EpisodeName
 from dreamer_tf.runs.checkpoint import Checkpoints
 from dreamer_tf.runs.run_folder import save_spaces
 from dreamer_tf.specs import Space

@@ -5,7 +5,7 @@ import pytest
 from dreamer_tf.apps.dream.episodes import Episodes
 from dreamer_tf.apps.dream.errors import DreamError, RequestError
 from dreamer_tf.replay.episode_file import write_episode
-from dreamer_tf.replay.folder import EpisodeName
+from dreamer_tf.replay.store import EpisodeName
 from dreamer_tf.specs import Space
 from tests.apps.dream.small_runs import SPACES, episode
 

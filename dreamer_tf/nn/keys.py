@@ -1,13 +1,16 @@
-"""Encoder and decoder for observations of every kind and scale: images, numbers, categories."""
+"""Encoders and decoders of observations with many keys: what all of them share, and DreamerV3's.
+
+Those of PlaNet, Dreamer and DreamerV2 are in `multikey`.
+"""
+
+import re
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from dreamer_tf.distributions import IndependentOneHot, PseudoHuber, SquaredError
-from dreamer_tf.nn.dense import MLP, dense_layer, layer_name, rms_silu_layers
-from dreamer_tf.nn.initializers import fan_in_normal
-from dreamer_tf.nn.multikey import joint_image_shape
+from dreamer_tf.nn.dense import MLP, dense_layer, fan_in_normal, layer_name, rms_silu_layers
 from dreamer_tf.ops import float_to_image, image_to_float, symexp, symlog
 
 NUMBER_LOSSES = {"squared": SquaredError, "huber": PseudoHuber}
@@ -16,10 +19,178 @@ NUMBER_LOSSES = {"squared": SquaredError, "huber": PseudoHuber}
 class KeyPlan:
     """Which network serves which observation key, and how its values are scaled.
 
+    Images go through convolutions side by side, in [-0.5, 0.5]. Everything else, called vectors
+    here, goes through an MLP; subclasses say what it may be and how it is scaled.
+
     Attributes:
       images: Sorted keys of images.
       vectors: Sorted keys of everything else.
       shapes: Dict of key to the shape of a scaled value.
+    """
+
+    def __init__(self, obs_space):
+        """Sorts the keys.
+
+        Args:
+          obs_space: Dict of key to `Space`.
+
+        Raises:
+          ValueError: If images differ in size, or if a vector is none that the networks serve.
+        """
+        self.images = sorted(key for key, space in obs_space.items() if space.is_image)
+        self.vectors = sorted(key for key in obs_space if key not in self.images)
+        self.shapes = {key: obs_space[key].shape for key in self.images}
+        self.shapes |= {key: self.vector_shape(key, obs_space[key]) for key in self.vectors}
+        sizes = {key: self.shapes[key][:2] for key in self.images}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"all images must have the same height and width, got {sizes}")
+
+    @property
+    def image_shape(self):
+        """(height, width, channels) of all images side by side in the channels."""
+        return (*self.shapes[self.images[0]][:2], sum(self.shapes[key][2] for key in self.images))
+
+    def size(self, key):
+        """Number of elements of a scaled value."""
+        return int(np.prod(self.shapes[key]))
+
+    def scale(self, obs):
+        """Observations as the networks see them, and as decoders predict them.
+
+        Args:
+          obs: Dict of ``[..., *shape]`` tensors; other keys are left out. Images that are float
+            already have been scaled by the agent and stay as they are.
+
+        Returns:
+          Dict of float32 tensors ``[..., *shape]``, the shapes those of ``shapes``.
+        """
+        scaled = {key: _scale_image(tf.convert_to_tensor(obs[key])) for key in self.images}
+        return scaled | {key: self.scale_vector(key, obs[key]) for key in self.vectors}
+
+    def restore(self, scaled):
+        """The inverse of `scale`, images as bytes.
+
+        Args:
+          scaled: Dict of float32 tensors as `scale` returns them.
+        """
+        restored = {key: float_to_image(scaled[key]) for key in self.images}
+        return restored | {key: self.restore_vector(key, scaled[key]) for key in self.vectors}
+
+    def vector_shape(self, key, space):
+        """The shape of a scaled value of a vector's `Space`.
+
+        Raises:
+          ValueError: If it is none that the networks serve.
+        """
+        raise NotImplementedError
+
+    def scale_vector(self, key, value):
+        """A vector as the networks see it, float32."""
+        raise NotImplementedError
+
+    def restore_vector(self, key, scaled):
+        """The inverse of `scale_vector`."""
+        raise NotImplementedError
+
+
+def _scale_image(image):
+    return image if image.dtype.is_floating else image_to_float(image)
+
+
+class KeyEncoder(keras.Model):
+    """Base of networks from observations to one embedding ``[..., E]``.
+
+    Attributes:
+      plan: `KeyPlan`.
+      output_size: Width of the embedding (E).
+    """
+
+    def __init__(self, plan, **kwargs):
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.output_size = 0
+
+    @property
+    def images(self):
+        """Keys of images."""
+        return self.plan.images
+
+    def inputs(self, obs):
+        """Observations as ``call`` takes them, see `KeyPlan.scale`."""
+        return self.plan.scale(obs)
+
+
+class KeyDecoder(keras.Model):
+    """Base of networks from features to a distribution of each observation.
+
+    Attributes:
+      plan: `KeyPlan`.
+    """
+
+    def __init__(self, plan, **kwargs):
+        super().__init__(**kwargs)
+        self.plan = plan
+
+    @property
+    def images(self):
+        """Keys of images."""
+        return self.plan.images
+
+    @property
+    def keys(self):
+        """The observations that are predicted."""
+        return [*self.plan.images, *self.plan.vectors]
+
+    def targets(self, obs):
+        """What is predicted, see `KeyPlan.scale`."""
+        return self.plan.scale(obs)
+
+    def restore(self, means):
+        """Means, on the scale of `targets`, as observations again, see `KeyPlan.restore`."""
+        return self.plan.restore(means)
+
+    def dist(self, feat):
+        """``[..., F]`` to a dict of distributions with batch shape ``[...]``."""
+        raise NotImplementedError
+
+
+def select_keys(obs_space, image_keys, vector_keys, name):
+    """The observations that a network serves.
+
+    Args:
+      obs_space: Dict of key to `Space`.
+      image_keys: Regular expression that an image's whole key must match.
+      vector_keys: The same for vectors.
+      name: Name of the network, for the message.
+
+    Returns:
+      Dict of key to `Space`, in the order of ``obs_space``.
+
+    Raises:
+      ValueError: If none is selected.
+    """
+    patterns = {True: image_keys, False: vector_keys}
+    selected = {
+        key: space
+        for key, space in obs_space.items()
+        if re.fullmatch(patterns[space.is_image], key)
+    }
+    if not selected:
+        raise ValueError(
+            f"the {name} serves no observation: none of the images matches {image_keys!r} and none "
+            f"of the vectors {vector_keys!r}; there are {', '.join(obs_space)}"
+        )
+    return selected
+
+
+# ---- DreamerV3: observations of every kind and scale.
+
+
+class SymlogKeys(KeyPlan):
+    """Numbers pass `symlog`, categories become one-hot; observations of every kind and scale.
+
+    Attributes:
+      categories: Dict of vector key to the number of categories; 0 for numbers.
       dtypes: Dict of key to the dtype of the observation.
     """
 
@@ -33,56 +204,27 @@ class KeyPlan:
           ValueError: If images differ in size, or if a key is neither an image nor float32, int32
             (with equally many categories everywhere) or bool.
         """
-        self.images = sorted(key for key, space in obs_space.items() if space.is_image)
-        self.vectors = sorted(key for key in obs_space if key not in self.images)
-        self.categories = {key: _categories(key, obs_space[key]) for key in self.vectors}
-        self.shapes = {key: obs_space[key].shape for key in obs_space}
+        self.categories = {}
         self.dtypes = {key: obs_space[key].dtype for key in obs_space}
-        for key, classes in self.categories.items():
-            if classes:
-                self.shapes[key] = (*self.shapes[key], classes)
-        sizes = {key: self.shapes[key][:2] for key in self.images}
-        if len(set(sizes.values())) > 1:
-            raise ValueError(f"all images must have the same height and width, got {sizes}")
+        super().__init__(obs_space)
 
-    def size(self, key):
-        """Number of elements of a scaled value."""
-        return int(np.prod(self.shapes[key]))
+    def vector_shape(self, key, space):
+        """Categories have one more axis."""
+        classes = self.categories[key] = _categories(key, space)
+        return (*space.shape, classes) if classes else space.shape
 
-    def scale(self, obs):
-        """Observations as the networks see them, and as the decoder predicts them.
+    def scale_vector(self, key, value):
+        """The symlog of numbers ``[..., *shape]``, one-hot categories ``[..., *shape, K]``."""
+        if classes := self.categories[key]:
+            return tf.one_hot(tf.cast(value, tf.int32), classes)
+        return symlog(tf.cast(value, tf.float32))
 
-        Images are scaled to [-0.5, 0.5], numbers pass `symlog`, categories become one-hot.
-
-        Args:
-          obs: Dict of ``[..., *shape]`` tensors; other keys are left out.
-
-        Returns:
-          Dict of float32 tensors ``[..., *shape]``, those of categories ``[..., *shape, K]``.
-        """
-        scaled = {key: image_to_float(obs[key]) for key in self.images}
-        for key, classes in self.categories.items():
-            if classes:
-                scaled[key] = tf.one_hot(tf.cast(obs[key], tf.int32), classes)
-            else:
-                scaled[key] = symlog(tf.cast(obs[key], tf.float32))
-        return scaled
-
-    def restore(self, scaled):
-        """The inverse of `scale`: images as bytes, of categories the likeliest.
-
-        Args:
-          scaled: Dict of float32 tensors as `scale` returns them; categories may have
-            probabilities in place of one-hot vectors.
-        """
-        restored = {key: float_to_image(scaled[key]) for key in self.images}
-        for key, classes in self.categories.items():
-            if classes:
-                likeliest = tf.argmax(scaled[key], -1, output_type=tf.int32)
-                restored[key] = tf.cast(likeliest, self.dtypes[key])
-            else:
-                restored[key] = symexp(scaled[key])
-        return restored
+    def restore_vector(self, key, scaled):
+        """Of categories the likeliest; there may be probabilities in place of one-hot vectors."""
+        if self.categories[key]:
+            likeliest = tf.argmax(scaled, -1, output_type=tf.int32)
+            return tf.cast(likeliest, self.dtypes[key])
+        return symexp(scaled)
 
 
 def _categories(key, space):
@@ -99,7 +241,7 @@ def _categories(key, space):
     )
 
 
-class SymlogEncoder(keras.Model):
+class SymlogEncoder(KeyEncoder):
     """Images through one network, all else through an MLP, both concatenated to one embedding.
 
     Reference: arXiv:2301.04104, section "Network architecture".
@@ -116,22 +258,16 @@ class SymlogEncoder(keras.Model):
           dtype: Keras dtype policy.
           **kwargs: Keras model arguments.
         """
-        super().__init__(dtype=dtype, **kwargs)
-        self.plan = KeyPlan(obs_space)
-        self.output_size = 0
+        super().__init__(SymlogKeys(obs_space), dtype=dtype, **kwargs)
         if self.plan.vectors:
             self.mlp = MLP(layers, units, 0, dtype=dtype, name="mlp", **rms_silu_layers())
             self.mlp.build(sum(self.plan.size(key) for key in self.plan.vectors))
             self.output_size += self.mlp.output_size
         if self.plan.images:
             self.cnn = image_network
-            self.cnn.build(joint_image_shape(obs_space, self.plan.images))
+            self.cnn.build(self.plan.image_shape)
             self.output_size += self.cnn.output_size
         self.built = True
-
-    def inputs(self, obs):
-        """Observations as the networks see them, see `KeyPlan.scale`."""
-        return self.plan.scale(obs)
 
     def call(self, obs):
         """Scaled observations ``[..., *shape]`` to the embedding ``[..., E]``."""
@@ -146,8 +282,8 @@ class SymlogEncoder(keras.Model):
         return tf.concat(outputs, axis=-1) if len(outputs) > 1 else outputs[0]
 
 
-class SymlogDecoder(keras.Model):
-    """Features to a distribution per observation key, of what `KeyPlan.scale` returns.
+class SymlogDecoder(KeyDecoder):
+    """Features to a distribution per observation key, of what `SymlogKeys` makes of it.
 
     Images and numbers have a `SquaredError`, the latter with the logarithmic scale of `symlog` and,
     if so chosen, a `PseudoHuber` instead; categories have an `IndependentOneHot`.
@@ -180,8 +316,7 @@ class SymlogDecoder(keras.Model):
           dtype: Keras dtype policy.
           **kwargs: Keras model arguments.
         """
-        super().__init__(dtype=dtype, **kwargs)
-        self.plan = KeyPlan(obs_space)
+        super().__init__(SymlogKeys(obs_space), dtype=dtype, **kwargs)
         self._sizes = sizes
         self._number_dist = NUMBER_LOSSES[number_loss]
         stoch_size, deter_size = sizes
@@ -198,32 +333,13 @@ class SymlogDecoder(keras.Model):
                 out.build((None, self.mlp.output_size))
         if self.plan.images:
             self.cnn = image_network
-            shape = joint_image_shape(obs_space, self.plan.images)
-            self.cnn.build(deter_size, stoch_size, shape)
+            self.cnn.build(deter_size, stoch_size, self.plan.image_shape)
         self.built = True
-
-    @property
-    def images(self):
-        """Keys of images."""
-        return self.plan.images
-
-    @property
-    def keys(self):
-        """All keys that are predicted."""
-        return [*self.plan.images, *self.plan.vectors]
-
-    def targets(self, obs):
-        """What is predicted, see `KeyPlan.scale`."""
-        return self.plan.scale(obs)
-
-    def restore(self, means):
-        """Means on the scale of `scale` as observations again, see `KeyPlan.restore`."""
-        return self.plan.restore(means)
 
     def call(self, feat):
         """``[..., F]`` to a dict of means ``[..., *shape]``, float32; of categories, probabilities.
 
-        They are on the scale of `scale`.
+        They are on the scale of `targets`.
         """
         return {key: dist.mean for key, dist in self.dist(feat).items()}
 

@@ -2,8 +2,7 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies
 
-from dreamer_tf.replay.folder import EpisodeName
-from dreamer_tf.replay.index import EpisodeIndex
+from dreamer_tf.replay.store import EpisodeIndex, EpisodeName
 
 
 def make_index(lengths):
