@@ -13,7 +13,7 @@ import abc
 import functools
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import keras
@@ -367,6 +367,7 @@ def make_step(
     network: Any,
     config: OptimizerConfig,
     optimizer: Callable[..., keras.Optimizer] = adam,
+    beside: Iterable[Any] = (),
 ) -> GradientStep:
     """The gradient step of one of several optimisers.
 
@@ -375,7 +376,9 @@ def make_step(
       network: What has ``trainable_variables``.
       config: `OptimizerConfig`.
       optimizer: Function or class such as `adam`.
+      beside: Further networks that it moves.
     """
+    variables = [v for part in (network, *beside) for v in part.trainable_variables]
     rule = optimizer(
         learning_rate=config.learning_rate,
         epsilon=config.epsilon,
@@ -383,7 +386,7 @@ def make_step(
         name=f"{name}_adam",
     )
     clip = GlobalNormClip(config.grad_clip)
-    return GradientStep(name, network.trainable_variables, rule, clip)
+    return GradientStep(name, variables, rule, clip)
 
 
 def weighted_sum(

@@ -30,6 +30,7 @@ from dreamer_tf.agents.base import (
     weighted_sum,
 )
 from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, hidden_block, make_step
+from dreamer_tf.agents.harmony import Harmony
 from dreamer_tf.agents.plan2explore import make_exploration
 from dreamer_tf.behaviors import (
     ActionEncoder,
@@ -93,7 +94,14 @@ class DreamerV2(Agent):
         task = ActorBehavior(self.behavior.actor)
         self.acting = {"train": self.exploration.behavior, "eval": task}
         self.explorer = _build_explorer(self.config.exploration_noise, action)
-        self.model_step = make_step("model", self.world_model, self.config.model_optimizer)
+        decoder = self.world_model.objective.decoder
+        self.harmony = Harmony(decoder.images or decoder.keys) if self.config.harmony else None
+        self.model_step = make_step(
+            "model",
+            self.world_model,
+            self.config.model_optimizer,
+            self.harmony.networks.values() if self.harmony else (),
+        )
 
     def make_latent_model(self):
         """Filtering, imagining and judging for others, see `Agent.latent_model`."""
@@ -271,7 +279,7 @@ class DreamerV2(Agent):
             targets["cont"] = self.config.discount * _alive(batch["is_terminal"])
         start = self.world_model.rssm.state(**carry) if carry else None
         losses, post, metrics = self.world_model.losses(batch, targets, noise, start)
-        total, means = weighted_sum(losses, self.loss_scales)
+        total, means = (self.harmony or weighted_sum)(losses, self.loss_scales)
         return total, post, merge_metrics(metrics, means)
 
     def predicted_reward(self, feat, action):
@@ -328,7 +336,8 @@ class DreamerV2(Agent):
     @property
     def networks(self):
         """All networks but the slow critic, which is a copy, see `Agent.networks`."""
-        return self.world_model.networks | self.behavior.networks | self.exploration.networks
+        networks = self.world_model.networks | self.behavior.networks | self.exploration.networks
+        return networks | (self.harmony.networks if self.harmony else {})
 
 
 def _build_explorer(noise, action):

@@ -256,9 +256,9 @@ def hidden_block(config):
     return {"activation": config.activation, "norm": config.norm}
 
 
-def make_step(name, network, config):
+def make_step(name, network, config, beside=()):
     """The gradient step of one of its optimisers, see `base.make_step`."""
-    return base.make_step(name, network, config, DecayedAdam)
+    return base.make_step(name, network, config, DecayedAdam, beside)
 
 
 def _build_actor(config, action, dtype):

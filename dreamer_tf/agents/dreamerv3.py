@@ -1,7 +1,9 @@
 """DreamerV3: mastering diverse domains with one set of hyperparameters (arXiv:2301.04104).
 
 Components:
-  encoder, rssm, decoder, reward, cont   the world model; its cell works in blocks
+  encoder, rssm, reward, cont            the world model; its cell works in blocks
+  decoder, or what an objective without  what else its features learn from (``objective``, built in
+  one brings                             ``decoder_free.py`` where it is not reconstruction)
   actor                                  policy over any mix of continuous and discrete actions
   critic, slow critic                    distribution over returns, and its moving average
 
@@ -18,6 +20,7 @@ Differences from the paper and the authors' code (more in docs/differences.md):
   * An update whose loss or gradient is not finite is skipped.
 """
 
+import functools
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -28,7 +31,9 @@ from dreamer_tf.agents.base import (
     update_metrics,
     weighted_sum,
 )
+from dreamer_tf.agents.decoder_free import make_objective
 from dreamer_tf.agents.dreamerv3_behavior import ActorCritic
+from dreamer_tf.agents.harmony import make_harmony
 from dreamer_tf.behaviors import ActionEncoder, ActorBehavior, LatentModel, Valuation
 from dreamer_tf.config import Config
 from dreamer_tf.nn import (
@@ -49,9 +54,11 @@ from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     CategoricalLatent,
+    DecoderDiagnostic,
     Reconstruction,
     SplitKL,
     WorldModel,
+    effective_rank,
     get_feat,
 )
 
@@ -79,7 +86,11 @@ class DreamerV3(Agent):
         self.behavior = ActorCritic(
             self.config, self.world_model.rssm.feat_size, self.actions, dtype=config.precision
         )
-        self.step = self._build_step()
+        self.harmony = make_harmony(self.config, self.world_model.objective)
+        networks = self._trained_networks().values()
+        self.step = self._build_step("model", [v for n in networks for v in n.trainable_variables])
+        # Last, so that it changes no initial weight.
+        self.diagnostic = self._build_diagnostic(config.precision)
 
     def make_latent_model(self):
         """Filtering, imagining and judging for others, see `Agent.latent_model`."""
@@ -95,35 +106,10 @@ class DreamerV3(Agent):
         )
 
     def _build_world_model(self, dtype):
-        config, obs_space = self.config, self.obs_space
-        pyramid = Pyramid(
-            config.pyramid.depth,
-            config.pyramid.multiples,
-            kernel_size=config.pyramid.kernel,
-            resampling=config.pyramid.resampling,
-            outer=config.pyramid.outer,
-        )
-        encoder = SymlogEncoder(
-            select_keys(obs_space, config.encoder.keys, config.encoder.keys, "encoder"),
-            PyramidEncoder(pyramid, dtype=dtype, name="cnn"),
-            config.encoder.layers,
-            config.encoder.units,
-            dtype=dtype,
-            name="encoder",
-        )
+        config = self.config
+        encoder = self._build_encoder(dtype, "encoder")
         rssm = self._build_rssm(encoder.output_size, dtype)
-        decoder = SymlogDecoder(
-            select_keys(obs_space, config.decoder.keys, config.decoder.keys, "decoder"),
-            (rssm.latent.size, rssm.cell.deter),
-            PyramidDecoder(
-                pyramid, config.decoder.units, config.decoder.blocks, dtype=dtype, name="cnn"
-            ),
-            config.decoder.layers,
-            config.decoder.units,
-            number_loss=config.decoder.number_loss,
-            dtype=dtype,
-            name="decoder",
-        )
+        objective = self._build_objective(encoder, rssm, dtype)
         reward = TwoHotHead(
             config.reward.layers,
             config.reward.units,
@@ -137,10 +123,9 @@ class DreamerV3(Agent):
         )
         reward.build(rssm.feat_size)
         cont.build(rssm.feat_size)
-        scales = config.loss_scales
-        objective = Reconstruction(decoder, dict.fromkeys(decoder.keys, scales.reconstruction))
         names = ("reward", "cont", "dyn", "rep", "policy", "value", "replay_value")
-        self.loss_scales = objective.scales | {name: getattr(scales, name) for name in names}
+        scales = {name: getattr(config.loss_scales, name) for name in names}
+        self.loss_scales = objective.scales | scales
         return WorldModel(
             encoder,
             rssm,
@@ -148,6 +133,48 @@ class DreamerV3(Agent):
             {"reward": reward, "cont": cont},
             SplitKL(config.free_nats),
             detached=() if config.reward_gradient else ("reward",),
+        )
+
+    def _build_objective(self, encoder, rssm, dtype):
+        if self.config.objective != "reconstruction":
+            slow_encoder = functools.partial(self._build_encoder, dtype, "slow_encoder")
+            return make_objective(self.config, encoder, slow_encoder, rssm.feat_size, dtype)
+        decoder = self._build_decoder(rssm, dtype)
+        scale = self.config.loss_scales.reconstruction
+        return Reconstruction(decoder, dict.fromkeys(decoder.keys, scale))
+
+    def _build_encoder(self, dtype, name):
+        config = self.config.encoder
+        return SymlogEncoder(
+            select_keys(self.obs_space, config.keys, config.keys, "encoder"),
+            PyramidEncoder(self._pyramid(), dtype=dtype, name="cnn"),
+            config.layers,
+            config.units,
+            dtype=dtype,
+            name=name,
+        )
+
+    def _build_decoder(self, rssm, dtype):
+        config = self.config.decoder
+        return SymlogDecoder(
+            select_keys(self.obs_space, config.keys, config.keys, "decoder"),
+            (rssm.latent.size, rssm.cell.deter),
+            PyramidDecoder(self._pyramid(), config.units, config.blocks, dtype=dtype, name="cnn"),
+            config.layers,
+            config.units,
+            number_loss=config.number_loss,
+            dtype=dtype,
+            name="decoder",
+        )
+
+    def _pyramid(self):
+        config = self.config.pyramid
+        return Pyramid(
+            config.depth,
+            config.multiples,
+            kernel_size=config.kernel,
+            resampling=config.resampling,
+            outer=config.outer,
         )
 
     def _build_rssm(self, embed_size, dtype):
@@ -172,8 +199,15 @@ class DreamerV3(Agent):
         rssm.build(embed_size, self.actions.size)
         return rssm
 
-    def _build_step(self):
-        config, networks = self.config.optimizer, self._trained_networks()
+    def _build_diagnostic(self, dtype):
+        """What trains a decoder where the world model does not; None: nothing has to."""
+        if self.world_model.objective.decoder or not self.config.diagnostic_decoder:
+            return None
+        decoder = self._build_decoder(self.world_model.rssm, dtype)
+        return DecoderDiagnostic(decoder, self._build_step("decoder", decoder.trainable_variables))
+
+    def _build_step(self, name, variables):
+        config = self.config.optimizer
         optimizer = LaProp(
             Warmup(config.learning_rate, config.warmup),
             beta_1=config.beta1,
@@ -182,14 +216,15 @@ class DreamerV3(Agent):
             nesterov=config.nesterov,
             weight_decay=config.weight_decay or None,
         )
-        variables = [v for network in networks.values() for v in network.trainable_variables]
         if config.weight_decay:
             kept = [v for v in variables if not v.name.startswith("kernel")]
             optimizer.exclude_from_weight_decay(var_list=kept)
-        return GradientStep("model", variables, optimizer, AdaptiveClip(config.grad_clip))
+        return GradientStep(name, variables, optimizer, AdaptiveClip(config.grad_clip))
 
     def _trained_networks(self):
-        return self.world_model.networks | self.behavior.networks
+        """Those that the one optimiser moves."""
+        networks = self.world_model.networks | self.behavior.networks
+        return networks | (self.harmony.networks if self.harmony else {})
 
     # ------------------------------------------------------------------- carry
 
@@ -234,13 +269,14 @@ class DreamerV3(Agent):
           length: Rows of each (T).
 
         Returns:
-          Dict of ``post`` ``[T, B, V]`` and of what `ActorCritic.imagination_noise` returns,
-          ``[H, N, ...]``.
+          Dict of ``post`` ``[T, B, V]``, of what `ActorCritic.imagination_noise` returns,
+          ``[H, N, ...]``, and of the objective's own.
         """
         latent = self.world_model.rssm.latent
-        post = latent.draws(self.rng, [length, batch_size])
+        noise = {"post": latent.draws(self.rng, [length, batch_size])}
         starts = batch_size * self._starts(length)
-        return {"post": post} | self.behavior.imagination_noise(self.rng, latent, starts)
+        noise |= self.behavior.imagination_noise(self.rng, latent, starts)
+        return noise | self.world_model.objective.draws(self.rng, latent, batch_size, length)
 
     def _starts(self, length):
         """How many states of a sequence imagination starts from, the last ones (K)."""
@@ -267,19 +303,25 @@ class DreamerV3(Agent):
         """
         batch = self.prepare(batch)
         start = self._from_carry(carry or self.initial_carry(len(batch["reward"])))
-        count = self._starts(batch["reward"].shape[1])
+        count, objective = self._starts(batch["reward"].shape[1]), self.world_model.objective
+        views = objective.views(batch, noise, start)
         with tf.GradientTape() as tape:
-            losses, post, metrics = self.model_losses(batch, noise["post"], start)
+            losses, post, metrics = self.model_losses(batch, noise["post"], start, views)
             recent = tf.nest.map_structure(lambda x: x[:, -count:], post)
             with tape.stop_recording():
                 imagined = self.imagine(recent, noise)
             behavior_losses, returns, learned = self.behavior_losses(batch, recent, *imagined)
-            total, means = weighted_sum(losses | behavior_losses, self.loss_scales)
+            weigh = self.harmony or weighted_sum
+            total, means = weigh(losses | behavior_losses, self.loss_scales)
         stepped = self.step.apply(total, self.step.gradients(tape, total))
         self.behavior.follow(returns, stepped["model_nonfinite"])
-        return update_metrics(means, metrics, learned, stepped), self._to_carry(post)
+        objective.follow(stepped["model_nonfinite"])
+        parts = [means, metrics, learned, stepped]
+        if self.diagnostic:
+            parts.append(self.diagnostic.update(batch, get_feat(post)))
+        return update_metrics(*parts), self._to_carry(post)
 
-    def model_losses(self, batch, noise, start):
+    def model_losses(self, batch, noise, start, views=None):
         """Losses of the world model, see `WorldModel.losses`.
 
         The continue model learns whether anything follows, and with ``cont_discount`` how much that
@@ -289,15 +331,18 @@ class DreamerV3(Agent):
           batch: Dict of ``[B, T, ...]``, as `prepare` returns it.
           noise: ``[T, B, V]`` draws of the posterior.
           start: `State` ``[B, ...]`` before the first rows.
+          views: What the objective looks at, see `Objective.views`.
 
         Returns:
-          Dict of ``[B, T]`` losses, posterior `State` ``[B, T, ...]``, dict of scalar metrics.
+          Dict of losses, ``[B, T]`` but for those of some objectives, posterior `State`
+          ``[B, T, ...]``, dict of scalar metrics.
 
         Reference: arXiv:2301.04104, equations 2 and 3.
         """
         alive = 1.0 - tf.cast(batch["is_terminal"], tf.float32)
         targets = {"reward": batch["reward"], "cont": self._cont_scale * alive}
-        return self.world_model.losses(batch, targets, noise, start)
+        losses, post, metrics = self.world_model.losses(batch, targets, noise, start, views)
+        return losses, post, metrics | {"feat_rank": effective_rank(get_feat(post))}
 
     @property
     def _cont_scale(self):
@@ -380,5 +425,7 @@ class DreamerV3(Agent):
 
     @property
     def networks(self):
-        """All networks, the slow copy included, as the names of the sizes count."""
-        return self._trained_networks() | {"slow_critic": self.behavior.slow_critic.network}
+        """All networks, the slow copies included, as the names of the sizes count."""
+        networks = self._trained_networks() | self.world_model.objective.slow_networks
+        networks |= {"decoder": self.diagnostic.decoder} if self.diagnostic else {}
+        return networks | {"slow_critic": self.behavior.slow_critic.network}

@@ -73,11 +73,7 @@ class DreamerConfig:
     contrastive: ContrastiveConfig = section(
         ContrastiveConfig, "the contrastive objective, and its state model q(s | o)"
     )
-    diagnostic_decoder: bool = option(
-        True,
-        "without reconstruction: train a decoder on the finished features, for open-loop videos; "
-        "changes nothing else; false saves its time",
-    )
+    diagnostic_decoder: bool = shared.diagnostic_decoder(True)
     value_model: bool = option(
         True, "false: no critic; the actor maximises the sum of imagined rewards up to the horizon"
     )

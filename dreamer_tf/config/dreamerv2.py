@@ -141,6 +141,7 @@ class DreamerV2Config:
         text="batch: max(mean KL, free nats); step: mean over max(KL, free nats), as always "
         "without balancing",
     )
+    harmony: bool = shared.harmony(False)
     carry_state: bool = option(
         False,
         "sequences that go on from the batch before start from the state that they ended with",

@@ -98,6 +98,17 @@ class ReturnNormConfig:
 @dataclasses.dataclass(frozen=True)
 class LossScalesConfig:
     reconstruction: float = option(1.0, "weight of each observation's loss", minimum=0)
+    r2: float = option(0.05, "objective r2: weight of its loss", minimum=0)
+    infonce: float = option(1.0, "objective infonce: weight of its loss", minimum=0)
+    swav: float = option(
+        1.0, "objective dreamerpro: weight of predicting one view from the other", minimum=0
+    )
+    temp: float = option(
+        1.0, "objective dreamerpro: weight of predicting a view from features", minimum=0
+    )
+    norm: float = option(
+        1.0, "objective dreamerpro: weight of projections having length 1", minimum=0
+    )
     reward: float = option(1.0, "weight of the reward model's loss", minimum=0)
     cont: float = option(1.0, "weight of the continue model's loss", minimum=0)
     dyn: float = option(1.0, "weight of the KL term that moves the prior", minimum=0)
@@ -105,6 +116,33 @@ class LossScalesConfig:
     policy: float = option(1.0, "weight of the actor's loss", minimum=0)
     value: float = option(1.0, "weight of the critic's loss on imagined states", minimum=0)
     replay_value: float = option(0.3, "weight of the critic's loss on replayed states", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class R2Config:
+    redundancy: float = option(5e-4, "weight of pairs of different units (lambda)", minimum=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class DreamerProConfig:
+    prototypes: int = option(2500, "prototypes (M)", minimum=2)
+    size: int = option(32, "width of the prototypes' space (P)", minimum=1)
+    temperature: float = option(0.1, "what cosines are divided by for predictions", above=0)
+    sinkhorn_epsilon: float = option(0.05, "what they are divided by for targets", above=0)
+    sinkhorn_iterations: int = option(
+        3, "rounds in which targets are brought to use all prototypes alike", minimum=1
+    )
+    warm_up: int = option(
+        1, "first rows of each sequence that do not count, as their states know little", minimum=0
+    )
+    slow_every: int = option(
+        1, "grad_steps between the moves of the slow encoder to the encoder", minimum=1
+    )
+    slow_rate: float = option(0.05, "how far it moves, 1: all the way", above=0, maximum=1)
+    frozen: int = option(
+        10_000, "the prototypes first move in this update, counted from 1", minimum=0
+    )
+    max_shift: int = option(3, "pixels that images are shifted by at most", minimum=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +177,18 @@ class DreamerV3Config:
         epsilon=1e-20,
         grad_clip=0.3,
     )
+    objective: str = option(
+        "reconstruction",
+        "what the representation learns from, besides rewards and the KL term: reconstruction of "
+        "the observations; r2: features agree with embeddings unit by unit without redundancy "
+        "(R2-Dreamer); infonce: features pick their embedding among those of the batch; "
+        "dreamerpro: prototypes of shifted images",
+        ("reconstruction", "r2", "infonce", "dreamerpro"),
+    )
+    r2: R2Config = section(R2Config, "the objective r2")
+    dreamerpro: DreamerProConfig = section(DreamerProConfig, "the objective dreamerpro")
+    diagnostic_decoder: bool = shared.diagnostic_decoder(True)
+    harmony: bool = shared.harmony(False)
     bins: int = option(255, "points of the distributions over rewards and values", minimum=2)
     free_nats: float = shared.free_nats(1.0)
     reward_gradient: bool = shared.reward_gradient(True)

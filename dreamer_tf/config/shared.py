@@ -38,6 +38,14 @@ clip_rewards = _shared(
 )
 discount_model = _shared("learn when episodes terminate, and discount imagined rewards by it")
 discount_scale = _shared("weight of the discount model's loss", minimum=0)
+diagnostic_decoder = _shared(
+    "without reconstruction: train a decoder on the finished features, for open-loop videos; "
+    "changes nothing else; false saves its time"
+)
+harmony = _shared(
+    "learn how the losses of rewards, images and KL are weighed, in place of their weights: "
+    "each is divided by a number that an optimiser moves (HarmonyDream)"
+)
 
 # Behaviour.
 imag_horizon = _shared("imagined steps (H)", minimum=2)

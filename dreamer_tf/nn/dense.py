@@ -147,6 +147,39 @@ class MLP(keras.Model):
         return restore_leading(self.out(y) if self.out else y, x, 1)
 
 
+class Linear(keras.Model):
+    """One dense layer without activation, as a network."""
+
+    def __init__(
+        self,
+        outputs,
+        *,
+        use_bias=True,
+        initializer="glorot_uniform",
+        dtype="float32",
+        **kwargs,
+    ):
+        """Describes the layer.
+
+        Args:
+          outputs: Width of the output.
+          use_bias: Whether it has a bias.
+          initializer: Of the kernel, Keras initialiser.
+          dtype: Keras dtype policy.
+          **kwargs: Keras model arguments.
+        """
+        super().__init__(dtype=dtype, **kwargs)
+        self.out = dense_layer(outputs, initializer, use_bias=use_bias, dtype=dtype, name="out")
+
+    def build(self, size):
+        """Creates the weights for inputs ``[..., size]``."""
+        self.out.build((None, size))
+
+    def call(self, x):
+        """``[..., size] -> [..., outputs]``."""
+        return restore_leading(self.out(merge_leading(x, 1)), x, 1)
+
+
 class ConcatMLP(keras.Model):
     """An `MLP` over the concatenation of several inputs, its first layer a `ConcatDense`."""
 

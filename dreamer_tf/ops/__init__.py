@@ -19,6 +19,7 @@ from dreamer_tf.ops.transforms import (
     layer_norm,
     quantize_image,
     rms_norm_silu,
+    shift_image,
     symexp,
     symlog,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "reward_sum",
     "rms_norm_silu",
     "scan",
+    "shift_image",
     "swap_time",
     "symexp",
     "symlog",

@@ -51,6 +51,32 @@ def float_to_image(value):
     return tf.cast(tf.clip_by_value(scaled, 0.0, 255.0), tf.uint8)
 
 
+def shift_image(image, shift, reach):
+    """Moves images by whole pixels; what comes in from outside repeats the edge.
+
+    ``out[y, x] = image[y + dy - reach, x + dx - reach]``, both places clipped to the image: a shift
+    of ``reach`` changes nothing.
+
+    Args:
+      image: ``[N, ..., height, width, channels]``.
+      shift: ``[N, 2]``, or with more of the image's leading axes, int32 (dx, dy) from 0 to twice
+        the reach.
+      reach: Pixels that an image moves at most.
+
+    Returns:
+      The image's shape.
+    """
+    shared = shift.shape.rank - 1
+    for axis, delta in (
+        (image.shape.rank - 3, shift[..., 1]),
+        (image.shape.rank - 2, shift[..., 0]),
+    ):
+        size = image.shape[axis]
+        places = tf.clip_by_value(tf.range(size) + delta[..., None] - reach, 0, size - 1)
+        image = tf.gather(image, places, axis=axis, batch_dims=shared)
+    return image
+
+
 # ---- Numbers whose scale is not known beforehand.
 # Reference: arXiv:2301.04104, section "Robust predictions".
 

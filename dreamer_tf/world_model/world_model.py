@@ -78,7 +78,7 @@ class WorldModel(tf.Module):
         post, prior = self.rssm.observe(embed, batch["action"], batch["is_first"], state, noise)
         return obs, embed, post, prior
 
-    def losses(self, batch, targets, noise, state=None):
+    def losses(self, batch, targets, noise, state=None, views=None):
         """Every loss term of a batch.
 
         ::
@@ -94,9 +94,11 @@ class WorldModel(tf.Module):
           targets: Dict of head name to its ``[B, T]`` target.
           noise: ``[T, B, S]`` draws of the posterior.
           state: As for `observe`.
+          views: What the objective looks at instead, see `Objective.views`; None: this batch.
 
         Returns:
-          Dict of losses ``[B, T]``, those of the KL divergence possibly scalar; posterior `State`
+          Dict of losses ``[B, T]``, the objective's of any shape, those of the KL divergence
+          possibly scalar; posterior `State`
           ``[B, T, ...]``; dict of scalar metrics.
 
         Raises:
@@ -108,7 +110,8 @@ class WorldModel(tf.Module):
         _, embed, post, prior = self.observe(batch, noise, state)
         feat = get_feat(post)
         shaped = tf.stop_gradient(feat) if "decoder" in self.detached else feat
-        losses, metrics = self.objective.terms(batch, shaped, embed)
+        seen = (batch, shaped, embed) if views is None else self._look_again(*views)
+        losses, metrics = self.objective.terms(*seen)
         taken = losses.keys() & {*self.heads, *self.kl.names}
         if taken:
             raise ValueError(f"observations must not be called {sorted(taken)}, as losses are")
@@ -119,3 +122,8 @@ class WorldModel(tf.Module):
         metrics["prior_entropy"] = tf.reduce_mean(self.rssm.latent.entropy(prior))
         metrics["post_entropy"] = tf.reduce_mean(self.rssm.latent.entropy(post.stats))
         return losses | kl_losses, post, metrics
+
+    def _look_again(self, batch, noise, state):
+        """Observations, features and embeddings of another pass."""
+        _, embed, post, _ = self.observe(batch, noise, state)
+        return batch, get_feat(post), embed

@@ -7,8 +7,16 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf.apps.benchmark.flops import count_flops
-from dreamer_tf.nn import GaussianHead
-from dreamer_tf.world_model import Contrastive, RewardOnly
+from dreamer_tf.nn import GaussianHead, Linear
+from dreamer_tf.ops import contrastive_loss, shift_image
+from dreamer_tf.world_model import (
+    R2,
+    Contrastive,
+    InfoNCE,
+    RewardOnly,
+    effective_rank,
+    sinkhorn,
+)
 
 BATCH, LENGTH, EMBED, FEAT = 5, 6, 4, 3
 # negatives as the spec names them -> (sequences, steps), and the shifts they stand for
@@ -175,3 +183,101 @@ def test_reward_only_has_no_term_and_no_network():
     feat, embed = inputs()
     assert RewardOnly().terms({}, feat, embed) == ({}, {})
     assert RewardOnly().networks == {}
+
+
+# ------------------------------------------------- what objectives without a decoder consist of
+
+
+def test_redundancy_reduction_of_equal_units_is_what_the_degrees_of_freedom_leave():
+    feat = tf.random.stateless_normal([4, 5, 3], seed=(0, 1))
+    projector = Linear(3, use_bias=False)
+    projector.build(3)
+    projector.out.kernel.assign(2.0 * np.eye(3))
+    _, metrics = R2(projector).terms({}, feat, -3.0 * feat + 1.0)
+    # Correlations of -(N - 1) / N, with N = 20.
+    np.testing.assert_allclose(metrics["r2_invariance"], 3 * (19 / 20 + 1) ** 2, rtol=1e-5)
+    _, metrics = R2(projector).terms({}, feat, 5.0 * feat + 1.0)
+    np.testing.assert_allclose(metrics["r2_invariance"], 3 / 20**2, rtol=1e-3)
+    normed = np.reshape(feat, [-1, 3])
+    correlation = np.corrcoef(normed, rowvar=False) * 19 / 20
+    others = np.sum(np.square(correlation)) - np.sum(np.square(np.diag(correlation)))
+    np.testing.assert_allclose(metrics["r2_redundancy"], others, rtol=1e-4)
+
+
+def test_units_that_never_change_pass_finite_gradients():
+    projector = Linear(3, use_bias=False)
+    projector.build(2)
+    feat, embed = tf.ones([2, 4, 2]), tf.random.stateless_normal([2, 4, 3], seed=(0, 1))
+    with tf.GradientTape() as tape:
+        losses, _ = R2(projector).terms({}, feat, embed)
+    gradient = tape.gradient(losses["r2"], projector.out.kernel.value)
+    assert np.isfinite(losses["r2"]) and np.all(np.isfinite(gradient))
+
+
+def test_infonce_is_the_contrastive_loss_over_the_whole_batch():
+    feat = tf.random.stateless_normal([2, 3, 4], seed=(0, 1))
+    embed = tf.random.stateless_normal([2, 3, 5], seed=(0, 2))
+    projector = Linear(5, use_bias=False)
+    projector.build(4)
+    losses, metrics = InfoNCE(projector).terms({}, feat, embed)
+    scores = np.reshape(projector(feat), [6, 5]) @ np.reshape(embed, [6, 5]).T
+    everyone = [np.ones([size, size], bool) for size in (2, 3)]
+    expected = contrastive_loss(tf.constant(scores.reshape(2, 3, 2, 3)), *everyone, (2, 3))
+    np.testing.assert_allclose(losses["infonce"], np.ravel(expected), rtol=1e-4, atol=1e-5)
+    information = np.log(6) - np.mean(expected)
+    np.testing.assert_allclose(metrics["infonce_information"], information, rtol=1e-4)
+
+
+def test_many_rounds_of_sinkhorn_use_all_prototypes_alike():
+    scores = tf.random.stateless_uniform([3, 4, 5], seed=(0, 1), minval=-1.0)
+    shares = sinkhorn(scores, 0.5, 100).numpy()
+    np.testing.assert_allclose(shares.sum(-1), np.ones([3, 4]), rtol=1e-5)
+    np.testing.assert_allclose(shares.sum((0, 1)), np.full(5, 12 / 5), rtol=1e-4)
+    assert not np.allclose(shares.std(), 0), "which still tells the steps apart"
+
+
+@pytest.mark.parametrize("directions", [1, 3, 8])
+def test_the_rank_of_features_is_the_number_of_directions_in_which_they_vary(directions):
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.normal(size=[10, 10]))[0][:directions]
+    # As many directions, equally far, as there are; and a mean that is none of them.
+    places = np.concatenate([np.eye(directions), -np.eye(directions)])
+    feat = (np.tile(places, (8, 1)) @ axes + rng.normal(size=10)).astype(np.float32)
+    rank = effective_rank(tf.constant(feat.reshape(8, -1, 10)), rows=1000)
+    np.testing.assert_allclose(rank, directions, rtol=1e-3)
+
+
+def test_the_rank_of_features_needs_a_few_rows_only_and_fails_on_none():
+    feat = tf.random.stateless_normal([16, 64, 4], seed=(0, 1))
+    np.testing.assert_allclose(effective_rank(feat, rows=100), 4, rtol=0.05)
+    np.testing.assert_allclose(effective_rank(tf.ones([4, 5, 3])), 1, rtol=1e-3)
+    assert np.isfinite(effective_rank(tf.fill([4, 5, 3], np.float32(np.nan))))
+    with tf.GradientTape() as tape:
+        tape.watch(feat)
+        rank = effective_rank(feat)
+    assert tape.gradient(rank, feat) is None
+
+
+def test_all_of_it_can_be_compiled():
+    projector = Linear(5, use_bias=False)
+    projector.build(4)
+
+    def look(feat, embed, image, shift):
+        losses, metrics = R2(projector).terms({}, feat, embed)
+        contrasted, _ = InfoNCE(projector).terms({}, feat, embed)
+        return [
+            *(losses | contrasted | metrics).values(),
+            effective_rank(feat),
+            sinkhorn(embed, 0.05, 3),
+            shift_image(image, shift, 1),
+        ]
+
+    inputs = (
+        tf.random.stateless_normal([2, 8, 4], seed=(0, 1)),
+        tf.random.stateless_normal([2, 8, 5], seed=(0, 2)),
+        tf.cast(tf.random.stateless_uniform([2, 8, 6, 7, 3], (0, 3), maxval=256), tf.uint8),
+        tf.constant([[0, 2], [1, 0]]),
+    )
+    compiled = tf.function(look, jit_compile=True)(*inputs)
+    for ours, expected in zip(compiled, look(*inputs), strict=True):
+        np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-5)

@@ -69,6 +69,11 @@ _KNOWN = {
     "reconstruction": Style("Reconstruction", BLUE, SOLID, "o"),
     "contrastive": Style("Contrastive", ORANGE, SOLID, "s"),
     "reward": Style("Reward only", PURPLE, SOLID, "D"),
+    # representation objectives of DreamerV3, and its harmonised losses
+    "r2": Style("R2-Dreamer", VERMILLION, SOLID, "o"),
+    "infonce": Style("InfoNCE", ORANGE, SOLID, "D"),
+    "dreamerpro": Style("DreamerPro", PURPLE, SOLID, "v"),
+    "harmony": Style("HarmonyDream", SKY, SOLID, "s"),
     # continuous control
     "d4pg": Style("D4PG", BLACK, SOLID, "v"),
     "a3c": Style("A3C", ORANGE, SOLID, "P"),

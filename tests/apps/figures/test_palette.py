@@ -47,6 +47,8 @@ TOGETHER = [
         "human_gamer",
     ],
     ["reconstruction", "contrastive", "reward"],
+    ["reconstruction", "r2", "infonce", "dreamerpro"],
+    ["dreamerv3", "r2", "dreamerpro", "harmony"],
 ]
 
 
@@ -149,7 +151,8 @@ def test_final_scores_are_never_drawn_like_curves():
 
 
 def test_agents_and_objectives_of_this_project_are_known():
-    choices = options()["agent"].choices + options()["dreamer.objective"].choices
+    names = ("agent", "dreamer.objective", "dreamerv3.objective")
+    choices = [choice for name in names for choice in options()[name].choices]
     assert [name for name in choices if palette.family(name) != name] == []
 
 
