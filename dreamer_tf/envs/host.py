@@ -2,9 +2,11 @@
 
 import traceback
 
+from dreamer_tf.envs import foreign
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
-from dreamer_tf.envs.errors import EnvDied, EnvError
+from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
+from dreamer_tf.envs.notices import Notices
 
 
 class Host:
@@ -12,25 +14,30 @@ class Host:
 
     Args:
       constructor: Called without arguments, returns an ``Env``.
+      notices: ``Notices`` that collect what there is to say.
 
     Raises:
       EnvError: If the constructor fails or returns something else.
     """
 
-    def __init__(self, constructor):
+    def __init__(self, constructor, notices):
+        self._notices = notices
+        with notices.collecting():
+            self._env = self._build(constructor)
+
+    def _build(self, constructor):
         try:
             env = constructor()
         except EnvError:
             raise
         except Exception as error:
-            text = f"the constructor of the environment failed:\n{traceback.format_exc()}"
-            raise EnvError(text) from error
+            raise EnvError(_failed_constructor(error)) from error
         if not isinstance(env, Env):
             raise EnvError(
                 f"a constructor must return a dreamer_tf.envs.Env, got {type(env).__name__}; "
                 "dreamer_tf.envs.from_user wraps gymnasium and gym environments"
             )
-        self._env = CheckedEnv(env)
+        return CheckedEnv(env)
 
     @property
     def spaces(self):
@@ -44,23 +51,47 @@ class Host:
         Raises:
           EnvError: What the environment returned is unusable.
           EnvDied: The environment raised an error of its own; holds its traceback.
+          WorkerFault: What stands around it here raised one.
         """
+        if command == "close":
+            return self._env.close()
+        if command not in ("reset", "step", "render"):
+            raise ValueError(f"unknown command {command!r}")
+        arguments = () if command == "render" else (argument,)
         try:
-            if command == "reset":
-                return self._env.reset(argument)
-            if command == "step":
-                return self._env.step(argument)
-            if command == "render":
-                return self._env.render()
+            with self._notices.collecting():
+                return getattr(self._env, command)(*arguments)
         except EnvError:
             raise
         except NotImplementedError as error:
-            raise EnvError(str(error)) from error
+            raise EnvError(_not_implemented(command, error)) from error
         except Exception as error:
-            raise EnvDied(traceback.format_exc()) from error
-        if command == "close":
-            return self._env.close()
-        raise ValueError(f"unknown command {command!r}")
+            text = traceback.format_exc()
+            if foreign.is_ours(error):
+                raise WorkerFault(
+                    f"dreamer_tf failed at a {command}, not the environment; please report it:\n"
+                    f"{text}"
+                ) from error
+            raise EnvDied(text) from error
+
+
+def _failed_constructor(error):
+    text = f"the constructor of the environment failed:\n{traceback.format_exc()}"
+    if isinstance(error, NameError):
+        text += (
+            "\nThe constructor travels to a worker process, and of a script or notebook only what "
+            "its functions read: the body of a class written inside a function is not looked "
+            "into. Write the class outside of the function, import what it reads inside of it, or "
+            "put it into a module and import that"
+        )
+    return text
+
+
+def _not_implemented(command, error):
+    if command == "render" and str(error):
+        return str(error)
+    text = "".join(traceback.format_exception(error)).rstrip()
+    return f"{command}() is not implemented; an environment needs reset() and step():\n{text}"
 
 
 class InlineHost:
@@ -68,12 +99,13 @@ class InlineHost:
 
     def __init__(self, constructor):
         self._constructor = constructor
+        self._notices = Notices()
         self._host = None
         self._pending = None
 
     def wait_until_ready(self):
         """Calls the constructor; returns the spaces and frames per step."""
-        self._host = Host(self._constructor)
+        self._host = Host(self._constructor, self._notices)
         return self._host.spaces
 
     def send(self, command, argument=None):
@@ -83,6 +115,10 @@ class InlineHost:
     def receive(self):
         """The reply to the last command; raises like ``Host.call``."""
         return self._host.call(*self._pending)
+
+    def take_notices(self):
+        """What there is to say since the last time, see ``Notices.take``."""
+        return self._notices.take()
 
     def close(self):
         """Closes the environment."""
