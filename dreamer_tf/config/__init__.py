@@ -6,10 +6,11 @@
 (4, 'argument')
 """
 
-from dreamer_tf.config.commandline import command, help_text, parse_args
+from dreamer_tf.config.commandline import command, help_text, own_environment, parse_args
 from dreamer_tf.config.dreamer import DreamerConfig
 from dreamer_tf.config.dreamerv2 import DreamerV2Config
 from dreamer_tf.config.dreamerv3 import DreamerV3Config
+from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.files import (
     CONFIG_NAME,
     differences,
@@ -18,9 +19,10 @@ from dreamer_tf.config.files import (
     read_preset,
     save,
 )
+from dreamer_tf.config.mappings import from_text
 from dreamer_tf.config.networks import PlannerConfig
 from dreamer_tf.config.optimizers import OptimizerConfig
-from dreamer_tf.config.options import ConfigError, Option, flatten, options
+from dreamer_tf.config.options import Option, flatten, options
 from dreamer_tf.config.planet import PlaNetConfig
 from dreamer_tf.config.resolve import Resolved, add_preset, load, print_config
 from dreamer_tf.config.schema import Config, EnvConfig, ReplayConfig, RunConfig
@@ -44,9 +46,11 @@ __all__ = [
     "command",
     "differences",
     "flatten",
+    "from_text",
     "help_text",
     "load",
     "options",
+    "own_environment",
     "parse_args",
     "preset_names",
     "print_config",

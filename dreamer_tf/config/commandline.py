@@ -10,8 +10,9 @@ import sys
 import textwrap
 import typing
 
+from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.files import preset_names, preset_title, whole_presets
-from dreamer_tf.config.options import ConfigError, options, sections, text
+from dreamer_tf.config.options import options, sections, text
 from dreamer_tf.config.resolve import Resolved, load, print_config, split_words
 
 
@@ -45,6 +46,8 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
             if values:
                 raise ConfigError(f"--print_config takes no value, got {' '.join(values)!r}.")
             show = True
+        elif name == "env":
+            overrides += ["--task", own_environment(values)]
         else:
             overrides += [f"--{name}", *values]
     resolved = load(presets, overrides)
@@ -52,6 +55,25 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
         print_config(resolved)
         raise SystemExit(0)
     return resolved
+
+
+def own_environment(values: typing.Sequence[str]) -> str:
+    """The task that ``--env module:name`` stands for.
+
+    Raises:
+        ConfigError: There is not one value of this form.
+    """
+    if len(values) != 1 or ":" not in values[0]:
+        raise ConfigError(
+            f"--env takes module:name of an environment of your own, such as my_robot:Arm for the "
+            f"class Arm in my_robot.py; got {' '.join(values) or 'nothing'!r}. Tasks by name are "
+            f"--task; the options of the group are {', '.join(_inside('env'))}."
+        )
+    return values[0]
+
+
+def _inside(group):
+    return [key for key in options() if key.rpartition(".")[0] == group]
 
 
 def command(function: typing.Callable) -> typing.Callable:
@@ -104,6 +126,9 @@ def help_text(description: str = "") -> str:
     lines += _entry(
         "--configs NAME ...", "presets, applied from left to right; or YAML files", width
     )
+    lines += _entry(
+        "--env module:name", "a class or function of your own, which is then the task", width
+    )
     lines += _entry("--print_config", "show the result and where each value came from", width)
     lines += _entry("--help", "show this", width)
     whole = whole_presets()
@@ -113,7 +138,7 @@ def help_text(description: str = "") -> str:
         for name in names:
             lines += _entry(name, preset_title(name), width)
     for section, heading in {"": "", **sections()}.items():
-        inside = [key for key in known if key.rpartition(".")[0] == section]
+        inside = _inside(section)
         lines += ["", f"{section}: {heading}" if section else "general"] if inside else []
         for key in inside:
             lines += _entry(*_describe(known[key]), width)

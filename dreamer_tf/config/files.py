@@ -9,9 +9,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.error import YAMLError
 
 from dreamer_tf.common import nearest, replacing
+from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.options import (
-    ConfigError,
     build,
     convert,
     flatten,
@@ -184,10 +184,11 @@ def _checked(tree, path):
 
 
 def nested_items(tree: typing.Mapping, prefix: str = "") -> typing.Iterator[tuple[str, typing.Any]]:
-    """The leaves of a nested mapping as (dotted key, value)."""
+    """The leaves of a nested mapping as (dotted key, value); an option may be a mapping itself."""
+    known = options()
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if isinstance(value, typing.Mapping):
+        if isinstance(value, typing.Mapping) and not (key in known and known[key].mapping):
             yield from nested_items(value, key + ".")
         else:
             yield key, value

@@ -3,9 +3,10 @@
 import dataclasses
 import typing
 
+from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.files import nested_items, read_layers
+from dreamer_tf.config.mappings import from_text, words_to_mapping
 from dreamer_tf.config.options import (
-    ConfigError,
     build,
     convert,
     flatten,
@@ -155,6 +156,13 @@ def _from_words(words):
     known = options()
     values = {}
     for key, arguments in split_words(words):
+        group, _, name = key.rpartition(".")
+        if group in known and known[group].mapping:  # --env.kwargs.size 5
+            arguments = [f"{name}={' '.join(arguments)}"]
+            earlier = from_text(values.get(group, ""))
+            given = words_to_mapping(group, arguments, COMMAND_LINE)
+            values[group] = convert(known[group], earlier | given, COMMAND_LINE)
+            continue
         if key not in known:
             raise unknown_key(key)
         values[key] = parse(known[key], arguments, COMMAND_LINE)

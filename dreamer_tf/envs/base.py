@@ -138,7 +138,8 @@ class FrameEnv(Env):
         last = terminated or truncated
         row = make_row(self._observe(), total, is_last=last, is_terminal=terminated)
         log = self._log() if last else {}
-        return row | {LOG_PREFIX + name: np.float32(value) for name, value in log.items()}
+        with np.errstate(over="ignore"):  # What is too large is not logged, see ``CheckedEnv``.
+            return row | {LOG_PREFIX + name: np.float32(value) for name, value in log.items()}
 
 
 def make_row(obs, reward=0.0, *, is_first=False, is_last=False, is_terminal=False):

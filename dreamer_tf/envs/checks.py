@@ -98,13 +98,13 @@ class CheckedEnv(Env):
             problem = _problem(key, value, unbounded)
         else:
             problem = _problem(key, value, space) if self._bounded.get(key) else None
-        if problem is None and is_number and self._bounded.get(key):
-            if (value < space.low).any() or (value > space.high).any():
-                self._bounded[key] = False
-                logger.warning(
-                    "%r: values from %g to %g leave %s; they are used as they are. Told once",
-                    *(key, value.min(), value.max(), space),
-                )
+        is_told = problem is None and is_number and self._bounded.get(key)
+        if is_told and ((value < space.low).any() or (value > space.high).any()):
+            self._bounded[key] = False
+            logger.warning(
+                "%r: values from %g to %g leave %s; they are used as they are. Told once",
+                *(key, value.min(), value.max(), space),
+            )
         return problem
 
 

@@ -39,9 +39,7 @@ class GymEnv(FrameEnv):
       EnvError: If a space is not supported.
     """
 
-    def __init__(
-        self, env, *, action_repeat=1, time_limit=0, image_size=(64, 64), keys=ALL_KEYS
-    ):
+    def __init__(self, env, *, action_repeat=1, time_limit=0, image_size=(64, 64), keys=ALL_KEYS):
         super().__init__(action_repeat=action_repeat, time_limit=time_limit)
         self._env = env
         self._observation, self._info, self._problems = None, {}, []
@@ -56,6 +54,7 @@ class GymEnv(FrameEnv):
                 problems += error.problems
         if problems:
             raise EnvError(*problems)
+        self._actions = {self._action_key(key): codec for key, codec in self._actions.items()}
         self._reset_takes_seed = _takes_seed(env)
         self._has_seed = callable(getattr(env, "seed", None))
         if not (self._reset_takes_seed or self._has_seed):
@@ -167,6 +166,12 @@ class GymEnv(FrameEnv):
                 return value
             set_entry(decoded, codec.path, value)
         return decoded
+
+    def _action_key(self, key):
+        if key not in self._observations:
+            return key
+        logger.warning("%r: an observation has this key, so the action is 'action/%s'", key, key)
+        return f"action/{key}"
 
     def _checked(self, check, name, value, otherwise):
         """A part of what ``step`` returned; what is wrong is told with the observation."""

@@ -45,7 +45,9 @@ def find(task):
                 f"{os.getcwd()!r} nor among those installed; expected module:name, such as "
                 f"my_robot:Arm for the class Arm in my_robot.py"
             ) from error
-        raise EnvError(f"{task!r}: {module_name} needs a module that is missing: {error}") from error
+        raise EnvError(
+            f"{task!r}: {module_name} needs a module that is missing: {error}"
+        ) from error
     for name in path.split("."):
         if not hasattr(found, name):
             known = [key for key, value in vars(found).items() if callable(value)]

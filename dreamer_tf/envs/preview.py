@@ -89,7 +89,9 @@ class _Examination:
             self._play(seed, steps)
             self._draw()
         except EnvDied as error:
-            self._add([f"after {max(len(self._rows) - 1, 0)} steps the environment failed: {error}"])
+            self._add(
+                [f"after {max(len(self._rows) - 1, 0)} steps the environment failed: {error}"]
+            )
         finally:
             self._take_notices()
 
@@ -108,9 +110,7 @@ class _Examination:
         yield "actions"
         yield from (f"  {key}: {space}" for key, space in act_space.items())
         rewards = np.array([row["reward"] for row in self._rows[1:]])
-        yield (
-            f"reward: {rewards.min():g} to {rewards.max():g} per step, return {rewards.sum():g}"
-        )
+        yield (f"reward: {rewards.min():g} to {rewards.max():g} per step, return {rewards.sum():g}")
         frames = f"{frames_per_step} frames per step"
         yield f"episode: {len(rewards)} steps ({frames}), {_describe_end(self._rows[-1])}"
         if self.notices:

@@ -147,7 +147,9 @@ class VectorEnv:
         }
         # Of the copies: an environment in this process may reuse its arrays.
         self._last_obs = [{k: arrived[k][i] for k in self._obs_space} for i in range(len(self))]
-        return arrived | {key: np.array([row.get(key, np.nan) for row in rows], np.float32) for key in logged}
+        return arrived | {
+            key: np.array([row.get(key, np.nan) for row in rows], np.float32) for key in logged
+        }
 
     def render(self, index=0):
         """A picture of one environment's present state, uint8 of ``[height, width, channels]``.

@@ -25,8 +25,7 @@ def save_video(path, frames, fps=30):
 
     Args:
       path: File that ends in ``.mp4`` or ``.gif``; folders are made.
-      frames: uint8 ``[T, height, width, channels]`` with 1 or 3 channels, or a list of such
-        pictures.
+      frames: uint8 ``[T, height, width, channels]``, or a list of such pictures; see `showable`.
       fps: Frames per second.
 
     Raises:
@@ -35,11 +34,7 @@ def save_video(path, frames, fps=30):
     """
     path = pathlib.Path(path)
     check_format(path)
-    frames = np.asarray(frames)
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"expected uint8 frames [T, height, width, 1 or 3], got {frames.dtype} {frames.shape}"
-        )
+    frames = showable(frames)
     path.parent.mkdir(parents=True, exist_ok=True)
     frames = _even(_enlarge(np.repeat(frames, 3 // frames.shape[-1], axis=-1)))
     with replacing(path) as partial:
@@ -47,6 +42,31 @@ def save_video(path, frames, fps=30):
             imageio.imwrite(partial, frames, duration=1000 / fps, loop=0)
         else:
             imageio.imwrite(partial, frames, fps=fps, codec="libx264", macro_block_size=2)
+
+
+def showable(frames):
+    """Pictures of any number of channels as grey ones or coloured ones.
+
+    Args:
+      frames: uint8 ``[T, height, width, channels]``, or a list of such pictures.
+
+    Returns:
+      The same with 1 or 3 channels: of two the first, of four and more the first three, such as the
+      colours before a depth, or three of the frames in a stack.
+
+    Raises:
+      ValueError: If they are no pictures, or differ in size.
+    """
+    shapes = {np.shape(frame) for frame in frames}
+    if len(shapes) > 1:
+        raise ValueError(f"expected pictures of one size, got {sorted(shapes)}")
+    frames = np.asarray(frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or 0 in frames.shape:
+        raise ValueError(
+            f"expected uint8 frames [T, height, width, channels], got {frames.dtype} {frames.shape}"
+        )
+    channels = frames.shape[-1]
+    return frames[..., : 3 if channels >= 3 else 1]
 
 
 class VideoFolder(Writer):

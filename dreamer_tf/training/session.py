@@ -58,11 +58,14 @@ def run(resolved, env=None, *, choose_size=False, writers=(), at_end=()):
         terminal.message(f"run folder {folder}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
-        vector_env = stack.enter_context(start_envs(config, env))
+        told = set()
+        vector_env = stack.enter_context(start_envs(config, env, told))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
             resolved = _choose_size(resolved, vector_env.obs_space, terminal)
-        trainer = _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers)
+        evaluator = _make_evaluator(config, env, told)
+        stack.callback(evaluator.close)
+        trainer = _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers)
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
@@ -84,7 +87,7 @@ def _call_at_end(function, folder, tell):
         tell(f"{name} failed ({type(error).__name__}: {error}); the run is whole")
 
 
-def make_vector_env(config, env, *, count, seed, workers, evaluation=False):
+def make_vector_env(config, env, *, count, seed, workers, evaluation=False, told=None):
     """Starts environments and waits until they are ready.
 
     Args:
@@ -94,6 +97,7 @@ def make_vector_env(config, env, *, count, seed, workers, evaluation=False):
       seed: Decides their episodes.
       workers: ``process`` or ``inline``.
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
+      told: Set of the environments' notices that need not be told again.
 
     Returns:
       ``VectorEnv``.
@@ -103,6 +107,8 @@ def make_vector_env(config, env, *, count, seed, workers, evaluation=False):
         "action_repeat": options.action_repeat,
         "time_limit": options.time_limit,
         "image_size": options.image_size,
+        "keys": options.keys,
+        "kwargs": configs.from_text(options.kwargs),
     }
     if env is None:
         constructor = functools.partial(
@@ -122,15 +128,22 @@ def make_vector_env(config, env, *, count, seed, workers, evaluation=False):
                 "once: pass a function that makes it, such as lambda: MyEnv()"
             )
         constructor = functools.partial(envs.from_user, env, **common)
-    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers)
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, told=told)
 
 
-def start_envs(config, env=None):
+def evaluation_limit(config):
+    """env_frames after which an evaluation waits no longer for the end of an episode; 0: never."""
+    limit = config.run.eval_limit
+    return max(limit, config.env.time_limit) if limit else 0
+
+
+def start_envs(config, env=None, told=None):
     """Starts the training environments and imports TensorFlow, side by side if that is safe.
 
     Args:
       config: ``Config``.
       env: A user's environment or constructor; None: the config's task.
+      told: Set of the environments' notices that need not be told again.
 
     Returns:
       ``VectorEnv``; the libraries are seeded.
@@ -142,6 +155,7 @@ def start_envs(config, env=None):
         count=config.env.count,
         seed=seeding.derive(config.seed, "envs"),
         workers=config.env.workers,
+        told=told,
     )
     if config.env.workers == "inline":
         seeding.seed_libraries(config.seed)
@@ -152,7 +166,7 @@ def start_envs(config, env=None):
         return future.result()
 
 
-def _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers):
+def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
@@ -188,8 +202,6 @@ def _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers)
     stopwatch = Stopwatch()
     learner = _make_learner(config, folder, agent, replay, carry, counters, stopwatch)
     stack.callback(learner.close)
-    evaluator = _make_evaluator(config, env)
-    stack.callback(evaluator.close)
     parts = Parts(
         config=config,
         agent=agent,
@@ -225,7 +237,7 @@ def _make_learner(config, folder, agent, replay, carry, counters, stopwatch):
     )
 
 
-def _make_evaluator(config, env):
+def _make_evaluator(config, env, told):
     from dreamer_tf.training.evaluation import Evaluator
 
     count = config.run.eval_count
@@ -237,8 +249,9 @@ def _make_evaluator(config, env):
         seed=seeding.derive(config.seed, "evaluation envs"),
         workers=config.env.workers,
         evaluation=True,
+        told=told,
     )
-    return Evaluator(make_envs, count, config.run.eval_episodes)
+    return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
 
 
 def make_agent(config, obs_space, act_space):
