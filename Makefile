@@ -21,6 +21,7 @@ test: setup
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
 # The site in build/docs; a broken link or reference is an error.

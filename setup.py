@@ -50,7 +50,7 @@ EXTRAS_REQUIRE = {
     ],
     "dream": ["flask>=3.0", "werkzeug>=3.0"],
     "docs": ["sphinx>=9.0", "myst-parser>=5.0", "furo>=2025.9", "sphinx-copybutton>=0.5.2"],
-    "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "selenium>=4.20"],
+    "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "mypy>=2.0", "selenium>=4.20"],
 }
 
 setup(
@@ -63,6 +63,7 @@ setup(
     packages=[*find_packages(include=["dreamer_tf", "dreamer_tf.*"]), "dreamer_tf.presets"],
     package_dir={"dreamer_tf.presets": "configs"},
     package_data={
+        "dreamer_tf": ["py.typed"],  # It says that the hints are there for others, too.
         "dreamer_tf.presets": ["*.yaml"],
         "dreamer_tf.apps.dream": ["page/*"],
         "dreamer_tf.apps.report": ["page/*.*", "page/vendor/*"],

@@ -42,6 +42,7 @@ default_role = "literal"
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
+autoclass_content = "both"  # What a class is, and what its constructor takes.
 add_module_names = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True

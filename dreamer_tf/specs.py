@@ -26,8 +26,11 @@ reward for *arriving* there. An episode of n environment interactions has n + 1 
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 RESERVED_KEYS = ("reward", "is_first", "is_last", "is_terminal")
 """Row keys that no observation or action may use."""
@@ -41,7 +44,11 @@ They stand in its last row, numbers that neither the agent nor the replay gets t
 """
 
 
-@dataclasses.dataclass(frozen=True)
+Row = Mapping[str, np.ndarray | np.generic]
+"""A row of experience, or some of its keys."""
+
+
+@dataclasses.dataclass(frozen=True, init=False)
 class Space:
     """The arrays that one observation or action key can hold.
 
@@ -53,25 +60,42 @@ class Space:
     """
 
     dtype: np.dtype
-    shape: tuple[int, ...] = ()
-    low: np.ndarray | float | None = None
-    high: np.ndarray | float | None = None
+    shape: tuple[int, ...]
+    low: np.ndarray
+    high: np.ndarray
 
-    def __post_init__(self):
-        dtype = np.dtype(self.dtype)
+    def __init__(
+        self,
+        dtype: DTypeLike,
+        shape: Sequence[int] = (),
+        low: ArrayLike | None = None,
+        high: ArrayLike | None = None,
+    ) -> None:
+        """Describes the arrays.
+
+        Args:
+          dtype: As the attribute, or its name.
+          shape: Shape of one element, without batch or time.
+          low: Smallest value, one number or one for each entry; None: that of the dtype.
+          high: Largest value, inclusive, likewise.
+
+        Raises:
+          ValueError: If the dtype is another one.
+        """
+        dtype = np.dtype(dtype)
         if dtype not in _LIMITS:
             known = ", ".join(str(d) for d in _LIMITS)
             raise ValueError(f"a space holds one of {known}; got {dtype}")
-        low, high = _LIMITS[dtype]
-        low = low if self.low is None else self.low
-        high = high if self.high is None else self.high
-        shape = tuple(int(size) for size in self.shape)
+        smallest, largest = _LIMITS[dtype]
+        low = smallest if low is None else low
+        high = largest if high is None else high
+        shape = tuple(int(size) for size in shape)
         object.__setattr__(self, "dtype", dtype)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "low", np.broadcast_to(np.asarray(low, dtype), shape))
         object.__setattr__(self, "high", np.broadcast_to(np.asarray(high, dtype), shape))
 
-    def __eq__(self, other):
+    def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Space)
             and (self.dtype, self.shape) == (other.dtype, other.shape)
@@ -79,33 +103,33 @@ class Space:
             and np.array_equal(self.high, other.high)
         )
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return hash((self.dtype, self.shape))
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         def bound(value):
             return f"{value.flat[0]:g}" if value.size and (value == value.flat[0]).all() else "…"
 
         return f"Space({self.dtype}, {self.shape}, {bound(self.low)} to {bound(self.high)})"
 
     @property
-    def is_image(self):
+    def is_image(self) -> bool:
         """Whether this is a ``[height, width, channels]`` image of bytes."""
         return self.dtype == np.uint8 and len(self.shape) == 3
 
     @property
-    def is_discrete(self):
+    def is_discrete(self) -> bool:
         """Whether the values are categories counted from zero."""
         return self.dtype == np.int32
 
     @property
-    def classes(self):
+    def classes(self) -> np.ndarray:
         """Number of categories of each element (discrete spaces), an array of ``shape``."""
         if not self.is_discrete:
             raise TypeError(f"only a discrete space has classes, this is {self}")
         return self.high + 1
 
-    def sample(self, rng):
+    def sample(self, rng: np.random.Generator) -> np.ndarray:
         """Draws one element uniformly between the bounds.
 
         Args:
@@ -121,7 +145,7 @@ class Space:
         low, high = self.low.astype(np.int64), self.high.astype(np.int64)
         return np.asarray(rng.integers(low, high, self.shape, endpoint=True)).astype(self.dtype)
 
-    def check(self, key, value):
+    def check(self, key: str, value: ArrayLike) -> None:
         """Raises an error naming ``key`` unless ``value`` is an element of this space.
 
         Raises:
@@ -155,18 +179,19 @@ STEP_SPACES = {
 """Spaces of the reserved keys."""
 
 
-def row_spaces(obs_space, act_space):
+def row_spaces(obs_space: Mapping[str, Space], act_space: Mapping[str, Space]) -> dict[str, Space]:
     """Spaces of everything that one row holds.
 
     Args:
-      obs_space: Dict of observation key to ``Space``.
-      act_space: Dict of action key to ``Space``.
+      obs_space: Dict of observation key to `Space`.
+      act_space: Dict of action key to `Space`.
 
     Raises:
       ValueError: If two groups claim the same key, or one a key that only the log reads.
     """
     groups = [("observation", obs_space), ("action", act_space), ("reserved", STEP_SPACES)]
-    owner, spaces = {}, {}
+    owner: dict[str, str] = {}
+    spaces: dict[str, Space] = {}
     for name, group in groups:
         for key, space in group.items():
             if key.startswith(LOG_PREFIX):
@@ -177,7 +202,7 @@ def row_spaces(obs_space, act_space):
     return spaces
 
 
-def space_to_json(space):
+def space_to_json(space: Space) -> dict[str, Any]:
     """A `Space` as JSON values, infinite bounds as text."""
     return {
         "dtype": str(space.dtype),
@@ -193,7 +218,7 @@ def _encode_bound(bound):
     return values[0] if len(set(values)) == 1 else values
 
 
-def space_from_json(encoded):
+def space_from_json(encoded: Mapping[str, Any]) -> Space:
     """The `Space` that `space_to_json` made JSON values of; further entries do not matter."""
     dtype, shape = np.dtype(encoded["dtype"]), tuple(encoded["shape"])
     low, high = (_decode_bound(encoded[name], dtype, shape) for name in ("low", "high"))

@@ -23,7 +23,7 @@ class CountingEnv(Env):
       length: Steps of an episode.
       terminal: Whether episodes terminate; otherwise they are cut off.
       image: Whether there is an image, 64x64x3.
-      act_space: Dict of action key to ``Space``; None: ``action``, two continuous ones.
+      act_space: Dict of action key to `Space`; None: ``action``, two continuous ones.
     """
 
     def __init__(self, length=5, *, terminal=True, image=False, act_space=None):

@@ -9,23 +9,23 @@ but for what is done in it. Compiled functions are seen, because they are traced
 What the figures count:
 
 one update, in all
-    Files with a function on the stack when ``Agent.train_step`` is called (the command, the
+    Files with a function on the stack when `Agent.train_step` is called (the command, the
     session, the loop, the learner), or called while one of `WINDOWS` is open: the config is read,
     the agent is built, the replay is opened, a batch is drawn and the update is made. What a run
     sets up beside that, such as its environments, checkpoints and logs, does not count.
 one update, to understand
-    Files with a function called within ``Agent.train_step`` in the rooms agents, world_model,
+    Files with a function called within `Agent.train_step` in the rooms agents, world_model,
     behaviors and optim: the algorithm.
 one update, blocks
     Likewise, in the rooms nn, ops and distributions.
 one environment step
-    Files with a function called within the first ``Driver.step`` that asks the policy, in all
+    Files with a function called within the first `Driver.step` that asks the policy, in all
     rooms but nn, ops and distributions. The agent is built by then.
 one environment step, without envs
     The same without the room envs, most of which runs in other processes (``env.workers:
     process``, the default).
 functions from policy to actor
-    Functions of the package on the stack between ``Agent.policy`` and the ``call`` of the network
+    Functions of the package on the stack between `Agent.policy` and the ``call`` of the network
     named actor; those two do not count.
 options that repeat
     Declarations in ``dreamer_tf/config`` whose name, type and meaning a declaration in another
@@ -97,9 +97,9 @@ class Watcher:
     Attributes:
       run: Files called so far, in order, as the keys of a dict.
       update: Those on the way of the update.
-      algorithm: Those within ``Agent.train_step``.
-      step: Those within the first ``Driver.step`` that asks the policy.
-      way: Functions between ``Agent.policy`` and the actor's ``call``, in order.
+      algorithm: Those within `Agent.train_step`.
+      step: Those within the first `Driver.step` that asks the policy.
+      way: Functions between `Agent.policy` and the actor's ``call``, in order.
       windows: Those of `WINDOWS` that were seen to open.
     """
 

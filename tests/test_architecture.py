@@ -33,7 +33,7 @@ ALLOWED = {
     # Applications, each a room of its own.
     "apps.figures": {"config", "runs"},
     "apps.report": {"config", "runs", "apps.figures"},
-    "apps.api": {"config", "envs", "export", "runs", "training", "apps.report"},
+    "apps.api": {"config", "envs", "export", "agents", "runs", "training", "apps.report"},
     "apps.commands": {"config", "envs", "replay", "export", "runs", "training"}
     | {"apps.report", "apps.api"},
     "apps.train": {"apps.commands"},
@@ -55,9 +55,18 @@ ONLY = {
 }
 
 
-def imports(source):
-    """The dotted names that a source imports, wherever in it; (line, name)."""
-    for node in ast.walk(ast.parse(source)):
+def imports(source, at_run_time=False):
+    """The dotted names that a source imports, wherever in it; (line, name).
+
+    Args:
+      source: Its text.
+      at_run_time: Whether to pass over what only a type checker imports.
+    """
+    tree = ast.parse(source)
+    for node in [node for node in ast.walk(tree) if at_run_time and isinstance(node, ast.If)]:
+        if ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -165,13 +174,50 @@ def test_an_allowed_import_is_not_reported():
 @pytest.mark.parametrize("file", ["__init__.py", "apps/__init__.py"])
 def test_a_package_of_rooms_imports_none_of_them(file):
     source = (PACKAGE / file).read_text(encoding="utf-8")
-    assert {name for _, name in imports(source)} <= sys.stdlib_module_names
+    names = {name.partition(".")[0] for _, name in imports(source, at_run_time=True)}
+    assert names <= sys.stdlib_module_names
+
+
+def test_what_only_a_type_checker_imports_is_no_import_at_run_time():
+    source = "import a\nif TYPE_CHECKING:\n    import b\nelse:\n    import c\nif d:\n    import e"
+    assert [name for _, name in imports(source)] == ["a", "b", "c", "e"]
+    assert [name for _, name in imports(source, at_run_time=True)] == ["a", "c", "e"]
 
 
 def test_files_are_short_enough_to_read():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for _, path in rooms()}
     long = {str(path.relative_to(ROOT)): n for path, n in lengths.items() if n > LONGEST_FILE}
     assert not long
+
+
+def _docstrings():
+    """(file, syntax node, docstring) of everything in the package."""
+    documented = ast.Module, ast.ClassDef, ast.FunctionDef
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, documented) and ast.get_docstring(node):
+                yield path.relative_to(ROOT), node, ast.get_docstring(node)
+
+
+def test_what_a_constructor_takes_stands_in_its_own_docstring():
+    found = [
+        f"{path}: {node.name}"
+        for path, node, text in _docstrings()
+        if isinstance(node, ast.ClassDef) and re.search("^Args:", text, re.MULTILINE)
+    ]
+    assert not found, found
+
+
+def test_classes_of_the_package_stand_in_single_backticks():
+    texts = list(_docstrings())
+    classes = {node.name for _, node, _ in texts if isinstance(node, ast.ClassDef)}
+    found = [
+        f"{path}: {name}"
+        for path, _, text in texts
+        for name in re.findall(r"``(?:[a-z_]+\.)*(\w+)``", text)
+        if name in classes
+    ]
+    assert "Replay" in classes and not found, found
 
 
 def test_no_text_names_a_path_of_one_machine():

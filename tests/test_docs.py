@@ -137,7 +137,7 @@ def test_the_table_of_equations_names_what_is_there():
         assert {part for name in named for part in name.split(".")} <= defined, cell
 
 
-@pytest.mark.parametrize("agent, last", [("Dreamer", 8), ("DreamerV3", 8)])
+@pytest.mark.parametrize("agent, last", [("Dreamer", 10), ("DreamerV3", 7)])
 def test_the_table_of_equations_has_every_equation(agent, last):
     [section] = re.findall(rf"^## {agent}\n(.*?)(?:^## |\Z)", DOCS["equations.md"], re.M | re.S)
     numbers = set()
@@ -147,9 +147,17 @@ def test_the_table_of_equations_has_every_equation(agent, last):
     assert numbers >= set(range(1, last + 1))
 
 
-def test_every_preset_is_described():
-    described = {cells[0].strip("`") for cells in table_rows(DOCS["presets.md"])[2:]}
-    assert described == set(preset_names())
+def test_every_preset_and_every_base_is_described():
+    first_lines = {
+        name: (ROOT / "configs" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()[0]
+        for name in preset_names()
+    }
+    bases = {name for name, line in first_lines.items() if line.startswith("# Base: ")}
+    described = [
+        {cells[0].strip("`") for cells in table_rows(part)[2:]}
+        for part in DOCS["presets.md"].split("\n## Bases\n")
+    ]
+    assert described == [first_lines.keys() - bases, bases]
 
 
 def settings_tables():
@@ -186,12 +194,19 @@ def test_the_table_of_discrete_control_has_every_value_that_atari_changes():
     assert {cells[0].strip("`") for cells in rows} >= changed
 
 
-def test_the_walks_name_files_that_exist():
+def test_the_walks_name_what_exists():
     text = DOCS["architecture.md"]
     walks = text[text.index("\n## One update") : text.index("\n## The measure")]
     files = re.findall(r"`(\w+/\w+\.py)`", walks)
     assert len(files) > 20
     assert not [file for file in files if not (ROOT / "dreamer_tf" / file).is_file()]
+    functions = re.findall(r"`(\w+/\w+\.py)`\)?,\s+`([\w.]+)`", walks)
+    assert len(functions) > 12
+    for file, name in functions:
+        tree = ast.parse((ROOT / "dreamer_tf" / file).read_text(encoding="utf-8"))
+        assert set(name.split(".")) <= {
+            node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        }, (file, name)
 
 
 CONTINUOUS = Space(np.float32, (1,), -1, 1)

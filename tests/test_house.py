@@ -6,15 +6,17 @@ import pytest
 
 from tests import house
 
-# The goals are 35, 12, 12, 4, 0 and 59 (docs/architecture.md). A figure may fall, never rise:
-# tighten it here when it has fallen.
+# Goals that are met stand here as they are (docs/architecture.md); the others, 35 files for an
+# update and 12 for a step, as far as the house has come. A figure may fall, never rise: tighten it
+# here when it has fallen.
 LIMITS = {
-    "one update, in all": 62,
-    "one update, to understand": 17,
-    "one environment step": 21,
-    "functions from policy to actor": 7,
-    "options that repeat": 71,
-    "preset values that repeat": 661,
+    "one update, in all": 55,
+    "one update, to understand": 12,
+    "one environment step": 20,
+    "one environment step, without envs": 12,
+    "functions from policy to actor": 3,
+    "options that repeat": 0,
+    "preset values that repeat": 59,
 }
 
 
@@ -35,6 +37,13 @@ def test_the_table_in_the_documentation_is_true(figures):
     assert now.keys() == figures.keys()
     for name in figures.keys() - {"files of dreamer_tf", "lines of dreamer_tf"}:
         assert now[name] == len(figures[name]), name
+
+
+def test_the_walk_of_an_update_names_every_file_to_understand(figures):
+    text = (house.ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    walk = text[text.index("\n## One update") : text.index("\n## One environment step")]
+    unnamed = [name for name in figures["one update, to understand"] if f"`{name}`" not in walk]
+    assert not unnamed
 
 
 def test_an_update_passes_through_the_rooms_of_the_algorithm(figures):

@@ -97,6 +97,12 @@ def test_presets_are_package_data():
     assert all(path.suffix == ".yaml" for path in (ROOT / "configs").iterdir())
 
 
+def test_the_mark_that_says_that_there_are_hints_is_package_data():
+    assert setup_lists()["package_data"]["dreamer_tf"] == ["py.typed"]
+    assert (ROOT / "dreamer_tf" / "py.typed").is_file()
+    assert "include dreamer_tf/py.typed\n" in (ROOT / "MANIFEST.in").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("room", ["report", "dream"])
 def test_the_files_of_a_page_are_package_data(room):
     folder = ROOT / "dreamer_tf" / "apps" / room

@@ -1,4 +1,6 @@
-"""The papers, one file each."""
+"""The papers, in one or two files each, and in ``base.py`` what they share."""
+
+from collections.abc import Mapping
 
 from dreamer_tf.agents.base import Agent
 from dreamer_tf.agents.dreamer import Dreamer
@@ -6,6 +8,8 @@ from dreamer_tf.agents.dreamerv2 import DreamerV2
 from dreamer_tf.agents.dreamerv3 import DreamerV3
 from dreamer_tf.agents.planet import PlaNet
 from dreamer_tf.agents.random import RandomAgent
+from dreamer_tf.config import Config
+from dreamer_tf.specs import Space
 
 AGENTS = {
     "dreamer": Dreamer,
@@ -16,7 +20,7 @@ AGENTS = {
 }
 
 
-def make(config, obs_space, act_space):
+def make(config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]) -> Agent:
     """Creates the agent that ``config.agent`` names.
 
     Args:

@@ -11,19 +11,28 @@ The left sides stand here, each compiled once.
 
 import abc
 import functools
-from typing import NamedTuple
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple, get_args
 
+import keras
 import numpy as np
 import tensorflow as tf
 
+from dreamer_tf.behaviors import ActionEncoder, LatentModel
+from dreamer_tf.config import Config, OptimizerConfig
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.functions import ExportedFunctions
 from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.export.saved_model import write
 from dreamer_tf.ops import leading_size
 from dreamer_tf.optim import GlobalNormClip, GradientStep, adam
+from dreamer_tf.specs import Space
+from dreamer_tf.world_model import DecoderDiagnostic, OpenLoop, WorldModel
 
-MODES = ("train", "eval")
+Mode = Literal["train", "eval"]
+MODES = get_args(Mode)
 
 
 class PolicyState(NamedTuple):
@@ -38,7 +47,7 @@ class PolicyState(NamedTuple):
 
     latent: tuple
     action: tf.Tensor
-    carry: dict
+    carry: dict[str, tf.Tensor]
 
 
 class Agent(tf.Module, abc.ABC):
@@ -50,14 +59,21 @@ class Agent(tf.Module, abc.ABC):
     Attributes:
       rng: ``tf.random.Generator`` of all its random draws.
       world_model: `WorldModel`, which papers' constructors set.
-      actions: `ActionEncoder`, likewise.
-      latent_model: `LatentModel` for those who look into the model; None: there is none.
+      actions: `ActionEncoder`, likewise. An agent that learns nothing has neither.
+      diagnostic: `DecoderDiagnostic`, where a decoder learns beside the world model.
     """
 
-    world_model = actions = latent_model = None
-    _open_loop = None  # An `OpenLoop`, where a decoder learns.
+    world_model: WorldModel
+    actions: ActionEncoder
+    diagnostic: DecoderDiagnostic | None = None
 
-    def __init__(self, config, obs_space, act_space, name):
+    def __init__(
+        self,
+        config: Config,
+        obs_space: Mapping[str, Space],
+        act_space: Mapping[str, Space],
+        name: str,
+    ) -> None:
         """Prepares what agents share.
 
         Args:
@@ -78,17 +94,17 @@ class Agent(tf.Module, abc.ABC):
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
 
     @property
-    def obs_space(self):
+    def obs_space(self) -> dict[str, Space]:
         """Dict of observation key to `Space`."""
         return dict(self._spaces[0])
 
     @property
-    def act_space(self):
+    def act_space(self) -> dict[str, Space]:
         """Dict of action key to `Space`."""
         return dict(self._spaces[1])
 
     @property
-    def native_act_space(self):
+    def native_act_space(self) -> dict[str, Space]:
         """Dict of action key to `Space`: the actions as the environment itself takes them.
 
         `policy` answers in `act_space`, an export in this one. Until it is set, they are equal.
@@ -96,20 +112,25 @@ class Agent(tf.Module, abc.ABC):
         return dict(self._native_act_space)
 
     @native_act_space.setter
-    def native_act_space(self, spaces):
+    def native_act_space(self, spaces: Mapping[str, Space]) -> None:
         self._native_act_space = tuple(spaces.items())
 
     # ------------------------------------------------------------------ acting
 
-    def initial_state(self, batch_size):
+    def initial_state(self, batch_size: int | tf.Tensor) -> PolicyState:
         """`PolicyState` before any step: zeros."""
         return PolicyState(
             self.world_model.rssm.initial_state(batch_size),
             tf.zeros([batch_size, self.actions.size]),
-            self.initial_carry(batch_size) if self.carry_space else {},
+            self.initial_carry(batch_size) or {},
         )
 
-    def policy(self, obs, state=None, mode="train"):
+    def policy(
+        self,
+        obs: Mapping[str, Any],
+        state: PolicyState | None = None,
+        mode: Mode = "train",
+    ) -> tuple[dict[str, np.ndarray], PolicyState]:
         """Chooses actions.
 
         Args:
@@ -163,7 +184,7 @@ class Agent(tf.Module, abc.ABC):
         return self.act(obs, state, is_first, noise, mode)
 
     @abc.abstractmethod
-    def policy_noise(self, batch_size, rng, mode):
+    def policy_noise(self, batch_size: int | tf.Tensor, rng: Any, mode: Mode) -> Any:
         """Every random draw of a decision.
 
         Args:
@@ -177,7 +198,14 @@ class Agent(tf.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def act(self, obs, state, is_first, noise, mode):
+    def act(
+        self,
+        obs: Mapping[str, tf.Tensor],
+        state: PolicyState,
+        is_first: tf.Tensor,
+        noise: Any,
+        mode: Mode,
+    ) -> tuple[dict[str, tf.Tensor], PolicyState]:
         """What `policy` computes, as a function of its arguments and the weights alone.
 
         Args:
@@ -194,7 +222,7 @@ class Agent(tf.Module, abc.ABC):
     # ---------------------------------------------------------------- learning
 
     @property
-    def carry_space(self):
+    def carry_space(self) -> dict[str, Space]:
         """What the replay should keep of the agent's state with each row: dict of key to `Space`.
 
         Sequences then start from what the agent knew before their first row, not from nothing. The
@@ -202,14 +230,16 @@ class Agent(tf.Module, abc.ABC):
         """
         return {}
 
-    def initial_carry(self, batch_size):
+    def initial_carry(self, batch_size: int | tf.Tensor) -> dict[str, tf.Tensor] | tuple[()]:
         """What sequences start from when nothing came before: a dict of tensors ``[B, ...]``.
 
         An empty tuple (the default): the agent starts every sequence from nothing.
         """
         return ()
 
-    def train_step(self, batch, carry):
+    def train_step(
+        self, batch: dict[str, tf.Tensor], carry: dict[str, tf.Tensor] | tuple[()]
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor] | tuple[()]]:
         """One update.
 
         Args:
@@ -230,7 +260,7 @@ class Agent(tf.Module, abc.ABC):
         return self.update(batch, self.update_noise(*batch["reward"].shape), carry)
 
     @abc.abstractmethod
-    def update_noise(self, batch_size, length):
+    def update_noise(self, batch_size: int, length: int) -> dict[str, Any]:
         """Every random draw of an update.
 
         Args:
@@ -242,10 +272,15 @@ class Agent(tf.Module, abc.ABC):
         """
 
     @abc.abstractmethod
-    def update(self, batch, noise, carry=()):
+    def update(
+        self,
+        batch: dict[str, tf.Tensor],
+        noise: Mapping[str, Any],
+        carry: dict[str, tf.Tensor] | tuple[()] = (),
+    ) -> tuple[dict[str, tf.Tensor], dict[str, tf.Tensor] | tuple[()]]:
         """The update of `train_step`, as a function of the random draws of `update_noise`."""
 
-    def prepare(self, batch):
+    def prepare(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Rows of experience as the world model takes them, actions as vectors.
 
         Args:
@@ -255,7 +290,7 @@ class Agent(tf.Module, abc.ABC):
 
     # -------------------------------------------------------------- looking on
 
-    def report(self, batch):
+    def report(self, batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """Looks into the model without training it: open-loop prediction, see `OpenLoop`.
 
         Args:
@@ -267,16 +302,43 @@ class Agent(tf.Module, abc.ABC):
         """
         return self._open_loop(self.prepare(batch)) if self._open_loop else {}
 
+    @functools.cached_property
+    def _open_loop(self) -> OpenLoop | None:
+        if not self.latent_model or not self.decoder:
+            return None
+        return OpenLoop(self.world_model, self.decoder, self.rng)
+
+    @functools.cached_property
+    def latent_model(self) -> LatentModel | None:
+        """`LatentModel` for those who look into the model or export it; None: there is none."""
+        return self.make_latent_model()
+
+    def make_latent_model(self) -> LatentModel | None:
+        """What `latent_model` is; None (the default): the agent has no world model."""
+        return None
+
     @property
-    def networks(self):
+    def decoder(self) -> keras.Model | None:
+        """What decodes the features, whether they learn from it or not; None: nothing does."""
+        return (self.diagnostic or self.world_model.objective).decoder
+
+    @property
+    def networks(self) -> dict[str, keras.Model]:
         """Dict of component name to Keras model; empty (the default): the agent has no weights."""
         return {}
 
-    def parameter_counts(self):
+    def parameter_counts(self) -> dict[str, int]:
         """Dict of component name to its number of weights."""
         return {name: network.count_params() for name, network in self.networks.items()}
 
-    def export(self, path, *, native_actions=None, litert=True, info=None):
+    def export(
+        self,
+        path: str | os.PathLike,
+        *,
+        native_actions: Mapping[str, Space] | None = None,
+        litert: bool = True,
+        info: Mapping[str, Any] | None = None,
+    ) -> tuple[pathlib.Path, str | None]:
         """Writes the policy as a SavedModel that TensorFlow alone can run, see docs/export.md.
 
         Args:
@@ -300,7 +362,12 @@ class Agent(tf.Module, abc.ABC):
         return write(policy, path, with_litert=litert, info=info)
 
 
-def make_step(name, network, config, optimizer=adam):
+def make_step(
+    name: str,
+    network: Any,
+    config: OptimizerConfig,
+    optimizer: Callable[..., keras.Optimizer] = adam,
+) -> GradientStep:
     """The gradient step of one of several optimisers.
 
     Args:
@@ -319,7 +386,9 @@ def make_step(name, network, config, optimizer=adam):
     return GradientStep(name, network.trainable_variables, rule, clip)
 
 
-def weighted_sum(losses, scales):
+def weighted_sum(
+    losses: Mapping[str, tf.Tensor], scales: Mapping[str, float]
+) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
     """The loss that an optimiser sees: Σ scale · mean of each named loss.
 
     Args:
@@ -339,13 +408,13 @@ def weighted_sum(losses, scales):
     return total, {f"{name}_loss": mean for name, mean in means.items()}
 
 
-def merge_metrics(*parts):
+def merge_metrics(*parts: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Joins dicts of metrics.
 
     Raises:
       ValueError: If two share a name, as when an observation is called like a network.
     """
-    merged = {}
+    merged: dict[str, tf.Tensor] = {}
     for part in parts:
         taken = merged.keys() & part.keys()
         if taken:
@@ -357,7 +426,7 @@ def merge_metrics(*parts):
     return merged
 
 
-def update_metrics(*parts):
+def update_metrics(*parts: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Joins those of an update, and says in ``nonfinite`` whether any of its steps was skipped."""
     metrics = merge_metrics(*parts)
     skipped = [metrics.pop(name) for name in list(metrics) if name.endswith("_nonfinite")]

@@ -22,6 +22,7 @@ Differences from the paper (more in docs/differences.md):
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -49,6 +50,7 @@ from dreamer_tf.behaviors import (
     PlannerBehavior,
     Valuation,
 )
+from dreamer_tf.config import Config
 from dreamer_tf.nn import (
     BernoulliHead,
     DenseGRU,
@@ -58,13 +60,13 @@ from dreamer_tf.nn import (
     NormalHead,
 )
 from dreamer_tf.ops import flatten_time
+from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     Contrastive,
     DecoderDiagnostic,
     GaussianLatent,
     JointKL,
-    OpenLoop,
     Reconstruction,
     RewardOnly,
     WorldModel,
@@ -77,7 +79,9 @@ REWARD_TRANSFORMS = {"none": tf.identity, "sign": tf.sign, "tanh": tf.tanh}
 class Dreamer(Agent):
     """World model, actor and critic for one action, continuous or discrete."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Builds all networks, optimisers and the random generator.
 
         Args:
@@ -103,9 +107,6 @@ class Dreamer(Agent):
         self.explorer = _build_explorer(self.config, action)
         self.acting = self._build_acting(action)
         self.diagnostic = self._build_diagnostic(decoder)
-        if decoder:
-            self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
-        self.latent_model = self._build_latent_model(decoder)
 
     def _build_world_model(self, dtype):
         """The world model, and the decoder of its features, if there is one.
@@ -177,7 +178,8 @@ class Dreamer(Agent):
         step = make_step("decoder", decoder, self.config.model_optimizer)
         return DecoderDiagnostic(decoder, step)
 
-    def _build_latent_model(self, decoder):
+    def make_latent_model(self):
+        """Filtering, imagining and judging for others, see `Agent.latent_model`."""
         config, valuation = self.config, None
         if self.behavior.critic:
             valuation = Valuation(self.behavior.critic, config.discount, counts_arrival=True)
@@ -186,7 +188,7 @@ class Dreamer(Agent):
             self.actions,
             self.acting,
             self.prepare,
-            decoder=decoder,
+            decoder=self.decoder,
             valuation=valuation,
             cont_scale=config.discount,  # The discount model learns γ where an episode goes on.
         )
@@ -326,9 +328,8 @@ class Dreamer(Agent):
     @property
     def networks(self):
         """All networks, see `Agent.networks`."""
-        decoder = self.latent_model.decoder
         networks = self.world_model.networks | self.behavior.networks
-        return networks | ({"decoder": decoder} if decoder else {})
+        return networks | ({"decoder": self.decoder} if self.decoder else {})
 
 
 def _one_action(act_space):

@@ -1,6 +1,6 @@
 """Actor and value model of Dreamer, learned in imagination (arXiv:1912.01603, section 3).
 
-A behaviour has ``networks``, ``imagination_noise``, ``imagine``, ``returns`` and ``update``, which
+A behaviour has `networks`, `imagination_noise`, `imagine`, `returns` and `update`, which
 moves it. Time comes first here: trajectories are ``[H, N, ...]``, the start states not included.
 """
 

@@ -18,6 +18,8 @@ Differences from the paper and the author's code (more in docs/differences.md):
   * The state that is carried to the next batch goes with the sequence that continues, row by row.
 """
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from dreamer_tf.agents.base import (
@@ -37,6 +39,7 @@ from dreamer_tf.behaviors import (
     LatentModel,
     Valuation,
 )
+from dreamer_tf.config import Config
 from dreamer_tf.nn import (
     BernoulliHead,
     LayerNormGRU,
@@ -46,13 +49,13 @@ from dreamer_tf.nn import (
     select_keys,
 )
 from dreamer_tf.ops import flatten_time
+from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     BalancedKL,
     CategoricalLatent,
     GaussianLatent,
     JointKL,
-    OpenLoop,
     Reconstruction,
     WorldModel,
 )
@@ -63,7 +66,9 @@ REWARD_TRANSFORMS = {"none": tf.identity, "sign": tf.sign, "tanh": tf.tanh}
 class DreamerV2(Agent):
     """World model, actor and critic for one action, continuous or discrete."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Builds all networks, optimisers and the random generator.
 
         Args:
@@ -89,15 +94,16 @@ class DreamerV2(Agent):
         self.acting = {"train": self.exploration.behavior, "eval": task}
         self.explorer = _build_explorer(self.config.exploration_noise, action)
         self.model_step = make_step("model", self.world_model, self.config.model_optimizer)
-        decoder = self.world_model.objective.decoder
-        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+
+    def make_latent_model(self):
+        """Filtering, imagining and judging for others, see `Agent.latent_model`."""
         discount = self.config.discount
-        self.latent_model = LatentModel(
+        return LatentModel(
             self.world_model,
             self.actions,
-            task,
+            self.acting["eval"],
             self.prepare,
-            decoder=decoder,
+            decoder=self.decoder,
             valuation=Valuation(self.behavior.critic, discount, counts_arrival=True),
             cont_scale=discount,  # The discount model learns γ where an episode goes on.
         )
@@ -199,7 +205,7 @@ class DreamerV2(Agent):
           length: Rows of each (T).
 
         Returns:
-          Dict of ``post`` ``[T, B, ...]`` and of what the ``imagination_noise`` of `ActorCritic`
+          Dict of ``post`` ``[T, B, ...]`` and of what the `imagination_noise` of `ActorCritic`
           and of the exploration return, ``[H, N, ...]``.
         """
         latent, starts = self.world_model.rssm.latent, batch_size * length

@@ -18,6 +18,8 @@ Differences from the paper and the authors' code (more in docs/differences.md):
   * An update whose loss or gradient is not finite is skipped.
 """
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from dreamer_tf.agents.base import (
@@ -28,6 +30,7 @@ from dreamer_tf.agents.base import (
 )
 from dreamer_tf.agents.dreamerv3_behavior import ActorCritic
 from dreamer_tf.behaviors import ActionEncoder, ActorBehavior, LatentModel, Valuation
+from dreamer_tf.config import Config
 from dreamer_tf.nn import (
     BernoulliHead,
     BlockGRU,
@@ -46,7 +49,6 @@ from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     CategoricalLatent,
-    OpenLoop,
     Reconstruction,
     SplitKL,
     WorldModel,
@@ -57,7 +59,9 @@ from dreamer_tf.world_model import (
 class DreamerV3(Agent):
     """World model, actor and critic for every kind of observation and action."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Builds all networks, the optimiser and the random generator.
 
         Args:
@@ -76,15 +80,16 @@ class DreamerV3(Agent):
             self.config, self.world_model.rssm.feat_size, self.actions, dtype=config.precision
         )
         self.step = self._build_step()
-        decoder = self.world_model.objective.decoder
-        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
+
+    def make_latent_model(self):
+        """Filtering, imagining and judging for others, see `Agent.latent_model`."""
         discount = 1.0 - 1.0 / self.config.horizon
-        self.latent_model = LatentModel(
+        return LatentModel(
             self.world_model,
             self.actions,
             ActorBehavior(self.behavior.actor),
             self.prepare,
-            decoder=decoder,
+            decoder=self.decoder,
             valuation=Valuation(self.behavior.critic, discount, counts_arrival=False),
             cont_scale=self._cont_scale,
         )
@@ -115,6 +120,7 @@ class DreamerV3(Agent):
             ),
             config.decoder.layers,
             config.decoder.units,
+            number_loss=config.decoder.number_loss,
             dtype=dtype,
             name="decoder",
         )
@@ -173,6 +179,7 @@ class DreamerV3(Agent):
             beta_1=config.beta1,
             beta_2=config.beta2,
             epsilon=config.epsilon,
+            nesterov=config.nesterov,
             weight_decay=config.weight_decay or None,
         )
         variables = [v for network in networks.values() for v in network.trainable_variables]
@@ -286,7 +293,7 @@ class DreamerV3(Agent):
         Returns:
           Dict of ``[B, T]`` losses, posterior `State` ``[B, T, ...]``, dict of scalar metrics.
 
-        Reference: arXiv:2301.04104, equations 2 to 5.
+        Reference: arXiv:2301.04104, equations 2 and 3.
         """
         alive = 1.0 - tf.cast(batch["is_terminal"], tf.float32)
         targets = {"reward": batch["reward"], "cont": self._cont_scale * alive}
@@ -365,7 +372,7 @@ class DreamerV3(Agent):
             obs, state.latent, state.action, is_first, noise["post"]
         )
         if mode == "train":
-            action = self.behavior.sample(get_feat(latent), noise["action"])
+            action = self.behavior.actor.dist(get_feat(latent)).sample(noise["action"])
         else:
             action = self.behavior.actor.mode(get_feat(latent))
         decoded = self.actions.decode(tf.clip_by_value(action, -1.0, 1.0))

@@ -167,7 +167,7 @@ class ActorCritic(tf.Module):
         Returns:
           ``[H, N]``.
 
-        Reference: arXiv:2301.04104, equation 6.
+        Reference: arXiv:2301.04104, equation 5.
         """
         return lambda_return(
             reward[1:],
@@ -251,7 +251,7 @@ class ActorCritic(tf.Module):
         Returns:
           ``[T, N]`` loss.
 
-        Reference: arXiv:2301.04104, section "Critic learning".
+        Reference: arXiv:2301.04104, equation 5 and section "Critic learning".
         """
         slow_scale = self.config.slow_scale
         shares = two_hot(target, dist.bins) + slow_scale * two_hot(slow_value, dist.bins)

@@ -1,8 +1,8 @@
 """What plays the training episodes of DreamerV2, next to the behaviour that learns the task.
 
 A way of exploring has ``behavior``, which chooses the actions (see `behaviors.acting`),
-``networks``, and what it learns itself: ``imagination_noise``, the random draws of an update, and
-``update``. The task's behaviour learns in any case, from whatever was experienced: evaluation,
+`networks`, and what it learns itself: `imagination_noise`, the random draws of an update, and
+`update`. The task's behaviour learns in any case, from whatever was experienced: evaluation,
 which it plays, shows how well it would do without an episode of its own (zero-shot), and from
 `Switched`'s update on it plays the training episodes, too (few-shot).
 """

@@ -17,6 +17,7 @@ Differences from the paper (more in docs/differences.md):
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -35,15 +36,16 @@ from dreamer_tf.behaviors import (
     LatentModel,
     PlannerBehavior,
 )
+from dreamer_tf.config import Config
 from dreamer_tf.nn import DenseGRU, MultiDecoder, MultiEncoder, NormalHead
 from dreamer_tf.ops import quantize_image
+from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
     SSM,
     DeterministicLatent,
     GaussianLatent,
     JointKL,
-    OpenLoop,
     Reconstruction,
     WorldModel,
     get_feat,
@@ -57,7 +59,9 @@ MIDDLE = 0.5
 class PlaNet(Agent):
     """World model and planner for continuous actions."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Builds the networks, the optimiser and the random generator.
 
         Args:
@@ -79,10 +83,11 @@ class PlaNet(Agent):
         self.acting = PlannerBehavior(planner, self.world_model.rssm.latent, self.actions.size)
         self.explorer = GaussianNoise(self.config.exploration_noise)
         self.model_step = make_step("model", self.world_model, self.config.optimizer)
-        decoder = self.world_model.objective.decoder
-        self._open_loop = OpenLoop(self.world_model, decoder, self.rng)
-        self.latent_model = LatentModel(
-            self.world_model, self.actions, self.acting, self.prepare, decoder=decoder
+
+    def make_latent_model(self):
+        """Filtering, imagining and planning for others, see `Agent.latent_model`."""
+        return LatentModel(
+            self.world_model, self.actions, self.acting, self.prepare, decoder=self.decoder
         )
 
     def _build_world_model(self, dtype):

@@ -1,14 +1,20 @@
 """Uniformly random actions: seed episodes, and the floor of every comparison."""
 
+from collections.abc import Mapping
+
 import tensorflow as tf
 
 from dreamer_tf.agents.base import Agent, PolicyState
+from dreamer_tf.config import Config
+from dreamer_tf.specs import Space
 
 
 class RandomAgent(Agent):
     """Draws every action uniformly from its space; learns nothing."""
 
-    def __init__(self, config, obs_space, act_space):
+    def __init__(
+        self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    ) -> None:
         """Creates the agent.
 
         Args:
@@ -34,7 +40,7 @@ class RandomAgent(Agent):
         """Raises a TypeError: there is nothing to train."""
         raise TypeError("the random agent does not learn; choose another agent to train")
 
-    update_noise = update = train_step
+    update_noise = update = train_step  # type: ignore[assignment]  # Whatever their arguments.
 
 
 def _draw(space, size, rng):

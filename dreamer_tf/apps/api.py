@@ -15,6 +15,8 @@ import os
 import pathlib
 import re
 import shutil
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.config import load as load_config
@@ -22,12 +24,24 @@ from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import EnvError
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import seeding, session
+
+if TYPE_CHECKING:  # At run time this module does without TensorFlow.
+    from dreamer_tf.agents import Agent
 
 _LOGGER = logging.getLogger(__name__)
 
 
-def train(env=None, configs=(), logdir=None, steps=None, *, writers=(), **overrides):
+def train(
+    env: Any | Callable[[], Any] | str | None = None,
+    configs: Sequence[str] = (),
+    logdir: str | os.PathLike | None = None,
+    steps: int | None = None,
+    *,
+    writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
+    **overrides: Any,
+) -> "Agent":
     """Trains an agent, or continues the run that is in the folder already.
 
     Args:
@@ -39,13 +53,13 @@ def train(env=None, configs=(), logdir=None, steps=None, *, writers=(), **overri
       logdir: Run folder; None for a new one under ``runs/``.
       steps: env_frames to collect in all; None for the config's.
       writers: Further places for metrics and videos, such as a logger of one's own: functions of
-        the run folder that return a ``dreamer_tf.runs.writers.Writer``, its class for example. If
+        the run folder that return a `dreamer_tf.runs.writers.Writer`, its class for example. If
         one fails, that is told, and the run goes on without it.
       **overrides: Further options, nested (``run={"prefill": 1000}``) or dotted
         (``**{"run.prefill": 1000}``).
 
     Returns:
-      The trained ``dreamer_tf.agents.Agent``.
+      The trained `dreamer_tf.agents.Agent`.
 
     Raises:
       ConfigError: A preset or option does not exist, or does not fit.
@@ -74,14 +88,14 @@ def train(env=None, configs=(), logdir=None, steps=None, *, writers=(), **overri
     )
 
 
-def load(logdir):
+def load(logdir: str | os.PathLike) -> "Agent":
     """Loads the agent of a run from its newest checkpoint; needs no environment and no replay.
 
     Args:
       logdir: Run folder.
 
     Returns:
-      The ``dreamer_tf.agents.Agent``.
+      The `dreamer_tf.agents.Agent`.
 
     Raises:
       RunFolderError: The folder holds no run, or no checkpoint yet.
@@ -99,7 +113,9 @@ def load(logdir):
     return agent
 
 
-def export(logdir, out, *, litert=True):
+def export(
+    logdir: str | os.PathLike, out: str | os.PathLike, *, litert: bool = True
+) -> tuple[pathlib.Path, str | None]:
     """Writes the trained policy of a run as a SavedModel that TensorFlow alone can run.
 
     Args:
@@ -130,7 +146,7 @@ def export(logdir, out, *, litert=True):
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """The outcome of ``evaluate``.
+    """The outcome of `evaluate`.
 
     Attributes:
       returns: Return of each episode.
@@ -151,7 +167,16 @@ class Evaluation:
     limited: int = 0
 
 
-def evaluate(logdir, episodes=10, *, env=None, task=None, video=None, seed=None, count=1):
+def evaluate(
+    logdir: str | os.PathLike,
+    episodes: int = 10,
+    *,
+    env: Any | Callable[[], Any] | None = None,
+    task: str | None = None,
+    video: str | os.PathLike | None = None,
+    seed: int | None = None,
+    count: int = 1,
+) -> Evaluation:
     """Plays episodes with the mode action; nothing is learned or stored.
 
     Args:
@@ -164,7 +189,7 @@ def evaluate(logdir, episodes=10, *, env=None, task=None, video=None, seed=None,
       count: Environments side by side, in worker processes.
 
     Returns:
-      An ``Evaluation``.
+      An `Evaluation`.
 
     Raises:
       RunFolderError: The folder holds neither, or the policy cannot play in this environment.
@@ -198,26 +223,26 @@ def evaluate(logdir, episodes=10, *, env=None, task=None, video=None, seed=None,
     for remark in remarks:
         _LOGGER.warning("%s", remark)
     summary = summarize(played, frames_per_step)
-    filmed = recorder is not None and bool(recorder.frames)
-    if filmed:
+    film = None
+    if video and recorder and recorder.frames:
         try:
             save_video(video, recorder.frames)
+            film = pathlib.Path(video)
         except ValueError as error:  # What it drew are no pictures.
             _LOGGER.warning("no video: %s", error)
-            filmed = False
     return Evaluation(
         returns=[episode.score for episode in played],
         lengths=[episode.length * frames_per_step for episode in played],
         mean=summary["eval/return"],
         std=summary["eval/return_std"],
-        video=pathlib.Path(video) if filmed else None,
+        video=film,
         crashed=played.crashed,
         limited=played.limited,
     )
 
 
 def _load_policy(logdir):
-    """Function of a ``VectorEnv`` to the policy of a run or of an export for it."""
+    """Function of a `VectorEnv` to the policy of a run or of an export for it."""
     from dreamer_tf.export.exported_policy import ExportedPolicy, is_export
 
     exported = is_export(logdir)

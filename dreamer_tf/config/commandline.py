@@ -77,7 +77,7 @@ def _inside(group):
 
 
 def command(function: typing.Callable) -> typing.Callable:
-    """Makes a function a command: a :class:`ConfigError` is one line on stderr and exit code 2."""
+    """Makes a function a command: a `ConfigError` is one line on stderr and exit code 2."""
 
     @functools.wraps(function)
     def run(*args, **kwargs):
@@ -141,7 +141,8 @@ def help_text(description: str = "") -> str:
         inside = _inside(section)
         lines += ["", f"{section}: {heading}" if section else "general"] if inside else []
         for key in inside:
-            lines += _entry(*_describe(known[key]), width)
+            name, meaning = _describe(known[key])
+            lines += _entry(name, meaning, width)
     return "\n".join(lines)
 
 

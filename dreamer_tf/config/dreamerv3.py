@@ -59,6 +59,12 @@ class SymlogDecoderConfig(SymlogEncoderConfig):
     """Its units are also half the width of the layer from the state to images."""
 
     blocks: int = option(8, "blocks of the layer from the deterministic state to images", minimum=1)
+    number_loss: str = option(
+        "squared",
+        "loss of observed numbers, on the scale of symlog: squared error, or huber, which grows "
+        "linearly where the error is large",
+        ("squared", "huber"),
+    )
 
 
 @dataclasses.dataclass(frozen=True)

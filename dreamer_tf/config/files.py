@@ -90,7 +90,7 @@ def _bases(names, path):
 
 def read_preset(name: str) -> dict[str, typing.Any]:
     """The values that a preset sets, also by those that it builds on; see `read_layers`."""
-    values = {}
+    values: dict[str, typing.Any] = {}
     for layer in read_layers(name).values():
         values |= layer
     return values

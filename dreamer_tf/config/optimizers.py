@@ -39,3 +39,4 @@ class LaPropConfig(OptimizerConfig):
     warmup: int = option(1000, "grad_steps in which the learning rate rises from zero", minimum=0)
     beta1: float = option(0.9, "decay of the average of updates", minimum=0, maximum=1)
     beta2: float = option(0.999, "decay of the mean square of gradients", minimum=0, maximum=1)
+    nesterov: bool = option(False, "count the newest update as if the next one were equal to it")

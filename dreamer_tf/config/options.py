@@ -33,7 +33,7 @@ class Option:
     """
 
     key: str
-    kind: type | tuple[type, ...]
+    kind: type | tuple[typing.Any, ...]
     default: typing.Any
     text: str
     choices: tuple[str, ...] | None
@@ -51,8 +51,9 @@ class Option:
             return ",".join("..." if kind is ... else kind.__name__ for kind in self.kind)
         return self.kind.__name__
 
-    def kinds(self, count) -> tuple[type, ...] | None:
+    def kinds(self, count: int) -> tuple[type, ...] | None:
         """The type of each of ``count`` values of a tuple; None if it cannot have so many."""
+        assert isinstance(self.kind, tuple), self.key
         if self.kind[-1] is ...:
             return self.kind[:1] * count or None
         return self.kind if len(self.kind) == count else None
@@ -82,7 +83,7 @@ def build(values: dict[str, typing.Any]) -> Config:
     return _build(Config, "", values)
 
 
-def text(value) -> str:
+def text(value: typing.Any) -> str:
     """A value as it is written on the command line."""
     if isinstance(value, tuple):
         return ",".join(map(text, value))
@@ -98,7 +99,7 @@ def unknown_key(key: str) -> ConfigError:
         inside = [name for name in known if name.startswith(key + ".")]
         return ConfigError(f"{key!r} is a group of options, not one; it holds {', '.join(inside)}.")
     last = key.rpartition(".")[2]
-    by_last = {}
+    by_last: dict[str, list[str]] = {}
     for name in known:
         by_last.setdefault(name.rpartition(".")[2], []).append(name)
     near = nearest(key, known, cutoff=0.7)
@@ -114,7 +115,7 @@ def suggestion(names: list[str]) -> str:
     return f"Did you mean {' or '.join(map(repr, names[:4]))}?"
 
 
-def convert(option: Option, value, origin: str):
+def convert(option: Option, value: typing.Any, origin: str) -> typing.Any:
     """Checks a value from YAML or Python and gives it the option's type.
 
     Args:
@@ -141,8 +142,8 @@ def convert(option: Option, value, origin: str):
     return _scalar(option, option.kind, value, origin)
 
 
-def parse(option: Option, words: list[str], origin: str):
-    """Like :func:`convert`, for the words after ``--key`` on the command line."""
+def parse(option: Option, words: list[str], origin: str) -> typing.Any:
+    """Like `convert`, for the words after ``--key`` on the command line."""
     if option.mapping:
         return convert(option, words_to_mapping(option.key, words, origin), origin)
     if isinstance(option.kind, tuple):

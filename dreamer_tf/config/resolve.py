@@ -85,7 +85,7 @@ def add_preset(resolved: Resolved, name: str) -> Resolved:
         name: Name of the preset.
 
     Returns:
-        What ``load`` returns with the preset as the last one.
+        What `load` returns with the preset as the last one.
     """
     given = {key for key, origin in resolved.origins.items() if origin in (ARGUMENT, COMMAND_LINE)}
     values, origins = flatten(resolved.config), dict(resolved.origins)
@@ -104,7 +104,7 @@ def _layers(preset):
 
 
 def _without_rivals(layer, origin):
-    """A layer that sets to 0 what cannot be in use beside its values, see ``schema.EXCLUSIVE``."""
+    """A layer that sets to 0 what cannot be in use beside its values, see `schema.EXCLUSIVE`."""
     for group in EXCLUSIVE:
         used = [key for key in group if layer.get(key)]
         if len(used) > 1:

@@ -3,7 +3,7 @@
 What belongs to an agent stands in a file of its own beside this one. Defaults are the papers'
 visual control settings, those of Dreamer (arXiv:1912.01603) for environments, replay and training,
 unless the text says otherwise; presets in ``configs/`` change them, each value with its source.
-Options are grouped by what reads them: ``--replay.batch_size 16`` is ``Config.replay.batch_size``.
+Options are grouped by what reads them: ``--replay.batch_size 16`` is `Config.replay.batch_size`.
 
 Units: ``env_frames`` count steps of the simulator (agent steps times action repeat),
 ``agent_steps`` count decisions, ``grad_steps`` count updates.
@@ -166,8 +166,9 @@ class RunConfig:
 class Config:
     task: str = option(
         "dmc_walker_walk",
-        "dmc_<domain>_<task>, atari_<game>, crafter_reward, crafter_noreward, gymnasium_<id>, "
-        "gym_<id>, or module:name for your own, also as --env module:name",
+        "what to learn, by name: dmc_walker_walk, atari_pong, gymnasium_CartPole-v1, module:name "
+        "for your own (also --env module:name); an unknown name is answered with the kinds that "
+        "there are",
     )
     logdir: str = option("", "run folder; the same folder continues the run; empty: under runs/")
     agent: str = option(

@@ -33,7 +33,8 @@ def two_hot(value, bins):
     Returns:
       ``[..., K]`` shares that sum to one, no more than two of them above zero, without gradient.
 
-    Reference: arXiv:1707.06887, section 4; arXiv:2301.04104, equation 9.
+    Reference: arXiv:1707.06887, section 4; arXiv:2301.04104, section
+    "Robust predictions".
     """
     flat = tf.reshape(tf.stop_gradient(tf.cast(value, tf.float32)), [-1])
     above = tf.searchsorted(tf.constant(bins), flat, side="right")

@@ -74,7 +74,7 @@ class UnitNormal:
 
 
 class SquaredError(UnitNormal):
-    """A loss in the place of a likelihood: ``log_prob`` is -Σ (value - mean)², without the ½.
+    """A loss in the place of a likelihood: `log_prob` is -Σ (value - mean)², without the ½.
 
     Reference: arXiv:2301.04104, section "World model learning".
     """
@@ -94,7 +94,7 @@ class SquaredError(UnitNormal):
 
 
 class PseudoHuber(UnitNormal):
-    """A loss in the place of a likelihood: ``log_prob`` is -Σ (√((value - mean)² + 1) - 1).
+    """A loss in the place of a likelihood: `log_prob` is -Σ (√((value - mean)² + 1) - 1).
 
     Near its mean half a squared error, far from it an absolute one, so that outliers pull with no
     more than a slope of 1.

@@ -18,20 +18,6 @@ class Atari(FrameEnv):
 
     Reference: arXiv:1709.06009 (sticky actions; what a lost life means); arXiv:1312.5602 and
     doi:10.1038/nature14236 (frames, no-ops).
-
-    Args:
-      name: Name of the game, such as ``pong`` or ``ms_pacman``.
-      image_size: Height and width of the image.
-      grayscale: One channel instead of three.
-      all_actions: All 18 actions of the console; otherwise those that do something in the game.
-      sticky_actions: Probability, at each frame, that the last action goes on instead.
-      noops: An episode begins with one to so many frames without an action; 0: with none.
-      end_on_life_loss: Whether a lost life terminates the episode. The next one is a new game.
-      action_repeat: Frames per step; rewards are summed.
-      time_limit: Frames until an episode is cut off, those of the no-ops not counted; 0 for none.
-
-    Raises:
-      EnvError: Unknown game, or no ale-py.
     """
 
     def __init__(
@@ -47,6 +33,23 @@ class Atari(FrameEnv):
         action_repeat=1,
         time_limit=0,
     ):
+        """Makes the game.
+
+        Args:
+          name: Name of the game, such as ``pong`` or ``ms_pacman``.
+          image_size: Height and width of the image.
+          grayscale: One channel instead of three.
+          all_actions: All 18 actions of the console; otherwise those that do something in the game.
+          sticky_actions: Probability, at each frame, that the last action goes on instead.
+          noops: An episode begins with one to so many frames without an action; 0: with none.
+          end_on_life_loss: Whether a lost life terminates the episode. The next one is a new game.
+          action_repeat: Frames per step; rewards are summed.
+          time_limit: Frames until an episode is cut off, those of the no-ops not counted; 0 for
+            none.
+
+        Raises:
+          EnvError: Unknown game, or no ale-py.
+        """
         super().__init__(action_repeat=action_repeat, time_limit=time_limit)
         self._size = (int(image_size[0]), int(image_size[1]))
         self._sticky_actions = sticky_actions

@@ -1,11 +1,12 @@
 """The interface of an environment, and what every simulator behind it shares."""
 
 import abc
+from collections.abc import Mapping
 
 import numpy as np
 
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.specs import LOG_PREFIX
+from dreamer_tf.specs import LOG_PREFIX, Row, Space
 
 
 class Env(abc.ABC):
@@ -14,23 +15,23 @@ class Env(abc.ABC):
     A row is a dict of the observation keys and ``reward`` (float32), ``is_first``, ``is_last``
     and ``is_terminal`` (bool). The last of an episode may have numbers for the log, under keys that
     begin with ``log_``. The reward is the one received on arriving at this observation;
-    ``dreamer_tf.specs`` draws the alignment. ``is_terminal`` says that the task ended here, so
+    `dreamer_tf.specs` draws the alignment. ``is_terminal`` says that the task ended here, so
     nothing more could have been earned; ``is_last`` alone that the episode was only cut off.
     """
 
     @property
     @abc.abstractmethod
-    def obs_space(self):
-        """Dict of observation key to ``Space``."""
+    def obs_space(self) -> dict[str, Space]:
+        """Dict of observation key to `Space`."""
 
     @property
     @abc.abstractmethod
-    def act_space(self):
-        """Dict of action key to ``Space``; continuous actions lie between -1 and 1."""
+    def act_space(self) -> dict[str, Space]:
+        """Dict of action key to `Space`; continuous actions lie between -1 and 1."""
 
     @property
-    def native_act_space(self):
-        """Dict of action key to ``Space``: the actions as the simulator itself takes them.
+    def native_act_space(self) -> dict[str, Space]:
+        """Dict of action key to `Space`: the actions as the simulator itself takes them.
 
         Numbers have its own bounds (int32: it counts in whole steps) and its shape; categories
         are counted from its first one.
@@ -38,12 +39,12 @@ class Env(abc.ABC):
         return self.act_space
 
     @property
-    def frames_per_step(self):
+    def frames_per_step(self) -> int:
         """Simulator frames (``env_frames``) that one step usually takes: the action repeat."""
         return 1
 
     @abc.abstractmethod
-    def reset(self, seed):
+    def reset(self, seed: int) -> Row:
         """Begins an episode.
 
         Args:
@@ -55,7 +56,7 @@ class Env(abc.ABC):
         """
 
     @abc.abstractmethod
-    def step(self, action):
+    def step(self, action: Mapping[str, np.ndarray]) -> Row:
         """Takes one action; after a row with ``is_last`` the caller resets.
 
         Args:
@@ -65,11 +66,11 @@ class Env(abc.ABC):
           The next row.
         """
 
-    def render(self):
+    def render(self) -> np.ndarray:
         """A picture of the present state, uint8 of ``[height, width, channels]``."""
         raise NotImplementedError(f"{type(self).__name__} draws no pictures")
 
-    def close(self):  # noqa: B027 (most environments hold nothing to free)
+    def close(self) -> None:  # noqa: B027 (most environments hold nothing to free)
         """Frees what the environment holds."""
 
 
@@ -78,14 +79,16 @@ class FrameEnv(Env):
 
     Repeats actions, sums their rewards, cuts episodes off at the time limit and sets the flags.
     The observation is taken once per step, after the last frame. Subclasses give the two spaces
-    and the three methods ``_begin``, ``_advance`` and ``_observe``, and may give ``_log``.
-
-    Args:
-      action_repeat: Frames per step, at least 1.
-      time_limit: Frames until an episode is cut off; 0 for no limit but the simulator's own.
+    and the three methods `_begin`, `_advance` and `_observe`, and may give `_log`.
     """
 
-    def __init__(self, *, action_repeat=1, time_limit=0):
+    def __init__(self, *, action_repeat: int = 1, time_limit: int = 0) -> None:
+        """Begins no episode yet.
+
+        Args:
+          action_repeat: Frames per step, at least 1.
+          time_limit: Frames until an episode is cut off; 0 for no limit but the simulator's own.
+        """
         if action_repeat < 1:
             raise EnvError(
                 f"action_repeat must be at least 1, got {action_repeat}; 0 stands for PlaNet's "
@@ -98,15 +101,15 @@ class FrameEnv(Env):
         self._frames = 0
 
     @property
-    def frames_per_step(self):
+    def frames_per_step(self) -> int:
         return self._action_repeat
 
     @abc.abstractmethod
-    def _begin(self, seed):
+    def _begin(self, seed: int) -> None:
         """Puts the simulator at the start of the episode that belongs to ``seed``."""
 
     @abc.abstractmethod
-    def _advance(self, action):
+    def _advance(self, action: Mapping[str, np.ndarray]) -> tuple[float, bool, bool]:
         """Advances one frame.
 
         Returns:
@@ -114,19 +117,19 @@ class FrameEnv(Env):
         """
 
     @abc.abstractmethod
-    def _observe(self):
+    def _observe(self) -> Row:
         """Dict of the present observations."""
 
-    def _log(self):
+    def _log(self) -> Mapping[str, float]:
         """Dict of name to number: what the log should say about the episode that ends here."""
         return {}
 
-    def reset(self, seed):
+    def reset(self, seed: int) -> Row:
         self._frames = 0
         self._begin(seed)
         return make_row(self._observe(), is_first=True)
 
-    def step(self, action):
+    def step(self, action: Mapping[str, np.ndarray]) -> Row:
         total, terminated, truncated = 0.0, False, False
         for _ in range(self._action_repeat):
             reward, terminated, truncated = self._advance(action)
@@ -142,7 +145,14 @@ class FrameEnv(Env):
             return row | {LOG_PREFIX + name: np.float32(value) for name, value in log.items()}
 
 
-def make_row(obs, reward=0.0, *, is_first=False, is_last=False, is_terminal=False):
+def make_row(
+    obs: Row,
+    reward: float = 0.0,
+    *,
+    is_first: bool = False,
+    is_last: bool = False,
+    is_terminal: bool = False,
+) -> dict[str, np.ndarray | np.generic]:
     """Joins observations, reward and flags.
 
     Args:

@@ -1,13 +1,14 @@
 """Stops with the key's name when an environment returns what its spaces do not allow."""
 
 import logging
+from collections.abc import Mapping
 
 import numpy as np
 
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.envs.structure import to_array
-from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Space, row_spaces
+from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space, row_spaces
 
 logger = logging.getLogger(__name__)
 
@@ -22,17 +23,19 @@ class CheckedEnv(Env):
     are kept, with a notice once per key: nothing here relies on those bounds, and a run does not
     end for what its first minutes did not show. Of what is only logged, numbers that are not
     finite are left out.
-
-    Args:
-      env: Any ``Env``; one that is checked already is not checked twice.
-
-    Raises:
-      EnvError: If the keys of observations, actions and the reserved keys overlap, and later
-        from ``reset`` and ``step`` for values that do not fit their spaces.
     """
 
-    def __init__(self, env):
-        self._env = env._env if isinstance(env, CheckedEnv) else env
+    def __init__(self, env: Env) -> None:
+        """Checks the spaces.
+
+        Args:
+          env: Any `Env`; one that is checked already is not checked twice.
+
+        Raises:
+          EnvError: If the keys of observations, actions and the reserved keys overlap, and later
+            from `reset` and `step` for a value that does not fit its space.
+        """
+        self._env: Env = env._env if isinstance(env, CheckedEnv) else env
         try:
             row_spaces(self._env.obs_space, self._env.act_space)
         except ValueError as error:
@@ -43,26 +46,26 @@ class CheckedEnv(Env):
         self._running = False
 
     @property
-    def obs_space(self):
+    def obs_space(self) -> dict[str, Space]:
         return self._env.obs_space
 
     @property
-    def act_space(self):
+    def act_space(self) -> dict[str, Space]:
         return self._env.act_space
 
     @property
-    def native_act_space(self):
+    def native_act_space(self) -> dict[str, Space]:
         return self._env.native_act_space
 
     @property
-    def frames_per_step(self):
+    def frames_per_step(self) -> int:
         return self._env.frames_per_step
 
-    def reset(self, seed):
+    def reset(self, seed: int) -> Row:
         self._running = True
         return self._checked(self._env.reset(seed))
 
-    def step(self, action):
+    def step(self, action: Mapping[str, np.ndarray]) -> Row:
         if not self._running:
             raise EnvError("step() needs a running episode: call reset() first")
         if self._steps < ACTIONS_CHECKED_STEPS:
@@ -72,10 +75,10 @@ class CheckedEnv(Env):
         self._steps += 1
         return self._checked(self._env.step(action))
 
-    def render(self):
+    def render(self) -> np.ndarray:
         return self._env.render()
 
-    def close(self):
+    def close(self) -> None:
         self._env.close()
 
     def _checked(self, row):

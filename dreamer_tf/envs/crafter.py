@@ -22,19 +22,21 @@ class Crafter(FrameEnv):
     ``achievements``, how many different ones.
 
     Reference: arXiv:2109.06780.
-
-    Args:
-      name: ``reward``, or ``noreward`` for a reward that is always zero: only what an agent finds
-        out by itself then leads to achievements.
-      image_size: Height and width of the image.
-      action_repeat: Frames per step; rewards are summed.
-      time_limit: Frames until an episode is cut off; 0 for 10,000.
-
-    Raises:
-      EnvError: Another name, or no crafter.
     """
 
     def __init__(self, name, *, image_size=(64, 64), action_repeat=1, time_limit=0):
+        """Makes the game.
+
+        Args:
+          name: ``reward``, or ``noreward`` for a reward that is always zero: only what an agent
+            finds out by itself then leads to achievements.
+          image_size: Height and width of the image.
+          action_repeat: Frames per step; rewards are summed.
+          time_limit: Frames until an episode is cut off; 0 for 10,000.
+
+        Raises:
+          EnvError: Another name, or no crafter.
+        """
         super().__init__(action_repeat=action_repeat, time_limit=time_limit)
         if name not in REWARDS:
             raise EnvError(

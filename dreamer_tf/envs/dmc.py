@@ -22,20 +22,6 @@ class DMControl(FrameEnv):
     pixel. ``render="fast"`` leaves out shadows and reflections: with a software GL a frame then
     takes a fraction of the time, and looks different. Multisampling stays, or thin limbs fall into
     pieces in small images.
-
-    Args:
-      name: ``<domain>_<task>`` such as ``walker_walk``; ``cup_catch`` is ball_in_cup's catch.
-      observations: ``pixels`` (key ``image``), ``state`` (the task's own keys) or ``both``.
-      image_size: Height and width of images.
-      camera: Number of the camera; -1 for the usual one: 2 for quadruped, 0 for the others.
-      render: ``full`` or ``fast``.
-      action_repeat: Frames per step; rewards are summed. 0 for what PlaNet chose for the domain:
-        cartpole 8, reacher, cheetah and ball_in_cup 4, finger and walker 2; 2 for all others.
-      time_limit: Frames until an episode is cut off. The task's own limit (1000 frames nearly
-        everywhere) holds as well; 0 leaves only that.
-
-    Raises:
-      EnvError: Unknown task or camera, unbounded actions, or no OpenGL library.
     """
 
     def __init__(
@@ -49,6 +35,23 @@ class DMControl(FrameEnv):
         action_repeat=1,
         time_limit=0,
     ):
+        """Makes the task.
+
+        Args:
+          name: ``<domain>_<task>`` such as ``walker_walk``; ``cup_catch`` is ball_in_cup's catch.
+          observations: ``pixels`` (key ``image``), ``state`` (the task's own keys) or ``both``.
+          image_size: Height and width of images.
+          camera: Number of the camera; -1 for the usual one: 2 for quadruped, 0 for the others.
+          render: ``full`` or ``fast``.
+          action_repeat: Frames per step; rewards are summed. 0 for what PlaNet chose for the
+            domain: cartpole 8, reacher, cheetah and ball_in_cup 4, finger and walker 2; 2 for all
+            others.
+          time_limit: Frames until an episode is cut off. The task's own limit (1000 frames nearly
+            everywhere) holds as well; 0 leaves only that.
+
+        Raises:
+          EnvError: Unknown task or camera, unbounded actions, or no OpenGL library.
+        """
         _check_choice("observations", observations, ("pixels", "state", "both"))
         _check_choice("render", render, ("full", "fast"))
         self._has_image = observations != "state"

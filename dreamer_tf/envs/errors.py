@@ -6,11 +6,16 @@ from dreamer_tf import common
 class EnvError(ValueError):
     """An environment that cannot be used as it is: repeating the attempt would not help.
 
-    Args:
-      *problems: A text for each thing that is wrong: what was got, what was expected, what to do.
+    Attributes:
+      problems: A text for each thing that is wrong.
     """
 
     def __init__(self, *problems):
+        """Makes one message of all problems.
+
+        Args:
+          *problems: Texts: what was got, what was expected, what to do.
+        """
         super().__init__("\n".join(problems))
         self.problems = problems
 

@@ -41,7 +41,7 @@ def choose():
 def chosen(rendering):
     """Chooses the backend in any process; MuJoCo is to be imported inside this context.
 
-    As ``choose``, but where no images are needed MuJoCo is imported without rendering: a
+    As `choose`, but where no images are needed MuJoCo is imported without rendering: a
     software GL and TensorFlow in one process end in a segmentation fault, because both bind to
     the same LLVM symbols. Beside TensorFlow that holds for ``MUJOCO_GL=egl`` and ``osmesa`` of
     the user too, which MuJoCo would load whether anybody renders or not. Worker processes have

@@ -1,13 +1,13 @@
 """Environments that follow the API of gymnasium, or of gym with four or five step values."""
 
-import collections.abc
 import inspect
 import logging
 import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from dreamer_tf.envs import foreign
 from dreamer_tf.envs.base import Env, FrameEnv
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvError
@@ -26,20 +26,22 @@ class GymEnv(FrameEnv):
     one-hot vectors; ``spaces.py`` has the details. ``terminated`` ends the task; ``truncated``,
     or gym's ``TimeLimit.truncated``, only cuts the episode off. Numbers of the last step's info
     whose names begin with ``log_`` go into the log.
-
-    Args:
-      env: The environment object.
-      action_repeat: Frames per step; rewards are summed.
-      time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
-      image_size: Height and width that images are resized to; None keeps theirs.
-      keys: Regular expression that the whole key of an observation must match; others are left
-        out with a notice.
-
-    Raises:
-      EnvError: If a space is not supported.
     """
 
     def __init__(self, env, *, action_repeat=1, time_limit=0, image_size=(64, 64), keys=ALL_KEYS):
+        """Looks at the spaces.
+
+        Args:
+          env: The environment object.
+          action_repeat: Frames per step; rewards are summed.
+          time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
+          image_size: Height and width that images are resized to; None keeps theirs.
+          keys: Regular expression that the whole key of an observation must match; others are left
+            out with a notice.
+
+        Raises:
+          EnvError: If a space is not supported.
+        """
         super().__init__(action_repeat=action_repeat, time_limit=time_limit)
         self._env = env
         self._observation, self._info, self._problems = None, {}, []
@@ -82,7 +84,7 @@ class GymEnv(FrameEnv):
                 f"{type(self._env).__name__} draws no pictures; make it with "
                 "render_mode='rgb_array'"
             )
-        picture = to_array("render()", foreign.call(self._env.render))
+        picture = to_array("render()", call(self._env.render))
         if picture.ndim != 3 or picture.shape[2] not in (1, 3, 4):
             raise EnvError(
                 f"render(): expected a picture [height, width, 3], got {describe(picture)}"
@@ -92,26 +94,24 @@ class GymEnv(FrameEnv):
     def close(self):
         close = getattr(self._env, "close", None)
         if close is not None:
-            foreign.call(close)
+            call(close)
 
     def _begin(self, seed):
         self._problems = []
         if self._reset_takes_seed:
-            result = foreign.call(self._env.reset, seed=int(seed))
+            result = call(self._env.reset, seed=int(seed))
         else:
             if self._has_seed:
-                foreign.call(self._env.seed, int(seed))
-            result = foreign.call(self._env.reset)
+                call(self._env.seed, int(seed))
+            result = call(self._env.reset)
         has_info = (
-            isinstance(result, tuple)
-            and len(result) == 2
-            and isinstance(result[1], collections.abc.Mapping | None)
+            isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping | None)
         )
         self._observation = result[0] if has_info else result
         self._info = {}
 
     def _advance(self, action):
-        result = foreign.call(self._env.step, self._decode(action))
+        result = call(self._env.step, self._decode(action))
         if not isinstance(result, tuple | list) or len(result) not in (4, 5):
             got = len(result) if isinstance(result, tuple | list) else describe(result)
             raise EnvError(f"step() must return 5 values (or 4 as in old gym), got {got}")
@@ -182,21 +182,26 @@ class GymEnv(FrameEnv):
             return otherwise
 
 
+def call(function, *args, **kwargs):
+    """Calls what belongs to the user's environment; a traceback that passes here is not ours."""
+    return function(*args, **kwargs)
+
+
 def from_user(
-    environment,
+    environment: Any | Callable[..., Any],
     *,
-    action_repeat=1,
-    time_limit=0,
-    image_size=(64, 64),
-    keys=ALL_KEYS,
-    kwargs=None,
-):
-    """Makes an ``Env`` of whatever a user brings.
+    action_repeat: int = 1,
+    time_limit: int = 0,
+    image_size: tuple[int, int] | None = (64, 64),
+    keys: str = ALL_KEYS,
+    kwargs: Mapping[str, Any] | None = None,
+) -> Env:
+    """Makes an `Env` of whatever a user brings.
 
     Args:
       environment: An environment that follows the gymnasium API (or gym's), a function or class
-        that returns one, or an ``Env``. An ``Env`` decides about action repeat, time limit and
-        image size itself.
+        that returns one, or an `Env`. An `Env` decides about action repeat, time limit and image
+        size itself.
       action_repeat: Frames per step.
       time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
       image_size: Height and width that images are resized to; None keeps theirs.
@@ -205,7 +210,7 @@ def from_user(
       kwargs: Dict of arguments of the function or class.
 
     Returns:
-      An ``Env`` that checks what it returns.
+      An `Env` that checks what it returns.
 
     Raises:
       EnvError: If it is no environment, or one with spaces that are not supported.
@@ -218,7 +223,7 @@ def from_user(
                 f"must be a function that returns one; got {type(environment).__name__}"
             )
         _check_arguments(environment, kwargs)
-        environment = foreign.call(environment, **kwargs)
+        environment = call(environment, **kwargs)
         if not _is_environment(environment):
             raise EnvError(
                 "the constructor must return an environment with reset(), step(), "
@@ -249,7 +254,7 @@ def _is_environment(value):
 
 
 def _takes_seed(env):
-    """Whether ``reset`` takes a seed; wrappers with ``**kwargs`` pass on what is inside."""
+    """Whether `reset` takes a seed; wrappers with ``**kwargs`` pass on what is inside."""
     return _accepts_seed(env.reset) and _accepts_seed(getattr(env, "unwrapped", env).reset)
 
 
@@ -290,7 +295,7 @@ def _check_arguments(constructor, kwargs):
 def _check_info(key, info):
     if info is None:
         return {}
-    if not isinstance(info, collections.abc.Mapping):
+    if not isinstance(info, Mapping):
         raise EnvError(f"{key!r}: expected a dict (or None), got {describe(info)}")
     return info
 

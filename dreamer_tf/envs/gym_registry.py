@@ -3,9 +3,9 @@
 import importlib
 import logging
 
-from dreamer_tf.envs import foreign, own
+from dreamer_tf.envs import own
 from dreamer_tf.envs.errors import EnvError, nearest
-from dreamer_tf.envs.gym_api import GymEnv
+from dreamer_tf.envs.gym_api import GymEnv, call
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ def from_id(package, name, *, kwargs=None, **options):
       package: ``gymnasium`` or ``gym``.
       name: Its id, such as ``CartPole-v1``; ``module:id`` imports a module that registers it.
       kwargs: Dict of arguments of the environment's constructor.
-      **options: Passed to ``GymEnv``.
+      **options: Passed to `GymEnv`.
 
     Raises:
       EnvError: If the package is missing or the id unknown.
@@ -58,7 +58,7 @@ def from_id(package, name, *, kwargs=None, **options):
 
 def _make(api, name, settings):
     # Our own checks replace theirs; gym's checker fails with NumPy 2.
-    return foreign.call(api.make, name, disable_env_checker=True, **settings)
+    return call(api.make, name, disable_env_checker=True, **settings)
 
 
 def _make_drawing(api, name, settings):

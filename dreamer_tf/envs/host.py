@@ -1,26 +1,37 @@
 """An environment that answers commands, here or (``process.py``) in a process of its own."""
 
+import contextlib
+import logging
+import sys
 import traceback
 
-from dreamer_tf.envs import foreign
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
-from dreamer_tf.envs.notices import Notices
+from dreamer_tf.envs.gym_api import call
+
+_ROOM = __name__.rpartition(".")[0]
+# What stands around every environment; a simulator's own module belongs to the simulator.
+_OURS = {
+    f"{_ROOM}.{name}"
+    for name in ("base", "checks", "gym_api", "host", "images", "selected", "spaces", "structure")
+}
+_LIBRARIES = {"numpy", "PIL", *sys.stdlib_module_names}
 
 
 class Host:
-    """Builds one environment and runs commands on it.
-
-    Args:
-      constructor: Called without arguments, returns an ``Env``.
-      notices: ``Notices`` that collect what there is to say.
-
-    Raises:
-      EnvError: If the constructor fails or returns something else.
-    """
+    """Builds one environment and runs commands on it."""
 
     def __init__(self, constructor, notices):
+        """Builds the environment.
+
+        Args:
+          constructor: Called without arguments, returns an `Env`.
+          notices: `Notices` that collect what there is to say.
+
+        Raises:
+          EnvError: If the constructor fails or returns something else.
+        """
         self._notices = notices
         with notices.collecting():
             self._env = self._build(constructor)
@@ -67,7 +78,7 @@ class Host:
             raise EnvError(_not_implemented(command, error)) from error
         except Exception as error:
             text = traceback.format_exc()
-            if foreign.is_ours(error):
+            if _is_ours(error):
                 raise WorkerFault(
                     f"dreamer_tf failed at a {command}, not the environment; please report it:\n"
                     f"{text}"
@@ -94,8 +105,51 @@ def _not_implemented(command, error):
     return f"{command}() is not implemented; an environment needs reset() and step():\n{text}"
 
 
+def _is_ours(error):
+    """Whether an error arose in what stands around the environment, not in the environment."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is call.__code__:
+            return False
+        module = frame.f_globals.get("__name__", "")
+        if module not in _OURS and module.partition(".")[0] not in _LIBRARIES:
+            return False
+    return True
+
+
+class Notices(logging.Handler):
+    """Keeps the warnings of this room while it collects; the parent tells each once."""
+
+    def __init__(self):
+        """Has none yet."""
+        super().__init__(logging.WARNING)
+        self._kept = []
+
+    def emit(self, record):
+        """Keeps a warning; those of one template about one key are the same notice."""
+        about = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        self._kept.append((f"{record.msg} {about}", record.getMessage()))
+
+    def take(self):
+        """What was collected since the last time: list of (identity, text)."""
+        kept, self._kept = self._kept, []
+        return kept
+
+    @contextlib.contextmanager
+    def collecting(self):
+        """Takes the warnings of this room as long as it is entered."""
+        logger = logging.getLogger(_ROOM)
+        propagate = logger.propagate
+        logger.addHandler(self)
+        logger.propagate = False
+        try:
+            yield
+        finally:
+            logger.removeHandler(self)
+            logger.propagate = propagate
+
+
 class InlineHost:
-    """The same commands with the interface of ``ProcessHost``, run in this process."""
+    """The same commands with the interface of `ProcessHost`, run in this process."""
 
     def __init__(self, constructor):
         self._constructor = constructor
@@ -109,15 +163,15 @@ class InlineHost:
         return self._host.spaces
 
     def send(self, command, argument=None):
-        """Notes a command; ``receive`` runs it."""
+        """Notes a command; `receive` runs it."""
         self._pending = (command, argument)
 
     def receive(self):
-        """The reply to the last command; raises like ``Host.call``."""
+        """The reply to the last command; raises like `Host.call`."""
         return self._host.call(*self._pending)
 
     def take_notices(self):
-        """What there is to say since the last time, see ``Notices.take``."""
+        """What there is to say since the last time, see `Notices.take`."""
         return self._notices.take()
 
     def close(self):

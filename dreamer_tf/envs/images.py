@@ -18,14 +18,16 @@ class ImageCodec:
 
     Grey images without a channel axis get one. Channels come first where the first axis is small
     and the last is not, as `layout` says; frames stacked on a fourth axis become channels.
-
-    Args:
-      key: Names the image in messages.
-      shape: Two to four dimensions.
-      size: Height and width to resize to, or None to keep the image's.
     """
 
     def __init__(self, key, shape, size):
+        """Describes the images.
+
+        Args:
+          key: Names the image in messages.
+          shape: Two to four dimensions.
+          size: Height and width to resize to, or None to keep the image's.
+        """
         self._key, self._shape = key, tuple(shape)
         self._axes, taken = layout(self._shape)
         height, width = (self._shape[axis] for axis in self._axes[:2])

@@ -8,6 +8,8 @@ import argparse
 import functools
 import re
 import sys
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -20,16 +22,16 @@ _STEPS_AFTER_PROBLEM = 20
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")
 
 
-def check_env(environment, *, seed=0, steps=1000, **options):
+def check_env(environment: Any, *, seed: int = 0, steps: int = 1000, **options: Any) -> str:
     """Plays one episode of random actions as training would, and describes what the agent sees.
 
     The environment lives in a worker process, as in training.
 
     Args:
-      environment: Whatever ``from_user`` takes, or the name of a task, see ``make``.
+      environment: Whatever `from_user` takes, or the name of a task, see `make`.
       seed: Of the episode and the actions.
       steps: Ends the episode after this many steps at the latest.
-      **options: Of ``from_user`` or ``make``: ``action_repeat``, ``time_limit``, ``image_size``,
+      **options: Of `from_user` or `make`: ``action_repeat``, ``time_limit``, ``image_size``,
         ``keys``, ``kwargs``.
 
     Returns:
@@ -185,7 +187,7 @@ def _last_line(error):
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     """The command: prints what ``check_env`` says.
 
     Args:

@@ -26,15 +26,17 @@ class ProcessHost:
     Starts at once and does not wait: several of them start side by side. The constructor travels
     by value, so lambdas and classes of a script or notebook work and the script does not run
     again. Nothing but the two processes can reach the socket between them.
-
-    Args:
-      constructor: Called in the worker without arguments, returns an ``Env``.
-
-    Raises:
-      EnvError: If the constructor cannot travel.
     """
 
     def __init__(self, constructor):
+        """Starts the worker.
+
+        Args:
+          constructor: Called in the worker without arguments, returns an `Env`.
+
+        Raises:
+          EnvError: If the constructor cannot travel.
+        """
         pickled = _pickle(constructor)
         self._notices = []
         self._connection, theirs = Pipe()
@@ -66,7 +68,7 @@ class ProcessHost:
             raise EnvError(f"while the environment was built, {error}") from error
 
     def send(self, command, argument=None):
-        """Sends a command; see ``Host.call``."""
+        """Sends a command; see `Host.call`."""
         with self._death_shows_at_the_next_reply():
             self._connection.send((command, argument))
 
@@ -88,7 +90,7 @@ class ProcessHost:
         raise _ERRORS[kind](*content)
 
     def take_notices(self):
-        """What there is to say since the last time, see ``Notices.take``."""
+        """What there is to say since the last time, see `Notices.take`."""
         notices, self._notices = self._notices, []
         return notices
 

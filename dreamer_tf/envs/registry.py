@@ -1,27 +1,33 @@
 """Environments by task name."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from dreamer_tf.envs import own
+from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvError, nearest
 from dreamer_tf.envs.gym_api import from_user
 from dreamer_tf.envs.selected import SelectedEnv
 from dreamer_tf.envs.spaces import ALL_KEYS
 
+_BY_ID = ("gymnasium", "gym")
+
 
 def make(
-    task,
+    task: str,
     *,
-    observations="pixels",
-    image_size=(64, 64),
-    camera=-1,
-    render="full",
-    action_repeat=1,
-    time_limit=0,
-    atari=None,
-    keys=ALL_KEYS,
-    kwargs=None,
-    evaluation=False,
-):
+    observations: str = "pixels",
+    image_size: tuple[int, int] = (64, 64),
+    camera: int = -1,
+    render: str = "full",
+    action_repeat: int = 1,
+    time_limit: int = 0,
+    atari: Mapping[str, Any] | None = None,
+    keys: str = ALL_KEYS,
+    kwargs: Mapping[str, Any] | None = None,
+    evaluation: bool = False,
+) -> Env:
     """Makes the environment of a task.
 
     Args:
@@ -42,44 +48,77 @@ def make(
         ``atari`` says about lost lives.
 
     Returns:
-      An ``Env`` that checks what it returns.
+      An `Env` that checks what it returns.
 
     Raises:
       EnvError: If there is no such task; names the nearest ones.
     """
-    prefix, _, name = task.partition("_")
-    options = {"image_size": image_size, "action_repeat": action_repeat, "time_limit": time_limit}
+    options: dict[str, Any] = {
+        "image_size": image_size,
+        "action_repeat": action_repeat,
+        "time_limit": time_limit,
+    }
     if own.is_own(task):
         return from_user(own.find(task), keys=keys, kwargs=kwargs, **options)
-    if prefix in ("gymnasium", "gym"):
-        from dreamer_tf.envs.gym_registry import from_id
-
-        return CheckedEnv(from_id(prefix, name, kwargs=kwargs, keys=keys, **options))
-    if kwargs:
+    prefix, _, name = task.partition("_")
+    if prefix not in FAMILIES:
+        known = ", ".join(f"{family}_" for family in FAMILIES)
+        near = nearest(prefix, list(FAMILIES))
+        raise EnvError(
+            f"unknown task {task!r}: a task begins with one of {known}, such as dmc_walker_walk, "
+            f"atari_pong, crafter_reward or gymnasium_CartPole-v1; {near}. An environment of your "
+            f"own is --env module:name here, and from Python dreamer_tf.train(lambda: MyEnv(), "
+            f"logdir=…) or dreamer_tf.evaluate(logdir, env=lambda: MyEnv()), also for a run that "
+            f"began there"
+        )
+    special = {
+        "dmc": {"observations": observations, "camera": camera, "render": render},
+        "atari": {**(atari or {}), **({"end_on_life_loss": False} if evaluation else {})},
+        **dict.fromkeys(_BY_ID, {"keys": keys, "kwargs": kwargs}),
+    }
+    if kwargs and prefix not in _BY_ID:
         raise EnvError(
             f"env.kwargs: got {', '.join(kwargs)} for {task!r}; constructor arguments are for "
             f"tasks of gymnasium, gym and your own"
         )
-    if prefix == "dmc":
-        from dreamer_tf.envs.dmc import DMControl
-
-        env = DMControl(name, observations=observations, camera=camera, render=render, **options)
-    elif prefix == "atari":
-        from dreamer_tf.envs.atari import Atari
-
-        lives = {"end_on_life_loss": False} if evaluation else {}
-        env = Atari(name, **{**options, **(atari or {}), **lives})
-    elif prefix == "crafter":
-        from dreamer_tf.envs.crafter import Crafter
-
-        env = Crafter(name, **options)
-    else:
-        prefixes = ["dmc", "atari", "crafter", "gymnasium", "gym"]
-        raise EnvError(
-            f"unknown task {task!r}: a task begins with dmc_, atari_, crafter_, gymnasium_ or "
-            f"gym_, such as dmc_walker_walk, atari_pong, crafter_reward or gymnasium_CartPole-v1; "
-            f"{nearest(prefix, prefixes)}. An environment of your own is --env module:name here, "
-            f"and from Python dreamer_tf.train(lambda: MyEnv(), logdir=…) or "
-            f"dreamer_tf.evaluate(logdir, env=lambda: MyEnv()), also for a run that began there"
-        )
+    env = FAMILIES[prefix](name, **options, **special.get(prefix, {}))
     return CheckedEnv(SelectedEnv.of(env, keys))
+
+
+def _dmc(name, **options):
+    from dreamer_tf.envs.dmc import DMControl
+
+    return DMControl(name, **options)
+
+
+def _atari(name, **options):
+    from dreamer_tf.envs.atari import Atari
+
+    return Atari(name, **options)
+
+
+def _crafter(name, **options):
+    from dreamer_tf.envs.crafter import Crafter
+
+    return Crafter(name, **options)
+
+
+def _from_id(library):
+    def make_env(name, **options):
+        from dreamer_tf.envs.gym_registry import from_id
+
+        return from_id(library, name, **options)
+
+    return make_env
+
+
+FAMILIES = {
+    "dmc": _dmc,
+    "atari": _atari,
+    "crafter": _crafter,
+    "gymnasium": _from_id("gymnasium"),
+    "gym": _from_id("gym"),
+}
+"""First word of a task to a function of the rest of its name and of ``image_size``,
+``action_repeat`` and ``time_limit``, that makes the environment. Packages are imported when needed.
+"""

@@ -9,14 +9,15 @@ logger = logging.getLogger(__name__)
 
 
 class SelectedEnv(Env):
-    """Leaves observations out.
-
-    Args:
-      env: Any ``Env``.
-      keys: The keys of its observations that stay.
-    """
+    """Leaves observations out."""
 
     def __init__(self, env, keys):
+        """Wraps an environment.
+
+        Args:
+          env: Any `Env`.
+          keys: The keys of its observations that stay.
+        """
         self._env = env
         self._left_out = env.obs_space.keys() - set(keys)
 

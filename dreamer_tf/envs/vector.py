@@ -1,14 +1,17 @@
 """Several environments that act side by side."""
 
 import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from dreamer_tf.envs.base import make_row
+from dreamer_tf.envs.base import Env, make_row
 from dreamer_tf.envs.errors import EnvDied, EnvError
 from dreamer_tf.envs.host import InlineHost
 from dreamer_tf.envs.process import ProcessHost
-from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES
+from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space
 
 logger = logging.getLogger(__name__)
 
@@ -24,18 +27,27 @@ class VectorEnv:
     comes from the seed here, ``i`` and ``k``. An environment that crashes, is killed or raises
     an error is built anew; its episode is cut off at the last observation, and its next command
     must be a reset.
-
-    Args:
-      constructors: One function per environment, without arguments, that returns an ``Env``.
-      seed: Non-negative integer.
-      workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow).
-      told: Set of the notices that need not be told again; those told are added.
-
-    Raises:
-      EnvError: If an environment cannot be built, or they differ in their spaces.
     """
 
-    def __init__(self, constructors, *, seed, workers="process", told=None):
+    def __init__(
+        self,
+        constructors: Sequence[Callable[[], Env]],
+        *,
+        seed: int,
+        workers: str = "process",
+        told: set[str] | None = None,
+    ) -> None:
+        """Builds all environments.
+
+        Args:
+          constructors: One function per environment, without arguments, that returns an `Env`.
+          seed: Non-negative integer.
+          workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow).
+          told: Set of the notices that need not be told again; those told are added.
+
+        Raises:
+          EnvError: If an environment cannot be built, or they differ in their spaces.
+        """
         if workers not in _HOSTS:
             raise ValueError(f"workers must be one of {', '.join(_HOSTS)}, got {workers!r}")
         if not constructors:
@@ -48,9 +60,9 @@ class VectorEnv:
         self._running = np.zeros(count, bool)
         self._deaths = np.zeros(count, int)
         self._died = np.zeros(count, bool)
-        self._told = set() if told is None else told
-        self._last_obs = [None] * count
-        self._hosts = []
+        self._told: set[str] = set() if told is None else told
+        self._last_obs: list[Row] = [{}] * count
+        self._hosts: list[Any] = []
         try:
             self._hosts += [self._make_host(constructor) for constructor in self._constructors]
             spaces = [self._wait(index) for index in range(count)]
@@ -60,50 +72,50 @@ class VectorEnv:
             self.close()
             raise
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._constructors)
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
-    def obs_space(self):
-        """Dict of observation key to ``Space``, without the batch dimension."""
+    def obs_space(self) -> dict[str, Space]:
+        """Dict of observation key to `Space`, without the batch dimension."""
         return self._obs_space
 
     @property
-    def act_space(self):
-        """Dict of action key to ``Space``, without the batch dimension."""
+    def act_space(self) -> dict[str, Space]:
+        """Dict of action key to `Space`, without the batch dimension."""
         return self._act_space
 
     @property
-    def native_act_space(self):
-        """Dict of action key to ``Space``: the actions as the simulator itself takes them."""
+    def native_act_space(self) -> dict[str, Space]:
+        """Dict of action key to `Space`: the actions as the simulator itself takes them."""
         return self._native_act_space
 
     @property
-    def frames_per_step(self):
+    def frames_per_step(self) -> int:
         """Simulator frames (``env_frames``) that one step of one environment usually takes."""
         return self._frames_per_step
 
     @property
-    def episodes(self):
+    def episodes(self) -> np.ndarray:
         """Number of episodes that each environment began, an int array of ``[N]``."""
         return self._episodes.copy()
 
     @property
-    def died(self):
+    def died(self) -> np.ndarray:
         """Which environments died at the last step, which so cut their episode, bool of ``[N]``."""
         return self._died.copy()
 
-    def restore(self, episodes):
+    def restore(self, episodes: ArrayLike) -> None:
         """Continues the sequence of episodes of an earlier run; the next step must reset all.
 
         Args:
-          episodes: What ``episodes`` was then, ``[N]``.
+          episodes: What `episodes` was then, ``[N]``.
         """
         episodes = np.asarray(episodes, np.int64)
         if episodes.shape != self._episodes.shape:
@@ -111,7 +123,7 @@ class VectorEnv:
         self._episodes = episodes.copy()
         self._running[:] = False
 
-    def step(self, actions, reset):
+    def step(self, actions: Mapping[str, np.ndarray], reset: ArrayLike) -> dict[str, np.ndarray]:
         """Steps or resets every environment; all of them work at the same time.
 
         Args:
@@ -151,7 +163,7 @@ class VectorEnv:
             key: np.array([row.get(key, np.nan) for row in rows], np.float32) for key in logged
         }
 
-    def render(self, index=0):
+    def render(self, index: int = 0) -> np.ndarray:
         """A picture of one environment's present state, uint8 of ``[height, width, channels]``.
 
         Raises:
@@ -160,7 +172,7 @@ class VectorEnv:
         self._hosts[index].send("render")
         return self._reply(index)
 
-    def close(self):
+    def close(self) -> None:
         """Closes the environments and ends their processes."""
         for host in self._hosts:
             host.send("close")  # All of them end at the same time.

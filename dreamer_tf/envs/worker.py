@@ -1,7 +1,7 @@
 """The process that one environment lives in; ``process.py`` is the other end.
 
 Started with a socket to its parent. First arrives the pickled constructor, then commands. Every
-reply has a kind, its content, and what ``Notices`` collected: ``ok`` and a value, ``error`` and the
+reply has a kind, its content, and what `Notices` collected: ``ok`` and a value, ``error`` and the
 texts of what cannot be used as it is, ``fault`` and the traceback of an error that is not the
 environment's, or ``died`` and that of one that is, after which the process ends.
 """
@@ -18,8 +18,7 @@ from multiprocessing.connection import Connection
 
 from dreamer_tf.envs import gl
 from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
-from dreamer_tf.envs.host import Host
-from dreamer_tf.envs.notices import Notices
+from dreamer_tf.envs.host import Host, Notices
 
 
 def main():

@@ -11,11 +11,14 @@
 
 import dataclasses
 import json
+import os
 import pathlib
 import re
 import shutil
-import typing
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import keras
 import tensorflow as tf
 
 from dreamer_tf.export import litert
@@ -50,15 +53,21 @@ class Policy:
     obs_space: dict[str, Space]
     act_space: dict[str, Space]
     state: dict[str, tf.TensorSpec]
-    initial_state: typing.Callable
-    act: typing.Callable
-    imagine: typing.Callable
-    act_with_draws: typing.Callable
+    initial_state: Callable
+    act: Callable
+    imagine: Callable
+    act_with_draws: Callable
     predictions: list[str]
-    networks: dict
+    networks: dict[str, keras.Model]
 
 
-def write(policy, path, *, with_litert=True, info=None):
+def write(
+    policy: Policy,
+    path: str | os.PathLike,
+    *,
+    with_litert: bool = True,
+    info: Mapping[str, Any] | None = None,
+) -> tuple[pathlib.Path, str | None]:
     """Writes an export, whole or not at all.
 
     Args:

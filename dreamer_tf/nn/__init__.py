@@ -20,8 +20,6 @@ from dreamer_tf.nn.ensemble import Ensemble
 from dreamer_tf.nn.heads import (
     BernoulliHead,
     GaussianHead,
-    HuberHead,
-    LogStdHead,
     NormalHead,
     TwoHotHead,
 )
@@ -48,12 +46,10 @@ __all__ = [
     "Ensemble",
     "FeedForwardCell",
     "GaussianHead",
-    "HuberHead",
     "ImageDecoder",
     "ImageEncoder",
     "LayerNorm",
     "LayerNormGRU",
-    "LogStdHead",
     "MultiDecoder",
     "MultiEncoder",
     "NormAct",

@@ -5,13 +5,7 @@ import math
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from dreamer_tf.distributions import (
-    PseudoHuber,
-    TwoHot,
-    UnitNormal,
-    diagonal_gaussian,
-    symexp_bins,
-)
+from dreamer_tf.distributions import TwoHot, UnitNormal, symexp_bins
 from dreamer_tf.nn.dense import MLP
 
 
@@ -108,43 +102,3 @@ class GaussianHead(MLP):
         mean, std = tf.split(tf.cast(self(x), tf.float32), 2, axis=-1)
         std = tf.nn.softplus(std + self.raw_init_std) + self.min_std
         return {"mean": mean, "std": std}
-
-
-class LogStdHead(MLP):
-    """Diagonal Gaussian over a vector, with the logarithm of its standard deviation as an output.
-
-    With raw outputs m and s: mean = m, std = exp(s). DreamerV3's alternative for continuous
-    actions without bounds (``normal_logstd`` in the authors' code).
-    """
-
-    def __init__(self, layers, units, size, **kwargs):
-        """Describes the network.
-
-        Args:
-          layers: Hidden layers.
-          units: Width of each.
-          size: Dimensions of the Gaussian.
-          **kwargs: Further arguments of `MLP`.
-        """
-        super().__init__(layers, units, 2 * size, **kwargs)
-
-    def stats(self, feat):
-        """Dict of ``mean`` and ``std``, each ``[..., size]`` float32, at inputs ``[..., F]``."""
-        mean, log_std = tf.split(tf.cast(self(feat), tf.float32), 2, axis=-1)
-        return {"mean": mean, "std": tf.exp(log_std)}
-
-    def dist(self, feat):
-        """TFP distribution with batch shape ``[...]`` and event shape ``[size]``."""
-        return diagonal_gaussian(**self.stats(feat))
-
-
-class HuberHead(MLP):
-    """Regression of a vector with a loss that outliers do not dominate, see `PseudoHuber`."""
-
-    def call(self, feat):
-        """``[..., F]`` to the prediction ``[..., size]``, float32."""
-        return tf.cast(super().call(feat), tf.float32)
-
-    def dist(self, feat):
-        """`PseudoHuber` with batch shape ``[...]``."""
-        return PseudoHuber(self(feat), 1)

@@ -4,11 +4,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.distributions import IndependentOneHot, SquaredError
+from dreamer_tf.distributions import IndependentOneHot, PseudoHuber, SquaredError
 from dreamer_tf.nn.dense import MLP, dense_layer, layer_name, rms_silu_layers
 from dreamer_tf.nn.initializers import fan_in_normal
 from dreamer_tf.nn.multikey import joint_image_shape
 from dreamer_tf.ops import float_to_image, image_to_float, symexp, symlog
+
+NUMBER_LOSSES = {"squared": SquaredError, "huber": PseudoHuber}
 
 
 class KeyPlan:
@@ -147,14 +149,23 @@ class SymlogEncoder(keras.Model):
 class SymlogDecoder(keras.Model):
     """Features to a distribution per observation key, of what `KeyPlan.scale` returns.
 
-    Images and numbers have a `SquaredError`, the latter with the logarithmic scale of `symlog`;
-    categories have an `IndependentOneHot`.
+    Images and numbers have a `SquaredError`, the latter with the logarithmic scale of `symlog` and,
+    if so chosen, a `PseudoHuber` instead; categories have an `IndependentOneHot`.
 
     Reference: arXiv:2301.04104, section "World model learning".
     """
 
     def __init__(
-        self, obs_space, sizes, image_network, layers, units, *, dtype="float32", **kwargs
+        self,
+        obs_space,
+        sizes,
+        image_network,
+        layers,
+        units,
+        *,
+        number_loss="squared",
+        dtype="float32",
+        **kwargs,
     ):
         """Describes and builds the network.
 
@@ -165,12 +176,14 @@ class SymlogDecoder(keras.Model):
           image_network: `PyramidDecoder`, not yet built; left out if there are no images.
           layers: Dense layers for all other observations.
           units: Width of those layers.
+          number_loss: Loss of numbers: ``squared`` or ``huber``.
           dtype: Keras dtype policy.
           **kwargs: Keras model arguments.
         """
         super().__init__(dtype=dtype, **kwargs)
         self.plan = KeyPlan(obs_space)
         self._sizes = sizes
+        self._number_dist = NUMBER_LOSSES[number_loss]
         stoch_size, deter_size = sizes
         if self.plan.vectors:
             self.mlp = MLP(layers, units, 0, dtype=dtype, name="mlp", **rms_silu_layers())
@@ -232,7 +245,7 @@ class SymlogDecoder(keras.Model):
                 if plan.categories[key]:
                     dists[key] = IndependentOneHot(raw, len(shape) - 1)
                 else:
-                    dists[key] = SquaredError(raw, len(shape))
+                    dists[key] = self._number_dist(raw, len(shape))
         return dists
 
 

@@ -23,7 +23,7 @@ def record_dtype(spaces):
     """NumPy dtype of the record of a row.
 
     Args:
-      spaces: Dict of key to ``Space``.
+      spaces: Dict of key to `Space`.
     """
     return np.dtype([(key, space.dtype, space.shape) for key, space in spaces.items()])
 

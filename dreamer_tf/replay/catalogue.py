@@ -19,11 +19,11 @@ class Catalogue(NamedTuple):
     running: int
 
     @property
-    def whole(self):
+    def whole(self) -> int:
         """Number of episodes that have ended; they come first."""
         return len(self.episodes) - self.running
 
-    def windows(self, length):
+    def windows(self, length: int) -> np.ndarray:
         """Number of sequences of ``length`` rows that each episode can begin, ``[n]``.
 
         An episode that has ended has one for each window inside of it, the one with its last row
@@ -34,7 +34,7 @@ class Catalogue(NamedTuple):
         inside[: self.whole] = np.maximum(inside[: self.whole], 1)
         return np.maximum(inside, 0)
 
-    def starts(self, length):
+    def starts(self, length: int) -> np.ndarray:
         """Number of rows of each episode that can begin a sequence of ``length`` rows, ``[n]``.
 
         Every row of an episode that has ended can: what its rest leaves is continued by another.
@@ -43,7 +43,7 @@ class Catalogue(NamedTuple):
         inside[: self.whole] = self.rows[: self.whole]
         return inside
 
-    def find(self, episode):
+    def find(self, episode: int) -> int | None:
         """Position of an episode; None if it is not at hand."""
         whole = self.whole
         position = int(np.searchsorted(self.episodes[:whole], episode))

@@ -1,6 +1,12 @@
 """Sequences that run through several batches."""
 
-from dreamer_tf.replay.samplers import Sampler, begin
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from dreamer_tf.replay.catalogue import Catalogue
+from dreamer_tf.replay.samplers import Sampler, Sequence, begin
 
 
 class Consecutive(Sampler):
@@ -11,7 +17,7 @@ class Consecutive(Sampler):
     row. For agents that carry something from batch to batch.
     """
 
-    def __init__(self, sampler, batches):
+    def __init__(self, sampler: Sampler, batches: int) -> None:
         """Describes the sampler.
 
         Args:
@@ -21,9 +27,11 @@ class Consecutive(Sampler):
         self._sampler = sampler
         self._batches = batches
         # For each sequence of the batch: episode and row to go on with, batches left.
-        self._next = []
+        self._next: list[tuple[int, int, int]] = []
 
-    def draw(self, rng, catalogue, count, length):
+    def draw(
+        self, rng: np.random.Generator, catalogue: Catalogue, count: int, length: int
+    ) -> list[Sequence]:
         """Draws sequences, see `Sampler.draw`."""
         if len(self._next) != count:
             self._next = [(0, 0, 0)] * count
@@ -42,7 +50,7 @@ class Consecutive(Sampler):
             sequences.append(sequence)
         return sequences
 
-    def stored(self, running, serial):
+    def stored(self, running: int, serial: int) -> None:
         """Follows an episode to its new number."""
         self._next = [
             (serial if episode == running else episode, row, left)
@@ -50,11 +58,11 @@ class Consecutive(Sampler):
         ]
         self._sampler.stored(running, serial)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """Where the sequences go on, and what the other sampler's draws depend on."""
         return self._sampler.state() | {"consecutive": self._next.copy()}
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continues from a state."""
         self._next = [tuple(place) for place in state.get("consecutive", [])]
         self._sampler.restore(state)

@@ -77,7 +77,7 @@ def map_episode(path, spaces, rows):
 
     Args:
       path: Path of the file.
-      spaces: Dict of key to ``Space``: what each row must hold.
+      spaces: Dict of key to `Space`: what each row must hold.
       rows: Number of rows that the file must have.
 
     Returns:

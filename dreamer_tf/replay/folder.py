@@ -64,7 +64,7 @@ def scan(directory):
       directory: Path of the folder.
 
     Returns:
-      The folder's ``Contents``.
+      The folder's `Contents`.
     """
     episodes, names, carries = [], [], []
     with os.scandir(directory) as entries:

@@ -1,8 +1,13 @@
 """New experience first."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
-from dreamer_tf.replay.samplers import Sampler, begin
+import numpy as np
+
+from dreamer_tf.replay.catalogue import Catalogue
+from dreamer_tf.replay.samplers import Sampler, Sequence, begin
 
 MOST_EPISODES = 1000
 
@@ -19,7 +24,7 @@ class FreshFirst(Sampler):
     Reference: DreamerV3, arXiv:2301.04104, whose code calls it an online queue.
     """
 
-    def __init__(self, sampler, share):
+    def __init__(self, sampler: Sampler, share: float) -> None:
         """Describes the sampler.
 
         Args:
@@ -29,11 +34,13 @@ class FreshFirst(Sampler):
         self._sampler = sampler
         self._share = share
         # Episode -> its first row that was not handed out, in the order of their appearance.
-        self._waiting = {}
+        self._waiting: dict[int, int] = {}
         self._newest = 0
         self._pass_over = False
 
-    def draw(self, rng, catalogue, count, length):
+    def draw(
+        self, rng: np.random.Generator, catalogue: Catalogue, count: int, length: int
+    ) -> list[Sequence]:
         """Draws sequences, see `Sampler.draw`."""
         self._look(catalogue)
         starts = self._take(catalogue, math.floor(self._share * count), length)
@@ -41,7 +48,7 @@ class FreshFirst(Sampler):
         fresh = begin(rng, catalogue, positions, rows, length)
         return fresh + self._sampler.draw(rng, catalogue, count - len(fresh), length)
 
-    def stored(self, running, serial):
+    def stored(self, running: int, serial: int) -> None:
         """Keeps an episode's place in the queue under its new number."""
         self._waiting.setdefault(running, 0)
         numbers = {running: serial}
@@ -49,12 +56,12 @@ class FreshFirst(Sampler):
         self._newest = max(self._newest, serial)
         self._sampler.stored(running, serial)
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """The queue, and what the other sampler's draws depend on."""
         fresh = {"newest": self._newest, "waiting": list(self._waiting.items())}
         return self._sampler.state() | {"fresh": fresh}
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continues from a state; a run that had no queue begins it with what comes from now on."""
         fresh = state.get("fresh", {"newest": 0, "waiting": []})
         self._newest, self._waiting = fresh["newest"], dict(map(tuple, fresh["waiting"]))

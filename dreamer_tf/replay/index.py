@@ -12,7 +12,7 @@ class EpisodeIndex:
         """Builds the table.
 
         Args:
-          episodes: Sequence of (``EpisodeName``, bytes on disk), oldest first.
+          episodes: Sequence of (`EpisodeName`, bytes on disk), oldest first.
         """
         table = [(*name, size) for name, size in episodes]
         self._table = np.array(table, np.int64).reshape(-1, 4)

@@ -3,6 +3,10 @@
 import collections
 import concurrent.futures
 import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+from dreamer_tf.replay.replay import Batch, Replay
 
 
 class Prefetch:
@@ -18,11 +22,19 @@ class Prefetch:
                     train_step(batch)
     """
 
-    def __init__(self, replay, *, batch_size, length, depth=2, convert=None):
+    def __init__(
+        self,
+        replay: Replay,
+        *,
+        batch_size: int,
+        length: int,
+        depth: int = 2,
+        convert: Callable[[Batch], Any] | None = None,
+    ) -> None:
         """Starts without drawing anything.
 
         Args:
-          replay: A ``Replay``, or what has its ``sample``, ``state`` and ``restore``.
+          replay: A `Replay`, or what has its `sample`, `state` and `restore`.
           batch_size: Sequences of a batch.
           length: Rows of a sequence.
           depth: Batches prepared ahead of the one in use, at most.
@@ -38,18 +50,18 @@ class Prefetch:
         self._executor = concurrent.futures.ThreadPoolExecutor(1, "replay-prefetch")
         self._busy = False
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception):
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def close(self):
+    def close(self) -> None:
         """Ends the thread."""
         self._executor.shutdown(wait=True)
 
     @contextlib.contextmanager
-    def block(self, count):
+    def block(self, count: int) -> Iterator[Iterator[Any]]:
         """Gives a training phase its batches.
 
         Leaving the context early, by ``break`` or an error, gives back the batches that were

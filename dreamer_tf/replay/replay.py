@@ -5,17 +5,19 @@ and the episodes at hand. A run that continues from a checkpoint therefore draws
 drawn.
 """
 
+import os
 import threading
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dreamer_tf.replay.carry_file import record_dtype, to_records
 from dreamer_tf.replay.catalogue import Catalogue
-from dreamer_tf.replay.samplers import Sequence, UniformWindows
+from dreamer_tf.replay.samplers import Sampler, Sequence, UniformWindows
 from dreamer_tf.replay.store import EpisodeStore
 from dreamer_tf.replay.streams import OpenEpisode
-from dreamer_tf.specs import LOG_PREFIX
+from dreamer_tf.specs import LOG_PREFIX, Row, Space
 
 
 class Batch(NamedTuple):
@@ -30,7 +32,7 @@ class Batch(NamedTuple):
     sequences: list[Sequence]
 
     @property
-    def continues(self):
+    def continues(self) -> np.ndarray:
         """Which sequences go on where they ended in the last batch, ``[B]`` bool."""
         return np.array([sequence.continues for sequence in self.sequences])
 
@@ -42,17 +44,25 @@ class Replay:
     """
 
     def __init__(
-        self, directory, spaces, *, capacity, seed, sampler=None, carry=None, ongoing=False
-    ):
+        self,
+        directory: str | os.PathLike,
+        spaces: Mapping[str, Space],
+        *,
+        capacity: int,
+        seed: int,
+        sampler: Sampler | None = None,
+        carry: Mapping[str, Space] | None = None,
+        ongoing: bool = False,
+    ) -> None:
         """Opens a replay folder, or creates it, see `EpisodeStore`.
 
         Args:
           directory: Path of the folder.
-          spaces: Dict of key to ``Space``: what each row holds, see ``specs.row_spaces``.
+          spaces: Dict of key to `Space`: what each row holds, see `specs.row_spaces`.
           capacity: Rows to keep; above it the oldest episodes are deleted. 0 keeps all.
           seed: Non-negative integer; decides what is sampled.
           sampler: `Sampler`: which sequences are drawn; None: `UniformWindows`.
-          carry: Dict of key to ``Space``: what each row holds of what the agent carried into it;
+          carry: Dict of key to `Space`: what each row holds of what the agent carried into it;
             None: nothing.
           ongoing: Whether episodes that are still being played are sampled, too.
 
@@ -72,38 +82,38 @@ class Replay:
         self._ongoing = ongoing
         self._batches = 0
         self._begun = 0
-        self._streams = {}
-        self._finished = []
+        self._streams: dict[int, OpenEpisode] = {}
+        self._finished: list[OpenEpisode] = []
         self._lock = threading.RLock()
 
     @property
-    def carry_space(self):
-        """Dict of key to ``Space``: what rows hold of what the agent carried into them."""
+    def carry_space(self) -> dict[str, Space]:
+        """Dict of key to `Space`: what rows hold of what the agent carried into them."""
         return dict(self._carry_space)
 
     @property
-    def agent_steps(self):
+    def agent_steps(self) -> int:
         """Interactions ever stored, deleted episodes included. Never goes back."""
         return self._store.agent_steps
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """Rows of the stored episodes."""
         return int(self._store.index.rows.sum())
 
     @property
-    def episodes(self):
+    def episodes(self) -> int:
         """Stored episodes."""
         return len(self._store.index)
 
     @property
-    def nbytes(self):
+    def nbytes(self) -> int:
         """Bytes on disk of the stored episodes."""
         return self._store.nbytes
 
     # ------------------------------------------------------------------ adding
 
-    def add(self, row, stream):
+    def add(self, row: Row, stream: int) -> None:
         """Adds a row to the episode that a stream is playing; the last row stores the episode.
 
         Args:
@@ -116,7 +126,7 @@ class Replay:
           ValueError: If a key is missing or unexpected, a shape is wrong, or ``is_first`` is not
             on the first row alone.
           OSError: If the episode could not be stored (a full disk, say). It is kept in memory
-            and stored with the next one, or by ``flush``.
+            and stored with the next one, or by `flush`.
         """
         with self._lock:
             if stream not in self._streams:
@@ -129,13 +139,13 @@ class Replay:
                 self._finished.append(self._streams.pop(stream))
                 self.flush()
 
-    def cut(self):
+    def cut(self) -> None:
         """Stores the unfinished episodes, their last row marked ``is_last`` but not terminal.
 
         An episode of a single row holds no interaction and is left out. All streams begin anew.
 
         Raises:
-          OSError: If an episode could not be stored, see ``add``.
+          OSError: If an episode could not be stored, see `add`.
         """
         with self._lock:
             for stream in sorted(self._streams):
@@ -145,11 +155,11 @@ class Replay:
                     self._finished.append(episode)
             self.flush()
 
-    def flush(self):
+    def flush(self) -> None:
         """Stores the finished episodes that could not be stored before.
 
         Raises:
-          OSError: If that fails again, see ``add``.
+          OSError: If that fails again, see `add`.
         """
         with self._lock:
             while self._finished:
@@ -161,12 +171,12 @@ class Replay:
 
     # ---------------------------------------------------------------- sampling
 
-    def can_sample(self, length):
+    def can_sample(self, length: int) -> bool:
         """Whether there is a sequence of ``length`` rows to draw."""
         with self._lock:
             return bool(len(self._store.index) or self._catalogue().windows(length).any())
 
-    def sample(self, batch_size, length):
+    def sample(self, batch_size: int, length: int) -> Batch:
         """Draws the next batch.
 
         Rows of a sequence follow each other in one episode. Where that ends it is followed by
@@ -196,16 +206,16 @@ class Replay:
             self._batches += 1
         return batch
 
-    def state(self):
-        """Returns what ``sample`` depends on besides the folder and the seed: a JSON-able dict."""
+    def state(self) -> dict[str, Any]:
+        """Returns what `sample` depends on besides the folder and the seed: a JSON-able dict."""
         with self._lock:
             return {"batches": self._batches, "begun": self._begun, **self._sampler.state()}
 
-    def restore(self, state):
+    def restore(self, state: Mapping[str, Any]) -> None:
         """Continues to sample from a state.
 
         Args:
-          state: What ``state`` returned, also with another sampler.
+          state: What `state` returned, also with another sampler.
         """
         with self._lock:
             self._batches = int(state["batches"])
@@ -255,7 +265,7 @@ class Replay:
 
     # ------------------------------------------------------------------- carry
 
-    def carry(self, batch):
+    def carry(self, batch: Batch) -> dict[str, np.ndarray]:
         """What the agent carried into the first row of each sequence, as it is stored by now.
 
         Args:
@@ -279,7 +289,7 @@ class Replay:
                     records[index] = file.read(row)
         return {key: records[key].copy() for key in self._record.names}
 
-    def update(self, batch, carry):
+    def update(self, batch: Batch, carry: Mapping[str, np.ndarray]) -> None:
         """Stores what the agent carries by now out of each row of a batch, for the row after it.
 
         A replay that keeps no carry does nothing.

@@ -7,9 +7,12 @@ of them.
 """
 
 import abc
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from dreamer_tf.replay.catalogue import Catalogue
 
 
 class Piece(NamedTuple):
@@ -43,7 +46,9 @@ class Sampler(abc.ABC):
     """Draws sequences."""
 
     @abc.abstractmethod
-    def draw(self, rng, catalogue, count, length):
+    def draw(
+        self, rng: np.random.Generator, catalogue: Catalogue, count: int, length: int
+    ) -> list[Sequence]:
         """Draws sequences for the next batch.
 
         Args:
@@ -56,7 +61,7 @@ class Sampler(abc.ABC):
           List of `Sequence`.
         """
 
-    def stored(self, running, serial):  # noqa: B027 — without a state there is nothing to do
+    def stored(self, running: int, serial: int) -> None:  # noqa: B027 — without a state there is nothing to do
         """Learns that a running episode has ended and goes by another number now.
 
         Args:
@@ -64,11 +69,11 @@ class Sampler(abc.ABC):
           serial: Its serial.
         """
 
-    def state(self):
+    def state(self) -> dict[str, Any]:
         """What the next draws depend on: a dict that JSON can hold."""
         return {}
 
-    def restore(self, state):  # noqa: B027 — as above
+    def restore(self, state: Mapping[str, Any]) -> None:  # noqa: B027 — as above
         """Continues from a state.
 
         Args:
@@ -83,7 +88,9 @@ class UniformWindows(Sampler):
     Windows lie inside an episode, so rows near its ends are in fewer of them.
     """
 
-    def draw(self, rng, catalogue, count, length):
+    def draw(
+        self, rng: np.random.Generator, catalogue: Catalogue, count: int, length: int
+    ) -> list[Sequence]:
         """Draws sequences, see `Sampler.draw`."""
         positions, rows = _choose(rng, catalogue.windows(length), count)
         return begin(rng, catalogue, positions, rows, length)
@@ -98,7 +105,9 @@ class UniformStarts(Sampler):
     Reference: DreamerV3, arXiv:2301.04104.
     """
 
-    def draw(self, rng, catalogue, count, length):
+    def draw(
+        self, rng: np.random.Generator, catalogue: Catalogue, count: int, length: int
+    ) -> list[Sequence]:
         """Draws sequences, see `Sampler.draw`."""
         positions, rows = _choose(rng, catalogue.starts(length), count)
         return begin(rng, catalogue, positions, rows, length)
@@ -113,7 +122,9 @@ class EpisodeEnds(Sampler):
     Reference: DreamerV2, arXiv:2010.02193, whose code calls it prioritised ends.
     """
 
-    def draw(self, rng, catalogue, count, length):
+    def draw(
+        self, rng: np.random.Generator, catalogue: Catalogue, count: int, length: int
+    ) -> list[Sequence]:
         """Draws sequences, see `Sampler.draw`."""
         windows = catalogue.windows(length)
         candidates = np.flatnonzero(windows)
@@ -122,7 +133,13 @@ class EpisodeEnds(Sampler):
         return begin(rng, catalogue, positions, rows, length)
 
 
-def begin(rng, catalogue, positions, rows, length):
+def begin(
+    rng: np.random.Generator,
+    catalogue: Catalogue,
+    positions: Iterable[int],
+    rows: Iterable[int],
+    length: int,
+) -> list[Sequence]:
     """Sequences from their first rows; an episode's end is followed by another episode's beginning.
 
     Which one follows is drawn uniformly; ``is_first`` marks where it begins.
@@ -146,7 +163,7 @@ def begin(rng, catalogue, positions, rows, length):
                 pieces.append(Piece(int(catalogue.episodes[position]), int(row), taken))
             left -= taken
             if left:
-                position, row = rng.integers(catalogue.whole), 0
+                position, row = int(rng.integers(catalogue.whole)), 0
         sequences.append(Sequence(tuple(pieces)))
     return sequences
 

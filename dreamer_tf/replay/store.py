@@ -27,8 +27,8 @@ class EpisodeStore:
 
         Args:
           directory: Path of the folder.
-          spaces: Dict of key to ``Space``: what each row holds.
-          carry: Dict of key to ``Space``: what each row holds of an agent's carry; may be empty.
+          spaces: Dict of key to `Space`: what each row holds.
+          carry: Dict of key to `Space`: what each row holds of an agent's carry; may be empty.
           capacity: Rows to keep; above it the oldest episodes are deleted. 0 keeps all.
 
         Raises:

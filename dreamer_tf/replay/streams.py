@@ -15,7 +15,7 @@ class OpenEpisode:
         """Creates an episode without rows.
 
         Args:
-          spaces: Dict of key to ``Space``.
+          spaces: Dict of key to `Space`.
           number: Negative number that tells it from the others.
         """
         self.number = number

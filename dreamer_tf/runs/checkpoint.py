@@ -36,15 +36,16 @@ class DamagedCheckpointError(RuntimeError):
 
 
 class Checkpoints:
-    """The checkpoints of a run folder.
-
-    Args:
-      folder: Folder that holds them; made when the first is saved.
-      keep: How many to keep.
-      **parts: What ``tf.train.Checkpoint`` saves, by name; every variable must exist already.
-    """
+    """The checkpoints of a run folder."""
 
     def __init__(self, folder, keep=3, **parts):
+        """Names what is saved.
+
+        Args:
+          folder: Folder that holds them; made when the first is saved.
+          keep: How many to keep.
+          **parts: What ``tf.train.Checkpoint`` saves, by name; every variable must exist already.
+        """
         if keep < 1:
             raise ValueError(f"expected to keep at least 1 checkpoint, got {keep}")
         self._folder = pathlib.Path(folder)
@@ -148,7 +149,7 @@ class Checkpoints:
 
 
 def _verify(path):
-    """Raises ``DamagedCheckpointError`` unless all files are what the manifest says."""
+    """Raises `DamagedCheckpointError` unless all files are what the manifest says."""
     try:
         manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
         for name, expected in manifest.items():

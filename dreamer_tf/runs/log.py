@@ -1,8 +1,14 @@
 """Sends what a run measures and films to every writer."""
 
 import logging
+import os
 import pathlib
+from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
+from dreamer_tf.config import Config
+from dreamer_tf.runs.terminal import LiveTerminal, PlainTerminal
 from dreamer_tf.runs.videos import VideoFolder, showable
 from dreamer_tf.runs.writers import MetricsFile, Scores, TensorBoard, Writer
 
@@ -15,16 +21,25 @@ class RunLog(Writer):
     The run's own files and the terminal come first; their errors, a full disk for example, end the
     run, but not those of films. A writer that the caller adds is a guest: its first error is told,
     and the run goes on without it.
-
-    Args:
-      folder: Run folder.
-      config: ``Config``.
-      terminal: See ``terminal.py``.
-      env_frames: Where the run continues.
-      writers: Functions of the run folder that return a `Writer`, such as its class.
     """
 
-    def __init__(self, folder, config, terminal, env_frames, writers=()):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        config: Config,
+        terminal: LiveTerminal | PlainTerminal,
+        env_frames: int,
+        writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
+    ) -> None:
+        """Opens all writers.
+
+        Args:
+          folder: Run folder.
+          config: `Config`.
+          terminal: See ``terminal.py``.
+          env_frames: Where the run continues.
+          writers: Functions of the run folder that return a `Writer`, such as its class.
+        """
         folder = pathlib.Path(folder)
         self.terminal = terminal
         self._scores = Scores(
@@ -45,16 +60,16 @@ class RunLog(Writer):
         self._guests = [_Guest(make, folder, terminal.message) for make in writers]
 
     @property
-    def best_score(self):
+    def best_score(self) -> float | None:
         """Highest point of the learning curve so far; None without any."""
         return self._scores.best
 
-    def write(self, env_frames, scalars):
+    def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
         """Writes a dict of name to finite number everywhere."""
         for writer in (*self._own, *self._guests):
             writer.write(env_frames, scalars)
 
-    def video(self, env_frames, name, frames, fps):
+    def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
         """Writes a video wherever videos are taken, of 1 or 3 channels whatever it has.
 
         A film is something to look at: where it cannot be written, that is told, and the run goes
@@ -71,8 +86,8 @@ class RunLog(Writer):
             except Exception as error:
                 # Encoders are other people's code, and a disk may be full.
                 self._tell_no_film(env_frames, name, error)
-        for writer in self._guests:
-            writer.video(env_frames, name, frames, fps)
+        for guest in self._guests:
+            guest.video(env_frames, name, frames, fps)
 
     def _tell_no_film(self, env_frames, name, error):
         _LOGGER.debug("the film %s failed", name, exc_info=True)
@@ -81,12 +96,12 @@ class RunLog(Writer):
             f"the run goes on"
         )
 
-    def flush(self):
+    def flush(self) -> None:
         """Brings everything up to date."""
         for writer in (*self._own, *self._guests):
             writer.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Closes everything, the callers' writers first: no error of a file is in their way."""
         for writer in (*self._guests, *reversed(self._own)):
             writer.close()

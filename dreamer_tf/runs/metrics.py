@@ -89,17 +89,18 @@ def memory():
 
 
 class Interval:
-    """Speeds, shares of time, sizes and averaged losses since the last line of the log.
-
-    Args:
-      counters: ``Counters`` of the run.
-      stopwatch: ``Stopwatch`` with the sections ``ACTIVITIES``.
-      averages: ``Averages`` of the updates' metrics.
-      replay: ``Replay``.
-      replayed_rows: Rows in a batch.
-    """
+    """Speeds, shares of time, sizes and averaged losses since the last line of the log."""
 
     def __init__(self, counters, stopwatch, averages, replay, replayed_rows):
+        """Takes what is measured.
+
+        Args:
+          counters: `Counters` of the run.
+          stopwatch: `Stopwatch` with the sections `ACTIVITIES`.
+          averages: `Averages` of the updates' metrics.
+          replay: `Replay`.
+          replayed_rows: Rows in a batch.
+        """
         self._counters = counters
         self._stopwatch = stopwatch
         self._averages = averages
@@ -156,13 +157,15 @@ class Forecast:
 
         first updates         next step, from here on               20 updates later
         (traces the update)   (traces the policy)  │◄─── measured ───►│
-
-    Args:
-      counters: ``Counters`` of the run.
-      stopwatch: ``Stopwatch`` with the sections ``acting``, ``data`` and ``updating``.
     """
 
     def __init__(self, counters, stopwatch):
+        """Takes what is measured.
+
+        Args:
+          counters: `Counters` of the run.
+          stopwatch: `Stopwatch` with the sections ``acting``, ``data`` and ``updating``.
+        """
         self._counters = counters
         self._stopwatch = stopwatch
         self._marks = [self._now()]

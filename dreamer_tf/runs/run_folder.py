@@ -64,11 +64,11 @@ def continue_config(resolved, folder):
     A run keeps its options; those given now, by preset or by name, replace them.
 
     Args:
-      resolved: ``config.Resolved``, what was given now.
+      resolved: `config.Resolved`, what was given now.
       folder: Run folder.
 
     Returns:
-      The ``config.Resolved`` to use, and a list of (key, old value, new value) that differ from
+      The `config.Resolved` to use, and a list of (key, old value, new value) that differ from
       the run so far, the folder's own path excepted.
     """
     if not has_run(folder):
@@ -123,8 +123,8 @@ def save_spaces(folder, obs_space, act_space, native_act_space):
 
     Args:
       folder: Run folder.
-      obs_space: Dict of observation key to ``Space``.
-      act_space: Dict of action key to ``Space``.
+      obs_space: Dict of observation key to `Space`.
+      act_space: Dict of action key to `Space`.
       native_act_space: The actions as the simulator itself takes them.
     """
     groups = {
@@ -140,10 +140,10 @@ def save_spaces(folder, obs_space, act_space, native_act_space):
 
 
 def load_spaces(folder):
-    """Reads what ``save_spaces`` wrote.
+    """Reads what `save_spaces` wrote.
 
     Returns:
-      Dicts of observation key and of action key to ``Space``.
+      Dicts of observation key and of action key to `Space`.
 
     Raises:
       RunFolderError: If the folder has no ``spaces.json``.
@@ -153,10 +153,10 @@ def load_spaces(folder):
 
 
 def load_native_actions(folder):
-    """Reads the simulator's own action spaces, which ``save_spaces`` wrote.
+    """Reads the simulator's own action spaces, which `save_spaces` wrote.
 
     Returns:
-      Dict of action key to ``Space``; None if an earlier version wrote the folder.
+      Dict of action key to `Space`; None if an earlier version wrote the folder.
 
     Raises:
       RunFolderError: If the folder has no ``spaces.json``.
@@ -196,14 +196,16 @@ class RunFolderLock:
     The system releases the lock when the process ends, however it ends, so a killed trainer leaves
     nothing to clean up. The file tells who holds it.
 
-    Args:
-      folder: Run folder; made if missing.
-
     Raises:
       RunFolderInUse: On entry, if another process holds the folder; the message names it.
     """
 
     def __init__(self, folder):
+        """Names the folder.
+
+        Args:
+          folder: Run folder; made if missing.
+        """
         self._path = pathlib.Path(folder) / LOCK_NAME
         self._file = None
 

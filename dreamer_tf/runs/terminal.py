@@ -28,22 +28,23 @@ def open_terminal(total, stream=None):
       stream: Where to write; None: stdout.
 
     Returns:
-      A ``LiveTerminal`` if the stream is a terminal, else a ``PlainTerminal``.
+      A `LiveTerminal` if the stream is a terminal, else a `PlainTerminal`.
     """
     stream = sys.stdout if stream is None else stream
     return LiveTerminal(total, stream) if stream.isatty() else PlainTerminal(total, stream)
 
 
 class TimeLeft:
-    """Estimates the time to the end from the last intervals.
-
-    Args:
-      total: env_frames of the whole run.
-      now: Function that tells the time in seconds.
-      intervals: Marks that the estimate looks back on.
-    """
+    """Estimates the time to the end from the last intervals."""
 
     def __init__(self, total, now=time.monotonic, intervals=10):
+        """Begins without a mark.
+
+        Args:
+          total: env_frames of the whole run.
+          now: Function that tells the time in seconds.
+          intervals: Marks that the estimate looks back on.
+        """
         self._total = total
         self._now = now
         self._marks = collections.deque(maxlen=intervals + 1)
@@ -67,14 +68,15 @@ class TimeLeft:
 
 
 class LiveTerminal(Writer):
-    """A progress bar and a line of metrics that stay in place, with messages above them.
-
-    Args:
-      total: env_frames of the whole run.
-      stream: A terminal.
-    """
+    """A progress bar and a line of metrics that stay in place, with messages above them."""
 
     def __init__(self, total, stream):
+        """Shows nothing before it is entered.
+
+        Args:
+          total: env_frames of the whole run.
+          stream: A terminal.
+        """
         self._progress = progress.Progress(
             progress.TextColumn("{task.completed:,.0f} / {task.total:,.0f} frames"),
             progress.BarColumn(),
@@ -120,15 +122,16 @@ class LiveTerminal(Writer):
 
 
 class PlainTerminal(Writer):
-    """One line per interval, and one a minute where an interval is long.
-
-    Args:
-      total: env_frames of the whole run.
-      stream: Where to write.
-      now: Function that tells the time in seconds.
-    """
+    """One line per interval, and one a minute where an interval is long."""
 
     def __init__(self, total, stream, now=time.monotonic):
+        """Writes nothing yet.
+
+        Args:
+          total: env_frames of the whole run.
+          stream: Where to write.
+          now: Function that tells the time in seconds.
+        """
         self._total = total
         self._stream = stream
         self._now = now

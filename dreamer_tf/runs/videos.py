@@ -1,9 +1,11 @@
 """Video files, MP4 or GIF."""
 
+import os
 import pathlib
 
 import imageio.v3 as imageio
 import numpy as np
+from numpy.typing import ArrayLike
 
 from dreamer_tf.runs.errors import VideoFormatError
 from dreamer_tf.runs.files import replacing
@@ -13,14 +15,14 @@ _SMALLEST_SIDE = 256
 _FORMATS = (".mp4", ".gif")
 
 
-def check_format(path):
-    """Raises ``VideoFormatError`` unless the name ends in a format that can be written."""
+def check_format(path: str | os.PathLike) -> None:
+    """Raises `VideoFormatError` unless the name ends in a format that can be written."""
     suffix = pathlib.Path(path).suffix.lower()
     if suffix not in _FORMATS:
         raise VideoFormatError(f"a video ends in {' or '.join(_FORMATS)}, got {str(path)!r}")
 
 
-def save_video(path, frames, fps=30):
+def save_video(path: str | os.PathLike, frames: ArrayLike, fps: float = 30) -> None:
     """Writes a video, in one step, with small pictures enlarged by whole factors.
 
     Args:
@@ -34,17 +36,17 @@ def save_video(path, frames, fps=30):
     """
     path = pathlib.Path(path)
     check_format(path)
-    frames = showable(frames)
+    shown = showable(frames)
     path.parent.mkdir(parents=True, exist_ok=True)
-    frames = _even(_enlarge(np.repeat(frames, 3 // frames.shape[-1], axis=-1)))
+    shown = _even(_enlarge(np.repeat(shown, 3 // shown.shape[-1], axis=-1)))
     with replacing(path) as partial:
         if path.suffix.lower() == ".gif":
-            imageio.imwrite(partial, frames, duration=1000 / fps, loop=0)
+            imageio.imwrite(partial, shown, duration=1000 / fps, loop=0)
         else:
-            imageio.imwrite(partial, frames, fps=fps, codec="libx264", macro_block_size=2)
+            imageio.imwrite(partial, shown, fps=fps, codec="libx264", macro_block_size=2)
 
 
-def showable(frames):
+def showable(frames: ArrayLike) -> np.ndarray:
     """Pictures of any number of channels as grey ones or coloured ones.
 
     Args:
@@ -57,36 +59,37 @@ def showable(frames):
     Raises:
       ValueError: If they are no pictures, or differ in size.
     """
-    shapes = {np.shape(frame) for frame in frames}
-    if len(shapes) > 1:
-        raise ValueError(f"expected pictures of one size, got {sorted(shapes)}")
-    frames = np.asarray(frames)
-    if frames.dtype != np.uint8 or frames.ndim != 4 or 0 in frames.shape:
+    if isinstance(frames, list):
+        shapes = {np.shape(frame) for frame in frames}
+        if len(shapes) > 1:
+            raise ValueError(f"expected pictures of one size, got {sorted(shapes)}")
+    array = np.asarray(frames)
+    if array.dtype != np.uint8 or array.ndim != 4 or 0 in array.shape:
         raise ValueError(
-            f"expected uint8 frames [T, height, width, channels], got {frames.dtype} {frames.shape}"
+            f"expected uint8 frames [T, height, width, channels], got {array.dtype} {array.shape}"
         )
-    channels = frames.shape[-1]
-    return frames[..., : 3 if channels >= 3 else 1]
+    return array[..., : 3 if array.shape[-1] >= 3 else 1]
 
 
 class VideoFolder(Writer):
-    """A file for each video: MP4 for episodes, GIF for predictions, which are short and repeat.
+    """A file for each video: MP4 for episodes, GIF for predictions, which are short and repeat."""
 
-    Args:
-      folder: Folder of the files; made with the first.
-    """
+    def __init__(self, folder: str | os.PathLike) -> None:
+        """Names the folder.
 
-    def __init__(self, folder):
+        Args:
+          folder: Folder of the files; made with the first.
+        """
         self._folder = pathlib.Path(folder)
 
-    def video(self, env_frames, name, frames, fps):
+    def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
         """Writes ``<env_frames>-<name>``, the name with dashes for slashes."""
         ending = "gif" if name.startswith("openloop/") else "mp4"
         file = f"{env_frames:09d}-{name.replace('/', '-')}.{ending}"
         save_video(self._folder / file, frames, fps)
 
 
-def beside(videos, count):
+def beside(videos: np.ndarray, count: int) -> np.ndarray:
     """Lays the first videos of a batch side by side: ``[B, T, H, W, C]`` to ``[T, H, n W, C]``.
 
     Args:

@@ -9,6 +9,10 @@ import json
 import logging
 import os
 import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from dreamer_tf.runs.files import write_json
 
@@ -22,7 +26,7 @@ class Writer:
     folder makes new writers: they append to what is there.
     """
 
-    def write(self, env_frames, scalars):
+    def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
         """Takes in numbers: those of an episode, an evaluation or a log interval.
 
         Args:
@@ -30,7 +34,7 @@ class Writer:
           scalars: Dict of name, see ``docs/metrics.md``, to finite number.
         """
 
-    def video(self, env_frames, name, frames, fps):
+    def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
         """Takes in a video.
 
         Args:
@@ -40,10 +44,10 @@ class Writer:
           fps: Frames per second at which it should be shown.
         """
 
-    def flush(self):
+    def flush(self) -> None:
         """Brings what readers see up to date; called after every evaluation and log interval."""
 
-    def close(self):
+    def close(self) -> None:
         """Called once, when the run ends, however it ends."""
 
 
@@ -52,22 +56,24 @@ class MetricsFile(Writer):
 
     A line that a killed process left unfinished is cut off on opening, so that every line can be
     read.
-
-    Args:
-      path: The file; made if missing.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike) -> None:
+        """Opens the file.
+
+        Args:
+          path: The file; made if missing.
+        """
         self._path = pathlib.Path(path)
         self._mend()
         self._file = self._path.open("a", encoding="utf-8")
 
-    def write(self, env_frames, scalars):
+    def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
         """Appends a line."""
         self._file.write(json.dumps({"step": env_frames, **scalars}, allow_nan=False) + "\n")
         self._file.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Closes the file."""
         self._file.close()
 
@@ -83,27 +89,28 @@ class MetricsFile(Writer):
 
 
 class TensorBoard(Writer):
-    """Event files for TensorBoard.
+    """Event files for TensorBoard."""
 
-    Args:
-      folder: Folder of the event files.
-    """
+    def __init__(self, folder: str | os.PathLike) -> None:
+        """Opens an event file.
 
-    def __init__(self, folder):
+        Args:
+          folder: Folder of the event files.
+        """
         # Imported here: the terminal, a writer too, is there before TensorFlow is loaded.
         import tensorflow as tf
 
         self._summary = tf.summary
         self._file = tf.summary.create_file_writer(str(folder))
 
-    def write(self, env_frames, scalars):
+    def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
         """Writes scalars."""
         with self._file.as_default(step=env_frames):
             for name, value in scalars.items():
                 self._summary.scalar(name, value)
         self._file.flush()
 
-    def close(self):
+    def close(self) -> None:
         """Closes the event file."""
         self._file.close()
 
@@ -113,20 +120,37 @@ class Scores(Writer):
 
     A list with one entry ``{"task", "method", "seed", "xs", "ys"}``; ``xs`` are env_frames and
     ``ys`` mean returns.
-
-    Args:
-      path: The file. If it exists, its curve is continued.
-      task: Name of the task.
-      method: Name of the agent.
-      seed: The run's seed.
-      scalar: Name of the number that is the score.
-      until: env_frames from which the run continues; later points of the file, from work that
-        was lost, are dropped.
     """
 
-    def __init__(self, path, *, task, method, seed, scalar, until):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        *,
+        task: str,
+        method: str,
+        seed: int,
+        scalar: str,
+        until: int,
+    ) -> None:
+        """Reads the curve so far.
+
+        Args:
+          path: The file. If it exists, its curve is continued.
+          task: Name of the task.
+          method: Name of the agent.
+          seed: The run's seed.
+          scalar: Name of the number that is the score.
+          until: env_frames from which the run continues; later points of the file, from work that
+            was lost, are dropped.
+        """
         self._path = pathlib.Path(path)
-        self._entry = {"task": task, "method": method, "seed": seed, "xs": [], "ys": []}
+        self._entry: dict[str, Any] = {
+            "task": task,
+            "method": method,
+            "seed": seed,
+            "xs": [],
+            "ys": [],
+        }
         self._scalar = scalar
         self._saved = 0
         if self._path.exists():
@@ -136,24 +160,24 @@ class Scores(Writer):
                     self.write(x, {scalar: y})
 
     @property
-    def best(self):
+    def best(self) -> float | None:
         """The highest score so far; None without any."""
         return max(self._entry["ys"], default=None)
 
-    def write(self, env_frames, scalars):
+    def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
         """Adds a point to the curve, if the score is among the numbers."""
         if self._scalar in scalars:
             self._entry["xs"].append(env_frames)
             self._entry["ys"].append(scalars[self._scalar])
 
-    def flush(self):
+    def flush(self) -> None:
         """Rewrites the file in one step, if points were added since the last time."""
         if self._saved == len(self._entry["xs"]):
             return
         write_json(self._path, [self._entry], indent=None)
         self._saved = len(self._entry["xs"])
 
-    def close(self):
+    def close(self) -> None:
         """Writes what was added last."""
         self.flush()
 

@@ -11,24 +11,26 @@ from dreamer_tf.specs import LOG_PREFIX
 class Driver:
     """Plays environments side by side, one row each per step.
 
-    The time alignment of ``dreamer_tf.specs`` is made here and nowhere else: a row holds the
+    The time alignment of `dreamer_tf.specs` is made here and nowhere else: a row holds the
     action that *led to* its observation, and zeros where an episode begins::
 
         step         0        1        2                 the environment reports is_last at 2
         policy sees  -        row 0    row 1    -
         and decides  -        a_0      a_1      -        (nothing to decide before a reset)
         row          0, o_0   a_0, o_1 a_1, o_2 0, o_0'
-
-    Args:
-      envs: ``dreamer_tf.envs.VectorEnv``, or what has its ``step``, ``act_space`` and ``len``.
-      callbacks: Functions of (row, stream): a dict of arrays without batch dimension, and the
-        index of the environment it comes from.
-      carry: Dict of key to ``Space``: what policies may return beside the actions, for the replay
-        to keep. It goes into the row that the actions lead to, zeros where an episode begins or
-        nothing was returned.
     """
 
     def __init__(self, envs, callbacks=(), carry=None):
+        """Begins before the first step.
+
+        Args:
+          envs: `dreamer_tf.envs.VectorEnv`, or what has its `step`, `act_space` and ``len``.
+          callbacks: Functions of (row, stream): a dict of arrays without batch dimension, and the
+            index of the environment it comes from.
+          carry: Dict of key to `Space`: what policies may return beside the actions, for the replay
+            to keep. It goes into the row that the actions lead to, zeros where an episode begins or
+            nothing was returned.
+        """
         self._envs = envs
         self._callbacks = list(callbacks)
         count = len(envs)
@@ -74,23 +76,24 @@ class Driver:
 
 
 class HandOver:
-    """A policy that lets the running episodes end under one policy before the next takes over.
-
-    Args:
-      before: Policy that plays the episodes already begun.
-      after: Policy for every episode that begins from now on.
-      patience: ``[N]``, how many more actions the running episode of each environment may take
-        under ``before``; None: all it needs.
-    """
+    """A policy that lets the running episodes end under one policy before the next takes over."""
 
     def __init__(self, before, after, patience=None):
+        """Takes both policies.
+
+        Args:
+          before: Policy that plays the episodes already begun.
+          after: Policy for every episode that begins from now on.
+          patience: ``[N]``, how many more actions the running episode of each environment may take
+            under ``before``; None: all it needs.
+        """
         self._before = before
         self._after = after
         self._patience = None if patience is None else np.array(patience)
         self._over = None
 
     def __call__(self, arrived, state):
-        """Decides for every environment, as ``Driver.step`` asks for."""
+        """Decides for every environment, as `Driver.step` asks for."""
         is_first = arrived["is_first"]
         self._over = is_first if self._over is None else self._over | is_first
         if self._patience is not None:
@@ -138,13 +141,14 @@ class Episode:
 
 
 class EpisodeStatistics:
-    """Adds up the rewards of each stream; a callback of the driver.
-
-    Args:
-      on_episode: Function that receives each finished ``Episode``.
-    """
+    """Adds up the rewards of each stream; a callback of the driver."""
 
     def __init__(self, on_episode):
+        """Begins without episodes.
+
+        Args:
+          on_episode: Function that receives each finished `Episode`.
+        """
         self._on_episode = on_episode
         self._rewards = {}
         self.longest = 0

@@ -59,16 +59,15 @@ def play_episodes(envs, policy, count, *, limit=0, recorder=None, stopped=lambda
     recorder gets no picture, the same episodes are played without.
 
     Args:
-      envs: ``dreamer_tf.envs.VectorEnv``; every environment begins a new episode.
+      envs: `dreamer_tf.envs.VectorEnv`; every environment begins a new episode.
       policy: Function of (observations, state) to (actions, state).
       count: Number of episodes.
       limit: env_frames after which the end of an episode is not waited for; 0: it is.
-      recorder: ``Recorder`` or None.
+      recorder: `Recorder` or None.
       stopped: Function without arguments; when it returns true, playing ends at once.
 
     Returns:
-      ``Played`` with ``count`` ``Episode``, fewer if the environment dies too often; None if
-      stopped.
+      `Played` with ``count`` `Episode`, fewer if the environment dies too often; None if stopped.
     """
     begun = envs.episodes
     if recorder is not None:
@@ -116,7 +115,7 @@ def summarize(episodes, frames_per_step):
     """Metrics of an evaluation: mean and deviation of returns, mean length, means of the log.
 
     Args:
-      episodes: ``Played``.
+      episodes: `Played`.
       frames_per_step: Simulator steps per agent step.
     """
     counts = {"eval/crashed": episodes.crashed, "eval/limited": episodes.limited}
@@ -141,15 +140,17 @@ class Evaluator:
 
     They are started at the first evaluation and kept. Each evaluation plays other episodes than
     the one before; which ones, does not depend on restarts.
-
-    Args:
-      make_envs: Function without arguments that returns a ``VectorEnv``.
-      count: Environments that ``make_envs`` makes.
-      episodes: Episodes of an evaluation.
-      limit: env_frames after which the end of an episode is not waited for; 0: it is.
     """
 
     def __init__(self, make_envs, count, episodes, limit=0):
+        """Makes no environments yet.
+
+        Args:
+          make_envs: Function without arguments that returns a `VectorEnv`.
+          count: Environments that ``make_envs`` makes.
+          episodes: Episodes of an evaluation.
+          limit: env_frames after which the end of an episode is not waited for; 0: it is.
+        """
         self._limit = limit
         self._make_envs = make_envs
         self._envs = None
@@ -185,7 +186,7 @@ class Evaluator:
         return metrics, recorder, list(episodes.remarks(self._limit))
 
     def state(self):
-        """What ``restore`` needs, as JSON values."""
+        """What `restore` needs, as JSON values."""
         return {"episodes": self._begun}
 
     def restore(self, state):
@@ -199,14 +200,15 @@ class Evaluator:
 
 
 class Recorder:
-    """Keeps the pictures of the first episode of one environment; a callback of the driver.
-
-    Args:
-      picture: Function of a row that returns uint8 ``[height, width, channels]``.
-      stream: Index of the environment.
-    """
+    """Keeps the pictures of the first episode of one environment; a callback of the driver."""
 
     def __init__(self, picture, stream=0):
+        """Begins without pictures.
+
+        Args:
+          picture: Function of a row that returns uint8 ``[height, width, channels]``.
+          stream: Index of the environment.
+        """
         self._picture = picture
         self._stream = stream
         self._over = False
@@ -240,11 +242,11 @@ def make_recorder(envs, *, can_render):
     """A recorder for the first environment, of its images or else of pictures that it renders.
 
     Args:
-      envs: ``dreamer_tf.envs.VectorEnv``.
+      envs: `dreamer_tf.envs.VectorEnv`.
       can_render: Whether to ask for pictures where no observation is one.
 
     Returns:
-      A ``Recorder``, or None if there is nothing to film.
+      A `Recorder`, or None if there is nothing to film.
     """
     keys = sorted(key for key, space in envs.obs_space.items() if space.is_image)
     if keys:

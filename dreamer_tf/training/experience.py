@@ -19,12 +19,12 @@ def make_replay(config, directory, agent):
     """Opens the replay of a run.
 
     Args:
-      config: ``Config``.
+      config: `Config`.
       directory: Its folder.
-      agent: ``dreamer_tf.agents.Agent``, whose spaces and carry it stores.
+      agent: `dreamer_tf.agents.Agent`, whose spaces and carry it stores.
 
     Returns:
-      ``Replay``.
+      `Replay`.
 
     Raises:
       ConfigError: If the agent has no carry that could be kept or go on from batch to batch.
@@ -55,11 +55,11 @@ def training_policy(agent, replay):
     """The policy of training episodes.
 
     Args:
-      agent: ``dreamer_tf.agents.Agent``.
-      replay: The ``Replay`` that stores them.
+      agent: `dreamer_tf.agents.Agent`.
+      replay: The `Replay` that stores them.
 
     Returns:
-      Function of observations and state to actions and state, as ``Driver.step`` asks for. What
+      Function of observations and state to actions and state, as `Driver.step` asks for. What
       the replay keeps of the agent's carry is among the actions.
     """
 

@@ -16,13 +16,15 @@ class NonFiniteGuard:
 
     It looks at an update only when the next one has been started, so that it does not make the
     program wait for a device that works ahead.
-
-    Args:
-      limit: Updates in a row that may be skipped.
-      folder: Run folder, for the dump.
     """
 
     def __init__(self, limit, folder):
+        """Describes the guard.
+
+        Args:
+          limit: Updates in a row that may be skipped.
+          folder: Run folder, for the dump.
+        """
         self._limit = limit
         self._folder = pathlib.Path(folder)
         self._in_a_row = 0
@@ -34,7 +36,7 @@ class NonFiniteGuard:
         Args:
           grad_step: Number of the update.
           batch: What it learned from.
-          metrics: What ``train_step`` returned.
+          metrics: What `train_step` returned.
 
         Raises:
           NonFiniteError: If more updates in a row were skipped than allowed.
@@ -43,7 +45,7 @@ class NonFiniteGuard:
         self._waiting = grad_step, batch, metrics
 
     def check(self):
-        """Checks the last update; raises as ``watch`` does."""
+        """Checks the last update; raises as `watch` does."""
         if self._waiting is None:
             return
         (grad_step, batch, metrics), self._waiting = self._waiting, None

@@ -5,7 +5,6 @@ import tensorflow as tf
 
 from dreamer_tf.replay import Prefetch
 from dreamer_tf.runs.metrics import Averages
-from dreamer_tf.training.guard import NonFiniteGuard
 
 
 class Learner:
@@ -14,21 +13,23 @@ class Learner:
     Where the agent has a carry, a sequence starts from that of the last batch, from what the replay
     kept of it, or from nothing; and the replay is told what it is by now. Both happen between two
     updates, never ahead of one.
-
-    Args:
-      agent: ``dreamer_tf.agents.Agent``.
-      replay: ``dreamer_tf.replay.Replay``.
-      carry: ``Carry``.
-      batch_size: Sequences in a batch (B).
-      batch_length: Rows in a sequence (T).
-      counters: ``Counters``; ``grad_steps`` is counted up here.
-      stopwatch: ``Stopwatch`` for the activities ``data`` and ``updating``.
-      guard: ``NonFiniteGuard``.
     """
 
     def __init__(
         self, agent, replay, *, carry, batch_size, batch_length, counters, stopwatch, guard
     ):
+        """Draws no batch yet.
+
+        Args:
+          agent: `dreamer_tf.agents.Agent`.
+          replay: `dreamer_tf.replay.Replay`.
+          carry: `Carry`.
+          batch_size: Sequences in a batch (B).
+          batch_length: Rows in a sequence (T).
+          counters: `Counters`; ``grad_steps`` is counted up here.
+          stopwatch: `Stopwatch` for the activities ``data`` and ``updating``.
+          guard: `NonFiniteGuard`.
+        """
         self._agent = agent
         self._replay = replay
         self._size = batch_size, batch_length
@@ -38,7 +39,7 @@ class Learner:
         self._carry = carry
         self._counters = counters
         self._stopwatch = stopwatch
-        self._guard: NonFiniteGuard = guard
+        self._guard = guard
         self.averages = Averages()
 
     @property
@@ -115,7 +116,7 @@ class Carry(tf.Module):
         """Creates the variables; none if the agent carries nothing.
 
         Args:
-          agent: ``dreamer_tf.agents.Agent``.
+          agent: `dreamer_tf.agents.Agent`.
           batch_size: Sequences in a batch (B).
         """
         super().__init__(name="carry")

@@ -71,13 +71,14 @@ class Parts:
 
 
 class Trainer:
-    """Runs the loop.
-
-    Args:
-      parts: What the run is made of.
-    """
+    """Runs the loop."""
 
     def __init__(self, parts):
+        """Takes the parts.
+
+        Args:
+          parts: What the run is made of.
+        """
         config, run = parts.config, parts.config.run
         self._parts = parts
         self._counters = parts.counters
@@ -137,7 +138,7 @@ class Trainer:
         """Continues an earlier run; the counters are those of this run already.
 
         Args:
-          state: What ``state`` returned then; None if there was no checkpoint.
+          state: What `state` returned then; None if there was no checkpoint.
           ahead: Agent steps that the replay holds beyond the checkpoint.
         """
         begun = []
@@ -317,7 +318,7 @@ class Trainer:
         """Writes the evaluation's video and the agent's predictions; returns its scalars."""
         log, frames = self._parts.log, self._counters.env_frames
         if recorder is not None and recorder.frames:
-            log.video(frames, "eval", np.asarray(recorder.frames), _EVALUATION_FPS)
+            log.video(frames, "eval", recorder.frames, _EVALUATION_FPS)
         if not self._learning:
             return {}
         report = self._parts.agent.report(self._parts.learner.draw())

@@ -50,7 +50,7 @@ def updates_per_block(config, frames_per_step):
     """Updates that are due after every ``run.train_every`` env_frames.
 
     Args:
-      config: ``Config``. With ``run.train_ratio`` each row of experience is replayed that often on
+      config: `Config`. With ``run.train_ratio`` each row of experience is replayed that often on
         average, so that a batch of B sequences of T rows is due after B · T / ratio agent steps.
       frames_per_step: env_frames of an agent step.
 
@@ -69,13 +69,15 @@ class Every:
 
     Multiples are counted from zero, so two runs are due at the same steps wherever they were
     interrupted. Passing several multiples at once is due once.
-
-    Args:
-      period: Steps between two times; 0: never.
-      start: Step up to which nothing is due.
     """
 
     def __init__(self, period, start=0):
+        """Describes the times.
+
+        Args:
+          period: Steps between two times; 0: never.
+          start: Step up to which nothing is due.
+        """
         if period < 0:
             raise ValueError(f"a period is at least 0, got {period}")
         self._period = period
@@ -90,11 +92,11 @@ class Every:
         self._last = max(self._last, step)
 
     def state(self):
-        """What ``restore`` needs, as JSON values."""
+        """What `restore` needs, as JSON values."""
         return {"last": self._last}
 
     def restore(self, state):
-        """Continues from what ``state`` returned, also with another period."""
+        """Continues from what `state` returned, also with another period."""
         self._last = state["last"]
 
 
@@ -107,14 +109,16 @@ class Due:
 
     Fractions of an update are kept exactly, as fractions: none is lost or gained, however long the
     run. A jump over several periods gives the updates of all of them.
-
-    Args:
-      every: Steps between two blocks.
-      updates: Updates in a block; a number, or a ``Fraction``.
-      start: Step from which steps are counted.
     """
 
     def __init__(self, every, updates, start=0):
+        """Describes the blocks.
+
+        Args:
+          every: Steps between two blocks.
+          updates: Updates in a block; a number, or a ``Fraction``.
+          start: Step from which steps are counted.
+        """
         if every < 1 or updates < 0:
             raise ValueError(
                 f"expected at least 1 step between blocks and at least 0 updates in one, "
@@ -135,24 +139,25 @@ class Due:
         return count
 
     def state(self):
-        """What ``restore`` needs, as JSON values."""
+        """What `restore` needs, as JSON values."""
         return {"last": self._last, "credit": str(self._credit)}
 
     def restore(self, state):
-        """Continues from what ``state`` returned, also with another ratio."""
+        """Continues from what `state` returned, also with another ratio."""
         self._last = state["last"]
         self._credit = fractions.Fraction(state["credit"])
 
 
 class Seconds:
-    """Due when so many seconds have passed since the last mark.
-
-    Args:
-      period: Seconds; 0: never.
-      now: Function that tells the time in seconds.
-    """
+    """Due when so many seconds have passed since the last mark."""
 
     def __init__(self, period, now=time.monotonic):
+        """Starts the clock.
+
+        Args:
+          period: Seconds; 0: never.
+          now: Function that tells the time in seconds.
+        """
         self._period = period
         self._now = now
         self._last = now()

@@ -11,16 +11,23 @@ import functools
 import logging
 import pathlib
 import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.machine import keep_freed_memory
 from dreamer_tf.runs.terminal import open_terminal
+from dreamer_tf.runs.writers import Writer
+from dreamer_tf.specs import Space
 from dreamer_tf.training import seeding
 from dreamer_tf.training.experience import make_replay
 from dreamer_tf.training.pace import Counters, updates_per_block
 from dreamer_tf.training.stopping import StopSignals
+
+if TYPE_CHECKING:
+    from dreamer_tf.agents.base import Agent
 
 OWN_ENV_PRESET = "dreamerv3_gym"
 """What trains in an environment of one's own where nobody says what, in the size that suits."""
@@ -28,15 +35,22 @@ OWN_ENV_PRESET = "dreamerv3_gym"
 _LOGGER = logging.getLogger(__name__)
 
 
-def run(resolved, env=None, *, choose_size=False, writers=(), at_end=()):
+def run(
+    resolved: configs.Resolved,
+    env: Any | Callable[[], Any] | None = None,
+    *,
+    choose_size: bool = False,
+    writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
+    at_end: Sequence[Callable[[pathlib.Path, Callable[[str], None]], Any]] = (),
+) -> "Agent":
     """Trains in the folder ``logdir``, from the beginning or from where it stopped.
 
     Args:
-      resolved: ``config.Resolved``; without ``logdir``, a new folder under ``runs/``.
+      resolved: `config.Resolved`; without ``logdir``, a new folder under ``runs/``.
       env: A user's environment or constructor; None: the config's task.
-      choose_size: Whether to add the preset that suits the machine, see ``suitable_size``.
+      choose_size: Whether to add the preset that suits the machine, see `suitable_size`.
       writers: Further places for metrics and videos: functions of the run folder that return a
-        ``runs.writers.Writer``. If one fails, that is told, and the run goes on without it.
+        `runs.writers.Writer`. If one fails, that is told, and the run goes on without it.
       at_end: Functions of the run folder and of a function that tells a line of text. They are
         called in turn when the run has ended and is saved, so that no failure may end it.
 
@@ -58,7 +72,7 @@ def run(resolved, env=None, *, choose_size=False, writers=(), at_end=()):
         terminal.message(f"run folder {folder}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
-        told = set()
+        told: set[str] = set()
         vector_env = stack.enter_context(start_envs(config, env, told))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
@@ -87,11 +101,20 @@ def _call_at_end(function, folder, tell):
         tell(f"{name} failed ({type(error).__name__}: {error}); the run is whole")
 
 
-def make_vector_env(config, env, *, count, seed, workers, evaluation=False, told=None):
+def make_vector_env(
+    config: configs.Config,
+    env: Any | Callable[[], Any] | None,
+    *,
+    count: int,
+    seed: int,
+    workers: str,
+    evaluation: bool = False,
+    told: set[str] | None = None,
+) -> envs.VectorEnv:
     """Starts environments and waits until they are ready.
 
     Args:
-      config: ``Config``.
+      config: `Config`.
       env: A user's environment or constructor; None: the config's task.
       count: How many.
       seed: Decides their episodes.
@@ -100,10 +123,10 @@ def make_vector_env(config, env, *, count, seed, workers, evaluation=False, told
       told: Set of the environments' notices that need not be told again.
 
     Returns:
-      ``VectorEnv``.
+      `VectorEnv`.
     """
     options = config.env
-    common = {
+    common: dict[str, Any] = {
         "action_repeat": options.action_repeat,
         "time_limit": options.time_limit,
         "image_size": options.image_size,
@@ -131,22 +154,26 @@ def make_vector_env(config, env, *, count, seed, workers, evaluation=False, told
     return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, told=told)
 
 
-def evaluation_limit(config):
+def evaluation_limit(config: configs.Config) -> int:
     """env_frames after which an evaluation waits no longer for the end of an episode; 0: never."""
     limit = config.run.eval_limit
     return max(limit, config.env.time_limit) if limit else 0
 
 
-def start_envs(config, env=None, told=None):
+def start_envs(
+    config: configs.Config,
+    env: Any | Callable[[], Any] | None = None,
+    told: set[str] | None = None,
+) -> envs.VectorEnv:
     """Starts the training environments and imports TensorFlow, side by side if that is safe.
 
     Args:
-      config: ``Config``.
+      config: `Config`.
       env: A user's environment or constructor; None: the config's task.
       told: Set of the environments' notices that need not be told again.
 
     Returns:
-      ``VectorEnv``; the libraries are seeded.
+      `VectorEnv`; the libraries are seeded.
     """
     make = functools.partial(
         make_vector_env,
@@ -254,7 +281,9 @@ def _make_evaluator(config, env, told):
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
 
 
-def make_agent(config, obs_space, act_space):
+def make_agent(
+    config: configs.Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+) -> "Agent":
     """Builds the agent that the config names.
 
     Raises:
@@ -270,13 +299,13 @@ def make_agent(config, obs_space, act_space):
         ) from error
 
 
-def suitable_size(obs_space, on_gpu):
-    """The preset that goes after ``OWN_ENV_PRESET``.
+def suitable_size(obs_space: Mapping[str, Space], on_gpu: bool) -> tuple[str, str]:
+    """The preset that goes after `OWN_ENV_PRESET`.
 
     It sets neither ``env`` nor ``steps``: the environments run already when it is chosen.
 
     Args:
-      obs_space: Dict of observation key to ``Space``.
+      obs_space: Dict of observation key to `Space`.
       on_gpu: Whether TensorFlow has a GPU to compute on.
 
     Returns:

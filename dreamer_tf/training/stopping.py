@@ -14,12 +14,14 @@ class StopSignals:
     A thread learns of the signals, because the main thread may be inside a long TensorFlow call
     and would notice a second Ctrl-C only afterwards. Outside the main thread, where Python cannot
     handle signals, nothing is noted and they keep their effect.
-
-    Args:
-      on_stop: Function of a text, called once in that thread when a stop is requested.
     """
 
     def __init__(self, on_stop):
+        """Listens to no signal before it is entered.
+
+        Args:
+          on_stop: Function of a text, called once in that thread when a stop is requested.
+        """
         self._on_stop = on_stop
         self._signal = None
         self._sockets = None

@@ -243,7 +243,7 @@ class SplitKL:
     ``dyn`` = KL(sg(post) ‖ prior) moves the prior only: the dynamics learn to predict.
     ``rep`` = KL(post ‖ sg(prior)) moves the posterior only: states become predictable.
 
-    Reference: arXiv:2301.04104, equations 4 and 5.
+    Reference: arXiv:2301.04104, equation 3.
     """
 
     names = ("dyn", "rep")

@@ -1,7 +1,8 @@
 """What the representation is trained for, besides rewards and the KL term.
 
 An objective has ``networks``, those that it trains beside the representation;
-``terms(obs, feat, embed)``, named ``[B, T]`` losses; and ``scales``, a weight for each of them.
+``terms(obs, feat, embed)``, named ``[B, T]`` losses; ``scales``, a weight for each of them; and
+``decoder``, None where it has none.
 """
 
 import math
@@ -75,6 +76,8 @@ class Contrastive(tf.Module):
     Reference: arXiv:1912.01603, equation 12.
     """
 
+    decoder = None
+
     def __init__(self, state_model, *, scale=1.0, sequences=10, steps=30, candidates="states"):
         """Describes the comparison.
 
@@ -137,6 +140,8 @@ class RewardOnly(tf.Module):
 
     Reference: arXiv:1912.01603, section 4, "Reward prediction".
     """
+
+    decoder = None
 
     def __init__(self):
         super().__init__(name="reward_only")

@@ -53,7 +53,8 @@ def test_actions_are_classes(mode):
 
 def test_the_memory_holds_the_action_that_was_taken():
     agent = make_agent(**ALWAYS_RANDOM)
-    action, (_, remembered) = agent.policy(observations(50))
+    action, state = agent.policy(observations(50))
+    remembered = state.action
     np.testing.assert_allclose(remembered, np.eye(CLASSES)[action["action"]], atol=1e-6)
 
 
@@ -98,7 +99,7 @@ def test_every_variable_gets_a_gradient():
 def test_the_actor_learns_through_the_dynamics():
     agent, batch = make_agent(), make_batch()
     noise = agent.update_noise(*batch["reward"].shape)
-    _, post, _ = agent.model_loss(batch, noise["post"])
+    _, post, _ = agent.model_loss(agent.prepare(batch), noise["post"])
     start = agent.start_states(post)
     with tf.GradientTape() as tape:
         feat = agent.behavior.imagine(agent.world_model.rssm, start, noise)
@@ -121,8 +122,8 @@ def test_what_the_action_was_changes_what_the_model_predicts():
     agent, batch = make_agent(), make_batch()
     other = batch | {"action": (batch["action"] + 1) % CLASSES}
     noise = agent.update_noise(*batch["reward"].shape)["post"]
-    _, post, _ = agent.model_loss(batch, noise)
-    _, changed, _ = agent.model_loss(other, noise)
+    _, post, _ = agent.model_loss(agent.prepare(batch), noise)
+    _, changed, _ = agent.model_loss(agent.prepare(other), noise)
     assert np.abs(post.deter - changed.deter).max() > 1e-4
 
 

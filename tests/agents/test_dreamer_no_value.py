@@ -57,7 +57,7 @@ def slow_actor_loss(reward, discount):
 def test_the_actor_loss_and_its_gradient_equal_a_slow_reference(discount_model):
     agent, batch = make_agent(discount_model), make_batch()
     noise = agent.update_noise(*batch["reward"].shape)
-    _, post, _ = agent.model_loss(batch, noise["post"])
+    _, post, _ = agent.model_loss(agent.prepare(batch), noise["post"])
     start = agent.start_states(post)
     with tf.GradientTape(persistent=True) as tape:
         heads = agent.world_model.heads

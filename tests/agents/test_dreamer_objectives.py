@@ -56,7 +56,7 @@ def test_the_model_minimises_the_terms_of_its_objective(objective, terms):
     agent = make_agent(objective, **{"dreamer.kl_scale": 0.5, "dreamer.contrastive.scale": 3.0})
     batch = make_batch()
     noise = agent.update_noise(*batch["reward"].shape)["post"]
-    total, _, metrics = agent.model_loss(batch, noise)
+    total, _, metrics = agent.model_loss(agent.prepare(batch), noise)
     losses = {key for key in metrics if key.endswith("_loss")}
     assert losses == terms | {"reward_loss", "kl_loss"}
     scales = {"contrastive_loss": 3.0, "kl_loss": 0.5}

@@ -368,6 +368,14 @@ def test_report_shows_truth_model_and_difference(agent):
     assert all(report[f"openloop_{key}_mse"] > 0 for key in OBS_SPACE)
 
 
+def test_options_of_single_parts_arrive_there():
+    options = {"dreamerv3.decoder.number_loss": "huber", "dreamerv3.optimizer.nesterov": True}
+    agent, batch = make_agent(**options), make_batch()
+    assert agent.step.optimizer.nesterov and not make_agent().step.optimizer.nesterov
+    metrics, _ = agent.train_step(batch, first_carry(agent, batch))
+    assert {"position_huber", "image_mse"} <= metrics.keys() and "position_mse" not in metrics
+
+
 def test_weight_decay_shrinks_kernels_and_nothing_else():
     agent = make_agent(**FAST, **{"dreamerv3.optimizer.weight_decay": 100.0 / 1024})
     variables = agent.step.targets

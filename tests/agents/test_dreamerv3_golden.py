@@ -10,7 +10,6 @@ import tensorflow as tf
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State
-from tests.acting import act
 from tests.golden_data import Golden, assert_close
 from tests.golden_v2 import arrange, load, read
 from tests.golden_v3 import (
@@ -61,7 +60,7 @@ def overrides(settings):
     assert not rssm["absolute"] and encoder["symlog"] and not s["ac_grads"] and s["repval_loss"]
     assert s["valnorm"]["impl"] == s["advnorm"]["impl"] == "none"
     opt = s["opt"]
-    assert opt["momentum"] and not opt["wd"] and opt["schedule"] == "const"
+    assert opt["momentum"] and opt["schedule"] == "const"
     kinds = {"perc": "percentiles", "meanstd": "deviation", "none": "none"}
     head = {name: {k: s[key][k] for k in ("layers", "units")} for name, key in HEADS.items()}
     norm = s["retnorm"]
@@ -106,6 +105,8 @@ def overrides(settings):
             "beta1": opt["beta1"],
             "beta2": opt["beta2"],
             "epsilon": opt["eps"],
+            "weight_decay": opt["wd"],
+            "nesterov": opt.get("nesterov", False),
         },
         "free_nats": rssm["free_nats"],
         "reward_gradient": s["reward_grad"],
@@ -199,9 +200,12 @@ def test_recorded_policy_calls(recording):
     for call, is_first in enumerate([np.ones(count, bool), np.arange(count) == 0]):
         recorded = golden.group(f"policy/{call}")
         action = recording.vector(recorded["action"])
-        noise = {"post": tf.constant(recorded["post_index"]), "action": action}
+        noise = agent.policy_noise(count, agent.rng, "train")
+        noise |= {"post": tf.constant(recorded["post_index"])}
         now = {key: tf.constant(value[:, call]) for key, value in obs.items()}
-        _, state = act(agent, now, state, tf.constant(is_first), noise)
+        _, state = agent.act(now, state, tf.constant(is_first), noise, "train")
+        # Actions were recorded, not what they were drawn with.
+        state = state._replace(action=action)
         latent = state.latent
         assert_close(latent.deter, recorded["deter"])
         feat = tf.concat([latent.stoch, latent.deter], -1)

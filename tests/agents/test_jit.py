@@ -27,7 +27,7 @@ def train(name, length, jit, noise=None):
     agent = agents.make(config.load(["debug"], options).config, OBS_SPACE, ACT_SPACE)
     # XLA has random numbers of its own, so both get the same ones.
     noise = noise or agent.update_noise(2, length)
-    agent.draw_noise = lambda *shape: noise
+    agent.update_noise = lambda *shape: noise
     metrics, _ = agent.train_step(make_batch(2, length), agent.initial_carry(2))
     return agent, metrics, noise
 

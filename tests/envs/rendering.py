@@ -13,7 +13,7 @@ class Twice(FrameEnv):
     Args:
       name: dm_control task.
       camera: That the default picture is taken from.
-      **options: Of ``DMControl``.
+      **options: Of `DMControl`.
     """
 
     def __init__(self, name, camera, **options):

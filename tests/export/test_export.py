@@ -173,7 +173,7 @@ def test_exported_actions_are_the_live_agents(live, folder, name):
 
 def test_sampled_actions_and_imagination_are_the_live_agents(live, folder, name):
     agent = live[name]
-    expected, (latent, action) = play_live(name, agent, "train")
+    expected, (latent, action, _) = play_live(name, agent, "train")
     assert_same(answers(folder, name, "act_sample"), expected)
     last = answers(folder, name, "last")
     np.testing.assert_allclose(last["state_deter"], latent.deter, rtol=1e-4, atol=1e-4)
@@ -259,7 +259,8 @@ def test_the_litert_file_acts_as_the_agent(live, tmp_path, name):
         obs = {key: values[step, :1] for key, values in observations().items()}
         is_first = tf.constant(obs.pop("is_first"))
         tensors = {key: tf.constant(value) for key, value in obs.items()}
-        actions, state = live[name].decide(tensors, state, is_first, "eval", FedDraws(draws))
+        noise = live[name].policy_noise(1, FedDraws(draws), "eval")
+        actions, state = live[name].act(tensors, state, is_first, noise, "eval")
         if seen is None:
             seen = {
                 names.state[key]: np.zeros([1, *spec.shape], "f")

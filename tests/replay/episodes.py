@@ -47,7 +47,7 @@ def check_sequences(batch, lengths):
     """Asserts that sequences are consecutive rows, or begin another episode where one ended.
 
     Args:
-      batch: Rows of what ``sample`` returned.
+      batch: Rows of what `sample` returned.
       lengths: Dict of episode number to its rows.
     """
     for sequence in range(len(batch["reward"])):

@@ -32,9 +32,9 @@ class CountingAgent(Agent):
     order, and the random numbers; ``updates`` counts.
 
     Args:
-      config: ``Config``; the seed is used.
-      obs_space: Dict of ``Space``.
-      act_space: Dict of ``Space``.
+      config: `Config`; the seed is used.
+      obs_space: Dict of `Space`.
+      act_space: Dict of `Space`.
       nonfinite: Updates, counted from 1, that report themselves as skipped.
     """
 

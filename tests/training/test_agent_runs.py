@@ -47,7 +47,7 @@ class Case(NamedTuple):
     """An agent's run.
 
     Attributes:
-      options: What it sets beyond ``OPTIONS``.
+      options: What it sets beyond `OPTIONS`.
       updates: How many the run makes in 120 frames.
       metrics: Some that it must log.
       act_space: Of its environment; None: two continuous actions.

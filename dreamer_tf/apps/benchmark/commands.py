@@ -119,7 +119,7 @@ def run(resolved, updates, seconds):
     """Measures a config.
 
     Args:
-      resolved: ``config.Resolved``.
+      resolved: `config.Resolved`.
       updates: How many updates to time.
       seconds: How long to measure each other figure.
 
@@ -199,7 +199,7 @@ def describe(resolved, load):
     """What is measured, and on what: options, versions and machine.
 
     Args:
-      resolved: ``config.Resolved``.
+      resolved: `config.Resolved`.
       load: Load average before the measurement.
     """
     import tensorflow as tf

@@ -36,7 +36,7 @@ def synthetic_rows(spaces, shape, rng):
     """Rows with random content and no flag set.
 
     Args:
-      spaces: Dict of key to ``Space``, see ``specs.row_spaces``.
+      spaces: Dict of key to `Space`, see `specs.row_spaces`.
       shape: Leading dimensions, such as ``[B, T]``.
       rng: ``numpy.random.Generator``.
 
@@ -56,15 +56,16 @@ def _draw(space, shape, rng):
 
 
 class Update:
-    """Makes one update after another on the same synthetic batch and waits for each.
-
-    Args:
-      agent: ``dreamer_tf.agents.Agent``.
-      batch_size: Sequences (B).
-      length: Rows of each (T).
-    """
+    """Makes one update after another on the same synthetic batch and waits for each."""
 
     def __init__(self, agent, batch_size, length):
+        """Draws the batch.
+
+        Args:
+          agent: `dreamer_tf.agents.Agent`.
+          batch_size: Sequences (B).
+          length: Rows of each (T).
+        """
         spaces = specs.row_spaces(agent.obs_space, agent.act_space)
         rows = synthetic_rows(spaces, (batch_size, length), np.random.default_rng(0))
         rows["is_first"][:, 0] = True
@@ -88,7 +89,7 @@ def updates(update, count):
     """Seconds of an update; one more comes first, for what only the second run of a graph sets up.
 
     Args:
-      update: ``Update`` that was run already.
+      update: `Update` that was run already.
       count: How many to time.
     """
     update()
@@ -105,7 +106,7 @@ def arithmetic(update, update_seconds):
     """The arithmetic of an update, and how near it comes to the speed of plain matrix products.
 
     Args:
-      update: ``Update``.
+      update: `Update`.
       update_seconds: What one takes.
     """
     flops = update.count_flops()
@@ -130,7 +131,7 @@ def policy(agent, count, seconds):
     """Median latency of the policy in both modes, from NumPy to NumPy.
 
     Args:
-      agent: ``dreamer_tf.agents.Agent``.
+      agent: `dreamer_tf.agents.Agent`.
       count: Environments side by side.
       seconds: Time for each mode.
     """
@@ -149,8 +150,8 @@ def fill(replay, spaces, steps):
     """Stores synthetic episodes.
 
     Args:
-      replay: An empty ``Replay``.
-      spaces: Dict of key to ``Space``, see ``specs.row_spaces``.
+      replay: An empty `Replay`.
+      spaces: Dict of key to `Space`, see `specs.row_spaces`.
       steps: Length of an episode in agent steps.
     """
     rng = np.random.default_rng(0)
@@ -171,7 +172,7 @@ def replay_sampling(replay, batch_size, length, seconds):
     """How fast the replay draws batches, without turning them into tensors.
 
     Args:
-      replay: ``Replay`` with episodes, whose files the system still has in memory.
+      replay: `Replay` with episodes, whose files the system still has in memory.
       batch_size: Sequences (B).
       length: Rows of each (T).
       seconds: Time to spend.
@@ -193,7 +194,7 @@ def environment(config, notes, seconds):
     the task always shows some.
 
     Args:
-      config: ``Config``.
+      config: `Config`.
       notes: List that is told why something is missing.
       seconds: Time for each figure.
     """
@@ -253,10 +254,10 @@ def training(agent, vector_env, replay, config, folder, seconds):
     preset's ratio, and is therefore right wherever the measurement ends.
 
     Args:
-      agent: ``dreamer_tf.agents.Agent``.
-      vector_env: ``VectorEnv``, before its first step.
-      replay: ``Replay`` with episodes; gets the rows that are played.
-      config: ``Config``.
+      agent: `dreamer_tf.agents.Agent`.
+      vector_env: `VectorEnv`, before its first step.
+      replay: `Replay` with episodes; gets the rows that are played.
+      config: `Config`.
       folder: Where to dump statistics of updates that fail.
       seconds: Time to spend; the last update may take longer.
     """

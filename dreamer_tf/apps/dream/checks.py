@@ -58,7 +58,7 @@ def action(value, spaces):
 
     Args:
       value: JSON: an object of action key to the list of its elements.
-      spaces: Dict of action key to ``Space``.
+      spaces: Dict of action key to `Space`.
 
     Returns:
       Dict of action key to array ``[*shape]``.

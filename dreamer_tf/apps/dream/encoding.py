@@ -22,7 +22,7 @@ def observation(value, space):
 
     Args:
       value: Array ``[*shape]``.
-      space: Its ``Space``.
+      space: Its `Space`.
     """
     if space.is_image:
         return base64.b64encode(np.ascontiguousarray(value, np.uint8).tobytes()).decode("ascii")
@@ -36,12 +36,12 @@ def flat(value):
 
 
 def seen(space):
-    """What the page must know of the ``Space`` of an observation."""
+    """What the page must know of the `Space` of an observation."""
     return {"shape": list(space.shape), "is_image": space.is_image}
 
 
 def done(space):
-    """What the page must know of the ``Space`` of an action: also the range of each element."""
+    """What the page must know of the `Space` of an action: also the range of each element."""
     return {
         "is_discrete": space.is_discrete,
         "low": flat(space.low),

@@ -21,8 +21,8 @@ class Episodes:
 
         Args:
           run: Run folder.
-          obs_space: Dict of observation key to ``Space``.
-          act_space: Dict of action key to ``Space``.
+          obs_space: Dict of observation key to `Space`.
+          act_space: Dict of action key to `Space`.
 
         Raises:
           DreamError: If there is no episode.
@@ -36,7 +36,7 @@ class Episodes:
             )
 
     def names(self):
-        """List of the ``EpisodeName`` that are there now, oldest first."""
+        """List of the `EpisodeName` that are there now, oldest first."""
         if not self._folder.is_dir():
             return []
         with os.scandir(self._folder) as entries:

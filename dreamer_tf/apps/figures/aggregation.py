@@ -81,11 +81,11 @@ def meet(curves, bins=BINS):
     """Brings the curves of one method on one task to common points.
 
     Args:
-      curves: List of ``Curve``.
+      curves: List of `Curve`.
       bins: Number of bins, if the curves have no common grid of at most as many points.
 
     Returns:
-      ``Seeds``.
+      `Seeds`.
     """
     points = np.unique(np.concatenate([curve.xs for curve in curves]))
     if len(points) <= bins:
@@ -103,11 +103,11 @@ def in_bins(curves, borders):
     """The curves averaged in bins.
 
     Args:
-      curves: List of ``Curve``.
+      curves: List of `Curve`.
       borders: Rising borders of the bins, ``[N + 1]``.
 
     Returns:
-      ``Seeds`` at the upper borders.
+      `Seeds` at the upper borders.
     """
     return Seeds(borders[1:], np.stack([_binned(curve, borders) for curve in curves]))
 
@@ -138,7 +138,7 @@ def final_scores(curves, at=None, window=0.1):
     that ended early, are left out.
 
     Args:
-      curves: List of ``Curve``.
+      curves: List of `Curve`.
       at: Frames at which the scores are taken; None: where the longest of the curves ends.
       window: Share of these frames over which points are averaged.
 

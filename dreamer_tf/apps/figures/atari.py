@@ -13,12 +13,12 @@ def draw(collection, *, bins=BINS, until=None):
     """Draws the four aggregates over frames.
 
     Args:
-      collection: ``Collection`` of Atari games.
+      collection: `Collection` of Atari games.
       bins: Bins of a curve.
       until: Frames at which the panels end; None: where the longest of the runs' methods ends.
 
     Returns:
-      ``Drawing``; its text has the aggregates at the end of each curve.
+      `Drawing`; its text has the aggregates at the end of each curve.
 
     Raises:
       FigureError: If there is no Atari game that all methods have played.

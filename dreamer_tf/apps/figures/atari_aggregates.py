@@ -57,7 +57,7 @@ def aggregate_curves(collection, games, method, bins=BINS):
     Seeds that ended early count as far as they go; where a game has none left, the curve ends.
 
     Args:
-      collection: ``Collection``.
+      collection: `Collection`.
       games: Names of the games; the method has curves of all.
       method: Name of the method.
       bins: Bins from 0 to where the longest curve ends.

@@ -15,12 +15,12 @@ def draw(collection, *, at=None, window=0.1):
     """Draws final scores beside those of the baselines, and their means.
 
     Args:
-      collection: ``Collection``.
+      collection: `Collection`.
       at: Frames at which the scores of runs are taken; None: at the end of each.
       window: Share of these frames over which a run's points are averaged.
 
     Returns:
-      ``Drawing``; a bar is the mean over the seeds, its whisker one standard deviation. If the
+      `Drawing`; a bar is the mean over the seeds, its whisker one standard deviation. If the
       returns have one scale, the last group is the mean over tasks.
 
     Raises:

@@ -1,6 +1,6 @@
 """What all figures share: type, sizes, grids of panels, legends, and saving as PDF and PNG.
 
-Drawn with matplotlib's ``Figure`` itself, not with ``pyplot``, so that nothing global is changed
+Drawn with matplotlib's `Figure` itself, not with ``pyplot``, so that nothing global is changed
 and no display is needed.
 """
 
@@ -70,7 +70,7 @@ def grid(count, handles, *, columns=None, panel=(1.3, 1.15), share_y=False):
       share_y: Whether all panels have the same vertical axis.
 
     Returns:
-      ``Figure`` and the list of ``count`` axes.
+      `Figure` and the list of ``count`` axes.
     """
     columns = min(count, columns or int(PAGE_WIDTH / panel[0]))
     rows = math.ceil(count / columns)
@@ -96,7 +96,7 @@ def single(width, height, handles):
       handles: Entries of the legend.
 
     Returns:
-      ``Figure`` and its axes.
+      `Figure` and its axes.
     """
     width = max(width, _entry_width(_labels(handles)))
     rows = math.ceil(len(handles) / _legend_columns(width, _labels(handles)))
@@ -108,7 +108,7 @@ def row(count, height, width=PAGE_WIDTH):
     """A figure with ``count`` panels side by side that share their vertical axis, no legend.
 
     Returns:
-      ``Figure`` and the list of axes.
+      `Figure` and the list of axes.
     """
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(1, count, squeeze=False, sharey=True)[0].tolist()
@@ -123,7 +123,7 @@ def pictures(rows, columns, size):
       size: Width and height in inches.
 
     Returns:
-      ``Figure`` and the axes as nested lists ``[rows][columns]``.
+      `Figure` and the axes as nested lists ``[rows][columns]``.
     """
     figure = Figure(figsize=size, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.0, hspace=0.0)
@@ -215,7 +215,7 @@ def save(figure, folder, name, formats, dpi=_DOTS_PER_INCH):
     """Writes a figure, each file in one step.
 
     Args:
-      figure: matplotlib ``Figure``.
+      figure: matplotlib `Figure`.
       folder: Folder; made if missing.
       name: File name without ending.
       formats: Endings, such as ``["pdf", "png"]``.

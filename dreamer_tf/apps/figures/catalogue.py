@@ -134,10 +134,10 @@ class Kind:
 
     Attributes:
       title: What it shows.
-      module: Name of the drawing module, whose ``draw`` makes it.
-      draws: Options of ``draw``.
+      module: Name of the drawing module, whose `draw` makes it.
+      draws: Options of `draw`.
       reads: Options that choose the scores; empty for pictures.
-      defaults: Defaults that differ from those of ``OPTIONS``.
+      defaults: Defaults that differ from those of `OPTIONS`.
       libraries: What it needs of the extra ``figures``.
     """
 
@@ -160,7 +160,7 @@ class Kind:
           arguments: Parsed command line.
 
         Returns:
-          ``Drawing``, with the notes of the reading before its own.
+          `Drawing`, with the notes of the reading before its own.
 
         Raises:
           FigureError: If a library is missing, or the arguments do not make the figure.

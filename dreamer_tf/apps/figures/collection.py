@@ -82,7 +82,7 @@ def gather(runs, baselines=(), *, tasks=(), methods=(), group_by="", option="", 
       unfinished: Whether to take runs that have not collected all their frames.
 
     Returns:
-      ``Collection`` with at least one curve.
+      `Collection` with at least one curve.
 
     Raises:
       FigureError: If a path is no run and no score file, a run is unfinished, two curves have the
@@ -151,7 +151,7 @@ class _Reader:
             ]
 
     def check_finished(self):
-        """Raises ``FigureError`` if runs are unfinished and were not asked for."""
+        """Raises `FigureError` if runs are unfinished and were not asked for."""
         if not self._behind:
             return
         lines = [

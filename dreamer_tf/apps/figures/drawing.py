@@ -15,7 +15,7 @@ class Drawing:
     """A figure and what goes with it.
 
     Attributes:
-      figure: matplotlib ``Figure``.
+      figure: matplotlib `Figure`.
       text: The numbers in it as a table, for the terminal.
       notes: What was left out and why.
     """
@@ -29,7 +29,7 @@ def common_tasks(collection, methods, notes):
     """The tasks on which all of the methods have curves.
 
     Args:
-      collection: ``Collection``.
+      collection: `Collection`.
       methods: Names of methods.
       notes: List that receives a note about tasks that are left out.
 
@@ -51,10 +51,10 @@ def common_tasks(collection, methods, notes):
 
 
 def finals(curves, at, window, notes):
-    """The final scores of the seeds of one method on one task, ``[S]``; see ``final_scores``.
+    """The final scores of the seeds of one method on one task, ``[S]``; see `final_scores`.
 
     Args:
-      curves: List of ``Curve``.
+      curves: List of `Curve`.
       at: Frames at which the scores are taken; None: where the longest seed ends.
       window: Share of these frames over which points are averaged.
       notes: List that receives a note about seeds that ended before.

@@ -18,7 +18,7 @@ def draw(collection, *, option=HORIZON, at=None, window=0.1, columns=None):
     """Draws final scores over the values of an option.
 
     Args:
-      collection: ``Collection`` of run folders; runs that differ in nothing but the option and the
+      collection: `Collection` of run folders; runs that differ in nothing but the option and the
         seed belong to one line.
       option: Dotted key of a number among the runs' options.
       at: Frames at which the scores are taken; None: at the end of each run.
@@ -26,7 +26,7 @@ def draw(collection, *, option=HORIZON, at=None, window=0.1, columns=None):
       columns: Panels in a row; None: as many as fit.
 
     Returns:
-      ``Drawing``: a panel for each task; points are means over the seeds, whiskers one standard
+      `Drawing`: a panel for each task; points are means over the seeds, whiskers one standard
       deviation.
 
     Raises:

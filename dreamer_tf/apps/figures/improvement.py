@@ -14,7 +14,7 @@ def draw(collection, *, references=None, at=None, window=0.1, reps=2000, seed=0)
     """Draws P(X > Y) for pairs of methods with 95 % intervals.
 
     Args:
-      collection: ``Collection`` of several methods. X are those of the runs and Y the others;
+      collection: `Collection` of several methods. X are those of the runs and Y the others;
         without others, every method is compared with those behind it.
       references: Path of a file of reference scores; None: those known.
       at: Frames at which the scores are taken; None: at the end of each run.
@@ -23,7 +23,7 @@ def draw(collection, *, references=None, at=None, window=0.1, reps=2000, seed=0)
       seed: Decides them.
 
     Returns:
-      ``Drawing``; ½ means that neither is better.
+      `Drawing`; ½ means that neither is better.
 
     Raises:
       FigureError: If there is one method only.

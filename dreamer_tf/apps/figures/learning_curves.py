@@ -19,7 +19,7 @@ def draw(collection, *, bins=BINS, spread="std", until=None, summary=False, colu
     horizontal lines.
 
     Args:
-      collection: ``Collection``.
+      collection: `Collection`.
       bins: Bins of curves whose seeds share no grid.
       spread: What is shaded: ``std``, one standard deviation to both sides; ``range``, from the
         lowest to the highest seed; ``seeds``, nothing, but every seed as a thin line; ``none``.
@@ -29,7 +29,7 @@ def draw(collection, *, bins=BINS, spread="std", until=None, summary=False, colu
       columns: Panels in a row; None: as many as fit.
 
     Returns:
-      ``Drawing``.
+      `Drawing`.
 
     Raises:
       FigureError: If a summary is asked for and the tasks' returns have no common scale.
@@ -69,7 +69,7 @@ def draw(collection, *, bins=BINS, spread="std", until=None, summary=False, colu
 
 
 def _lines(collection, task, bins):
-    """``Seeds`` of each method on a task."""
+    """`Seeds` of each method on a task."""
     found = {method: collection.of(task, method) for method in collection.methods}
     return {method: meet(curves, bins).majority() for method, curves in found.items() if curves}
 
@@ -103,7 +103,7 @@ def _line(axis, seeds, look, spread):
 
 
 def _summary(collection, tasks, bins, reduce):
-    """``Seeds`` of each method: mean or median over the tasks of the mean over the seeds."""
+    """`Seeds` of each method: mean or median over the tasks of the mean over the seeds."""
     lines = {}
     for method in collection.methods:
         last = min(max(c.end for c in collection.of(task, method)) for task in tasks)

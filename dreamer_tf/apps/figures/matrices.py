@@ -13,8 +13,8 @@ def score_matrices(collection, *, references=None, at=None, window=0.1):
     the last ones are left out, and a note says so.
 
     Args:
-      collection: ``Collection``.
-      references: Path of a file of reference scores, see ``References``; None: those known.
+      collection: `Collection`.
+      references: Path of a file of reference scores, see `References`; None: those known.
       at: Frames at which the scores are taken; None: at the end of each run.
       window: Share of these frames over which a run's points are averaged.
 

@@ -37,7 +37,7 @@ def draw(path, *, key="image", sequences=1, pictures=10, steps=None, context=CON
       context: First pictures for which the model saw the observations.
 
     Returns:
-      ``Drawing``.
+      `Drawing`.
 
     Raises:
       FigureError: If there is no such video, or it is shorter than asked for.

@@ -129,7 +129,7 @@ def styles(methods):
       methods: Names.
 
     Returns:
-      Dict of name to ``Style``; no two look alike.
+      Dict of name to `Style`; no two look alike.
     """
     chosen = {}
     for method in sorted(set(methods), key=rank):

@@ -15,7 +15,7 @@ def draw(collection, *, references=None, at=None, window=0.1, reps=2000, seed=0)
     """Draws the performance profile of every method with 95 % bands.
 
     Args:
-      collection: ``Collection``.
+      collection: `Collection`.
       references: Path of a file of reference scores; None: those known.
       at: Frames at which the scores are taken; None: at the end of each run.
       window: Share of these frames over which a run's points are averaged.
@@ -23,7 +23,7 @@ def draw(collection, *, references=None, at=None, window=0.1, reps=2000, seed=0)
       seed: Decides them.
 
     Returns:
-      ``Drawing``, up to level 1, or to twice the median run if that is higher. The area below a
+      `Drawing`, up to level 1, or to twice the median run if that is higher. The area below a
       curve, where scores are in [0, 1], is the mean score.
     """
     scores, tasks, notes = score_matrices(collection, references=references, at=at, window=window)

@@ -25,17 +25,18 @@ _DMC = (0.0, 1000.0)
 
 
 class References:
-    """Low and high reference scores by task.
-
-    Args:
-      path: YAML or JSON file ``{task: [low, high]}``, or such groups by name, as the authors'
-        files are; it goes before what is known here. None: only what is known here.
-
-    Raises:
-      FigureError: If the file has another form.
-    """
+    """Low and high reference scores by task."""
 
     def __init__(self, path=None):
+        """Reads the file.
+
+        Args:
+          path: YAML or JSON file ``{task: [low, high]}``, or such groups by name, as the authors'
+            files are; it goes before what is known here. None: only what is known here.
+
+        Raises:
+          FigureError: If the file has another form.
+        """
         self._given = {} if path is None else _read(pathlib.Path(path))
 
     def __contains__(self, task):

@@ -11,7 +11,7 @@ def draw(collection, *, references=None, at=None, window=0.1, reps=2000, seed=0)
     """Draws four aggregates of every method with 95 % intervals.
 
     Args:
-      collection: ``Collection``.
+      collection: `Collection`.
       references: Path of a file of reference scores; None: those known.
       at: Frames at which the scores are taken; None: at the end of each run.
       window: Share of these frames over which a run's points are averaged.
@@ -19,7 +19,7 @@ def draw(collection, *, references=None, at=None, window=0.1, reps=2000, seed=0)
       seed: Decides them.
 
     Returns:
-      ``Drawing``; for the first three more is better, for the gap less.
+      `Drawing`; for the first three more is better, for the gap less.
     """
     scores, tasks, notes = score_matrices(collection, references=references, at=at, window=window)
     found = intervals(scores, reps, seed)

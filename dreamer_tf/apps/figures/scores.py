@@ -76,7 +76,7 @@ def read_score_file(path):
       path: A ``.json`` or ``.json.gz`` file in one of the two forms.
 
     Returns:
-      List of ``Curve`` and list of ``FinalScore``; one of them is empty.
+      List of `Curve` and list of `FinalScore`; one of them is empty.
 
     Raises:
       FigureError: If the file has neither form; the message says where it differs.

@@ -24,7 +24,7 @@ def intervals(scores, reps=_REPS, seed=0):
 
     Returns:
       Dict of method to array ``[3, 4]``: estimate, lower and upper end of the 95 % interval, of
-      each of ``AGGREGATES``: interquartile mean of all runs, median and mean over the tasks of the
+      each of `AGGREGATES`: interquartile mean of all runs, median and mean over the tasks of the
       mean over the seeds, and 1 − mean(min(score, 1)).
     """
     return _bootstrap(scores, _aggregate, reps, seed)

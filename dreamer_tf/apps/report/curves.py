@@ -55,7 +55,7 @@ _ORDER = ("losses", "model", "behaviour", "gradients", "episodes", "speed", "mem
 
 
 def group_of(name):
-    """The ``Group`` of a metric."""
+    """The `Group` of a metric."""
     return next(group for group in _GROUPS if re.fullmatch(group.pattern, name))
 
 
@@ -64,18 +64,20 @@ class Plot:
 
     Attributes:
       returns: List of charts of learning curves.
-      groups: List of (``Group``, charts) for all other metrics.
+      groups: List of (`Group`, charts) for all other metrics.
       data: JSON values: ``xs``, lists of env_frames that curves share by index, and ``charts``.
       is_thinned: Whether a curve has more points than the page shows.
 
     A chart for the template is a dict of its index, heading, and ``last``, the newest value if it
     shows a single run.
-
-    Args:
-      runs: List of ``run_folder.Run``.
     """
 
     def __init__(self, runs):
+        """Takes the runs.
+
+        Args:
+          runs: List of `run_folder.Run`.
+        """
         self._runs = runs
         self._known_xs = {}
         self.data = {"xs": [], "charts": []}

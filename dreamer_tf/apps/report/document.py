@@ -76,7 +76,7 @@ def render(runs, videos, now=None):
     """The page as text.
 
     Args:
-      runs: List of ``run_folder.Run``.
+      runs: List of `run_folder.Run`.
       videos: Videos of each kind and run.
       now: When it is written; None: now.
     """

@@ -46,7 +46,7 @@ def films(folder, most):
       most: How many of each kind; the newest is always among them.
 
     Returns:
-      List of ``Film``, newest first within a kind, and notes about those that cannot be shown.
+      List of `Film`, newest first within a kind, and notes about those that cannot be shown.
     """
     by_kind = {}
     for path in sorted((pathlib.Path(folder) / _FOLDER).glob("*")):

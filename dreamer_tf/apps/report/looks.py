@@ -33,7 +33,7 @@ def looks(methods):
     """The looks of runs, by their methods in the order of the runs.
 
     Returns:
-      List of ``Look``. Runs of one method share its colour and differ in their dashes, as long as
+      List of `Look`. Runs of one method share its colour and differ in their dashes, as long as
       there are any.
     """
     style = styles(methods)

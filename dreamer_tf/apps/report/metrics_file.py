@@ -34,7 +34,7 @@ class History:
     """What a run has logged.
 
     Attributes:
-      series: ``Series`` by the name of the metric, in the order of their first appearance.
+      series: `Series` by the name of the metric, in the order of their first appearance.
       env_frames: Frames at the last line; 0 without any.
       notes: What could not be read, for the user.
     """
@@ -66,7 +66,7 @@ def read_metrics(path, restarts=()):
       restarts: env_frames at which the run continued, as ``info.json`` has them.
 
     Returns:
-      ``History``.
+      `History`.
     """
     path = pathlib.Path(path)
     points, unreadable, last = {}, [], 0

@@ -72,7 +72,7 @@ def read_runs(texts):
       texts: Run folders; ``NAME=PATH`` gives the run at PATH the method name NAME.
 
     Returns:
-      List of ``Run`` in that order, each with a name of its own.
+      List of `Run` in that order, each with a name of its own.
 
     Raises:
       ReportError: If one is no run folder, is given twice, or cannot be read.

@@ -28,7 +28,7 @@ class Score:
 
 
 def score(history):
-    """The ``Score`` of a run; None before its first episode ends."""
+    """The `Score` of a run; None before its first episode ends."""
     for kind, name in (("evaluation", EVALUATION), ("training", TRAINING)):
         series = history.series.get(name)
         if series is not None:

@@ -69,7 +69,7 @@ def plan(
       overrides: Further words of the command line of ``train``.
 
     Returns:
-      One ``Job`` for each seed and task.
+      One `Job` for each seed and task.
 
     Raises:
       ConfigError: If a preset or override does not fit or is what the sweep sets, or a pattern
@@ -78,7 +78,7 @@ def plan(
     presets = list(presets or benchmark.presets)
     _refuse_what_is_set_here(overrides)
     steps = configs.load(presets, list(overrides)).config.steps
-    seeds = range(benchmark.seeds) if seeds is None else dict.fromkeys(seeds)
+    seeds = range(benchmark.seeds) if seeds is None else list(dict.fromkeys(seeds))
     jobs = []
     for seed in seeds:
         for task in _choose(benchmark.tasks, tasks):

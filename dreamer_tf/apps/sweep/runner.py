@@ -21,7 +21,7 @@ class Ended:
     """How a run ended.
 
     Attributes:
-      job: The ``Job``.
+      job: The `Job`.
       code: Exit code; negative: minus the signal that killed it.
       seconds: How long it took this time.
       finished: Whether it has collected and saved all its frames.
@@ -52,16 +52,18 @@ class Runner:
 
     Ctrl-C and SIGTERM are handed on to the runs, which save and end; nothing new is started. A
     second Ctrl-C is handed on too, and ends them at once.
-
-    Args:
-      parallel: Runs side by side.
-      gpus: Names of GPUs, as CUDA_VISIBLE_DEVICES takes them; each run sees one of them. Empty:
-        every run sees all.
-      on_start: Function of a ``Job``.
-      on_end: Function of an ``Ended``.
     """
 
     def __init__(self, parallel=1, *, gpus=(), on_start, on_end):
+        """Starts nothing yet.
+
+        Args:
+          parallel: Runs side by side.
+          gpus: Names of GPUs, as CUDA_VISIBLE_DEVICES takes them; each run sees one of them. Empty:
+            every run sees all.
+          on_start: Function of a `Job`.
+          on_end: Function of an `Ended`.
+        """
         self._parallel = parallel
         self._gpus = tuple(gpus)
         self._on_start = on_start
@@ -79,10 +81,10 @@ class Runner:
         """Runs jobs.
 
         Args:
-          jobs: List of ``Job``.
+          jobs: List of `Job`.
 
         Returns:
-          List of ``Ended``, those that were started, in the order in which they ended.
+          List of `Ended`, those that were started, in the order in which they ended.
         """
         waiting, ended = list(jobs), []
         with self._noting_signals(), self._leaving_none_alone():

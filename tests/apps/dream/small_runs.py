@@ -38,7 +38,7 @@ def small_run(
     Args:
       path: The folder.
       name: Of the agent.
-      obs_space: Dict of observation key to ``Space``; None: the agent's of `SPACES`.
+      obs_space: Dict of observation key to `Space`; None: the agent's of `SPACES`.
       lengths: Rows of each episode.
       frames: Frames of its checkpoint.
       checkpoint: Whether it has one.

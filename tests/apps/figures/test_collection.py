@@ -8,7 +8,7 @@ from tests.apps.figures.runs import entry, run_folder, score_file
 
 
 def refusal(*args, **kwargs):
-    """The message with which ``gather`` refuses."""
+    """The message with which `gather` refuses."""
     with pytest.raises(FigureError) as raised:
         gather(*args, **kwargs)
     return str(raised.value)

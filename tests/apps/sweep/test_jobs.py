@@ -55,7 +55,8 @@ def test_a_job_is_a_command_of_train(tmp_path):
     assert (config.task, config.seed, config.env.count) == (job.task, job.seed, 2)
     assert config.logdir == str(job.folder) == str(tmp_path / job.task / "seed0")
     assert config.steps == job.steps == 10_000
-    assert set(resolved.origins.values()) <= {"default", "preset dmc", "command line"}
+    layers = {f"preset {name}" for name in configs.files.read_layers("dmc")}
+    assert set(resolved.origins.values()) <= {"default", "command line"} | layers
 
 
 def test_all_tasks_get_their_first_seed_before_any_gets_a_second():
