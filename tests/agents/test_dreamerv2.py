@@ -292,3 +292,39 @@ def test_each_optimiser_has_options_of_its_own():
         assert optimizer.epsilon == 2.0**-20 * (place + 1), step.name
         assert step.clip.limit == place + 1, step.name
         assert optimizer.decay == 2.0**-9 * (place + 1), step.name
+
+
+# ------------------------------------------------------------- accounting
+
+
+def test_a_loss_without_a_scale_is_refused():
+    agent = make_agent()
+    del agent.loss_scales["reward"]
+    with pytest.raises(ValueError, match="losses .*'reward'.* do not match scales"):
+        agent.train_step(make_batch(), ())
+
+
+@pytest.mark.parametrize("name", ["kl", "actor", "model"])
+def test_observations_may_not_take_the_name_of_a_loss(name):
+    spaces = {name: Space(np.float32, (3,)), "position": Space(np.float32, (3,))}
+    with pytest.raises(ValueError, match=name):
+        agent = make_agent(spaces)
+        agent.train_step(make_batch(spaces), ())
+
+
+def test_losses_are_told_in_the_order_of_the_scales():
+    spaces = {f"sensor_{letter}": Space(np.float32, (2,)) for letter in "fbdace"}
+    agent, batch = make_agent(spaces), make_batch(spaces)
+    noise = agent.update_noise(*batch["reward"].shape)["post"]
+    _, _, metrics = agent.model_loss(agent.prepare(batch), noise)
+    told = [name for name in metrics if name.endswith("_loss")]
+    assert told == [f"{name}_loss" for name in agent.loss_scales]
+
+
+def test_the_size_of_rewards_stays_when_an_update_is_skipped():
+    agent = make_agent(**{"reward_norm.momentum": 0.5, "entropy_scale": "1e39"})
+    metrics, _ = agent.train_step(make_batch(), ())
+    assert metrics["nonfinite"] == 1 and agent.behavior.reward_scale.magnitude == 1.0
+    agent = make_agent(**{"reward_norm.momentum": 0.5})
+    agent.train_step(make_batch(), ())
+    assert agent.behavior.reward_scale.magnitude != 1.0

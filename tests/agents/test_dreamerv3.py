@@ -197,6 +197,14 @@ def test_nonfinite_batches_change_nothing_and_are_counted(agent):
     assert metrics["nonfinite"] == 0
 
 
+def test_the_size_of_returns_stays_when_an_update_is_skipped():
+    agent, batch = make_agent(), make_batch()
+    agent.loss_scales["reward"] = np.inf  # The returns are finite all the same.
+    metrics, _ = agent.train_step(batch, first_carry(agent, batch))
+    assert metrics["nonfinite"] == 1 and np.isfinite(metrics["imag_return_std"])
+    assert not agent.behavior.return_scale.average.share.numpy().any()
+
+
 def test_observations_may_not_take_the_name_of_a_loss():
     obs_space = {"policy": Space(np.float32, (3,))}
     agent, batch = make_agent(obs_space), make_batch(obs_space)
