@@ -2,7 +2,8 @@
 
 A batch is a pure function of the seed, the number of batches drawn before, the sampler's state,
 and the episodes at hand. A run that continues from a checkpoint therefore draws what it would have
-drawn.
+drawn. Finished episodes are in the `store`; those that are still being played are an `OpenEpisode`
+each.
 """
 
 import os

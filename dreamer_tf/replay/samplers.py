@@ -1,4 +1,4 @@
-"""Which sequences make a batch.
+"""What can be drawn at one moment, a `Catalogue`, and which sequences of it make a batch.
 
 A sampler is a pure function of a random generator, of the episodes at hand, and of a state that
 JSON can hold: a run that continues draws what it would have drawn. `UniformWindows`,

@@ -1,4 +1,7 @@
-"""Steps environments with a policy and hands out rows; adds rows up to episodes."""
+"""Steps environments with a policy and hands out rows; adds rows up to episodes.
+
+`training_policy` is the policy of the episodes that the replay keeps.
+"""
 
 import dataclasses
 import math

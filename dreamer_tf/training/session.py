@@ -1,4 +1,4 @@
-"""Puts a run together, from a config to a finished trainer.
+"""Puts a run together, from a config to a finished trainer: environments, agent, replay, seeds.
 
 The environments' processes are started before TensorFlow is imported, which takes longer than
 they do; modules that import TensorFlow are therefore imported inside functions here.

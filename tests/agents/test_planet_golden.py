@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from dreamer_tf import config as configs
 from dreamer_tf.agents import PlaNet
-from dreamer_tf.config import networks
+from dreamer_tf.config import shared
 from dreamer_tf.specs import Space
 from tests.agents.test_dreamer_golden import make_agent as make_dreamer
 from tests.agents.test_dreamer_golden import recorded_batch, recorded_noise
@@ -18,10 +18,10 @@ def make_agent(golden):
     """The agent at the recording's sizes, with the weights of its world model."""
     s = golden.settings
     planet = configs.PlaNetConfig(
-        rssm=networks.GaussianRSSMConfig(deter=s["deter"], stoch=s["stoch"], hidden=s["hidden"]),
-        encoder=networks.ObservationConfig(depth=s["cnn_depth"]),
-        decoder=networks.ObservationConfig(depth=s["cnn_depth"]),
-        reward=networks.HeadConfig(s["layers"]["reward"], s["units"]),
+        rssm=shared.GaussianRSSMConfig(deter=s["deter"], stoch=s["stoch"], hidden=s["hidden"]),
+        encoder=shared.ObservationConfig(depth=s["cnn_depth"]),
+        decoder=shared.ObservationConfig(depth=s["cnn_depth"]),
+        reward=shared.HeadConfig(s["layers"]["reward"], s["units"]),
         activation="elu",
     )
     obs_space = {"image": Space(np.uint8, golden["data/image"].shape[2:])}
