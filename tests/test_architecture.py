@@ -33,7 +33,7 @@ ALLOWED = {
     # Applications, each a room of its own.
     "apps.figures": {"config", "runs"},
     "apps.report": {"config", "runs", "apps.figures"},
-    "apps.api": {"config", "export", "agents", "runs", "training", "apps.report"},
+    "apps.api": {"config", "envs", "export", "agents", "runs", "training", "apps.report"},
     "apps.commands": {"config", "envs", "replay", "export", "runs", "training"}
     | {"apps.report", "apps.api"},
     "apps.train": {"apps.commands"},

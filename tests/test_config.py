@@ -490,3 +490,45 @@ def test_an_old_name_that_is_given_now_is_an_error_with_the_new_one(given):
 def test_presets_use_the_new_names(name):
     tree = YAML(typ="safe", pure=True).load(preset_folder() / f"{name}.yaml")
     assert not MOVED.keys() & dict(nested_items(tree)).keys()
+
+
+def test_a_mapping_is_one_option_however_it_is_given():
+    expected = '{"name": "arm", "sizes": [1, 2], "true": true}'
+    mapping = {"name": "arm", "sizes": [1, 2], "true": True}
+    words = ["--env.kwargs", "name=arm", "sizes=[1, 2]", "true=true"]
+    single = ["--env.kwargs.name", "arm", "--env.kwargs.sizes", "[1, 2]", "--env.kwargs.true=true"]
+    for overrides in (
+        {"env.kwargs": mapping},
+        {"env": {"kwargs": mapping}},
+        {"env.kwargs": expected},
+        words,
+        single,
+        ["--env.kwargs", expected],
+        ["--env.kwargs", "{name: arm, sizes: [1, 2], 'true': true}"],
+    ):
+        assert config.load([], overrides).config.env.kwargs == expected
+    assert config.from_text(expected) == mapping and config.from_text("") == {}
+
+
+@pytest.mark.parametrize("overrides", [
+    {"env.kwargs": [1]},
+    {"env.kwargs": {"lock": object()}},
+    ["--env.kwargs", "size"],
+    ["--env.kwargs", "{size: "],
+    ["--env.kwargs", "size=["],
+])  # fmt: skip
+def test_what_is_no_mapping_says_what_would_be(overrides):
+    with pytest.raises(config.ConfigError, match="env.kwargs.*expected"):
+        config.load([], overrides)
+
+
+def test_a_mapping_survives_the_run_folder(tmp_path):
+    resolved = config.load([], {"env.kwargs": {"size": 5}})
+    config.save(resolved.config, tmp_path)
+    assert config.from_text(config.read(tmp_path).env.kwargs) == {"size": 5}
+
+
+def test_an_environment_of_ones_own_is_a_task():
+    assert config.parse_args(["--env", "my_robot:Arm"]).config.task == "my_robot:Arm"
+    with pytest.raises(config.ConfigError, match="--env takes module:name.*got 'robot'.*env.count"):
+        config.parse_args(["--env", "robot"])

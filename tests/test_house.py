@@ -10,11 +10,11 @@ from tests import house
 # update and 12 for a step, as far as the house has come. A figure may fall, never rise: tighten it
 # here when it has fallen.
 LIMITS = {
-    "one update, in all": 58,
+    "one update, in all": 55,
     "one update, to understand": 12,
     "one environment step": 20,
-    "one environment step, without envs": 13,
-    "functions from policy to actor": 4,
+    "one environment step, without envs": 12,
+    "functions from policy to actor": 3,
     "options that repeat": 0,
     "preset values that repeat": 59,
 }

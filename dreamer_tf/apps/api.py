@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.config import load as load_config
 from dreamer_tf.config import read as read_config
+from dreamer_tf.envs import EnvError
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.runs.writers import Writer
@@ -153,6 +154,8 @@ class Evaluation:
       mean: Mean return.
       std: Standard deviation of the returns, over the episodes played.
       video: Path of the video, or None.
+      crashed: Episodes in which the environment died; others were played instead.
+      limited: How many of the episodes had not ended after ``run.eval_limit`` frames.
     """
 
     returns: list[float]
@@ -160,6 +163,8 @@ class Evaluation:
     mean: float
     std: float
     video: pathlib.Path | None
+    crashed: int = 0
+    limited: int = 0
 
 
 def evaluate(
@@ -188,6 +193,7 @@ def evaluate(
 
     Raises:
       RunFolderError: The folder holds neither, or the policy cannot play in this environment.
+      EnvError: The environment cannot be used, or died in every episode.
     """
     from dreamer_tf.runs.videos import check_format, save_video
     from dreamer_tf.training.evaluation import make_recorder, play_episodes, summarize
@@ -208,19 +214,30 @@ def evaluate(
     ) as vector_env:
         recorder = make_recorder(vector_env, can_render=True) if video else None
         policy = make_policy(vector_env)
-        played = play_episodes(vector_env, policy, episodes, recorder=recorder)
-        summary = summarize(played, vector_env.frames_per_step)
+        limit = session.evaluation_limit(config)
+        played = play_episodes(vector_env, policy, episodes, limit=limit, recorder=recorder)
         frames_per_step = vector_env.frames_per_step
+    remarks = list(played.remarks(limit))
+    if not played:
+        raise EnvError(*remarks)
+    for remark in remarks:
+        _LOGGER.warning("%s", remark)
+    summary = summarize(played, frames_per_step)
     film = None
     if video and recorder and recorder.frames:
-        film = pathlib.Path(video)
-        save_video(film, recorder.frames)
+        try:
+            save_video(video, recorder.frames)
+            film = pathlib.Path(video)
+        except ValueError as error:  # What it drew are no pictures.
+            _LOGGER.warning("no video: %s", error)
     return Evaluation(
         returns=[episode.score for episode in played],
         lengths=[episode.length * frames_per_step for episode in played],
         mean=summary["eval/return"],
         std=summary["eval/return_std"],
         video=film,
+        crashed=played.crashed,
+        limited=played.limited,
     )
 
 

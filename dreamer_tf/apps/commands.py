@@ -67,6 +67,7 @@ def evaluate(argv=None):
     parser.add_argument(
         "--task", help="another task with the same observations and actions (default: the run's)"
     )
+    parser.add_argument("--env", metavar="MODULE:NAME", help="the environment of your own")
     parser.add_argument("--episodes", type=_positive, default=10, help="default: 10")
     parser.add_argument("--video", help="save the first episode as .mp4 or .gif")
     parser.add_argument("--seed", type=int, help="decides the episodes")
@@ -77,7 +78,7 @@ def evaluate(argv=None):
         outcome = api.evaluate(
             arguments.logdir,
             arguments.episodes,
-            task=arguments.task,
+            task=configs.own_environment([arguments.env]) if arguments.env else arguments.task,
             video=arguments.video,
             seed=arguments.seed,
             count=arguments.count,

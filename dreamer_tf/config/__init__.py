@@ -9,8 +9,10 @@
 from dreamer_tf.config.dreamer import DreamerConfig
 from dreamer_tf.config.dreamerv2 import DreamerV2Config
 from dreamer_tf.config.dreamerv3 import DreamerV3Config
+from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.files import CONFIG_NAME, differences, read, save
-from dreamer_tf.config.options import ConfigError, Option, flatten, options
+from dreamer_tf.config.mappings import from_text
+from dreamer_tf.config.options import Option, flatten, options
 from dreamer_tf.config.planet import PlaNetConfig
 from dreamer_tf.config.resolve import (
     Resolved,
@@ -18,6 +20,7 @@ from dreamer_tf.config.resolve import (
     command,
     help_text,
     load,
+    own_environment,
     parse_args,
     preset_names,
     print_config,
@@ -45,9 +48,11 @@ __all__ = [
     "command",
     "differences",
     "flatten",
+    "from_text",
     "help_text",
     "load",
     "options",
+    "own_environment",
     "parse_args",
     "preset_names",
     "print_config",

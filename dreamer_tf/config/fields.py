@@ -9,7 +9,7 @@ import dataclasses
 import functools
 
 
-def option(default, text, choices=None, *, minimum=None, above=None, maximum=None):
+def option(default, text, choices=None, *, minimum=None, above=None, maximum=None, mapping=False):
     """A documented field with the values it may take.
 
     Args:
@@ -19,6 +19,7 @@ def option(default, text, choices=None, *, minimum=None, above=None, maximum=Non
         minimum: Smallest number allowed.
         above: Number that the value must exceed.
         maximum: Largest number allowed.
+        mapping: Whether it holds names with values of any type, kept as JSON text.
 
     Returns:
         The dataclass field.
@@ -29,6 +30,7 @@ def option(default, text, choices=None, *, minimum=None, above=None, maximum=Non
         "minimum": minimum,
         "above": above,
         "maximum": maximum,
+        "mapping": mapping,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -8,7 +8,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from dreamer_tf.common import replacing
-from dreamer_tf.config.options import ConfigError, build, checked, flatten, options
+from dreamer_tf.config.errors import ConfigError
+from dreamer_tf.config.options import build, checked, flatten, options
 from dreamer_tf.config.resolve import read_tree
 from dreamer_tf.config.schema import Config
 

@@ -10,12 +10,10 @@ import pathlib
 import typing
 
 from dreamer_tf.common import nearest
+from dreamer_tf.config.errors import ConfigError
+from dreamer_tf.config.mappings import mapping_to_text, words_to_mapping
 from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.schema import Config
-
-
-class ConfigError(ValueError):
-    """A preset, key or value that the schema does not allow; the message names what would be."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +30,7 @@ class Option:
         minimum: Smallest number allowed, or None.
         above: Number that the value must exceed, or None.
         maximum: Largest number allowed, or None.
+        mapping: Whether a ``str`` holds names with values, as JSON text; empty: none.
     """
 
     key: str
@@ -42,10 +41,13 @@ class Option:
     minimum: float | None
     above: float | None
     maximum: float | None
+    mapping: bool = False
 
     @property
     def type_name(self) -> str:
         """The type as messages and ``--help`` show it."""
+        if self.mapping:
+            return "name=value ..."
         if isinstance(self.kind, tuple):
             return ",".join("..." if kind is ... else kind.__name__ for kind in self.kind)
         return self.kind.__name__
@@ -136,10 +138,11 @@ def checked(tree: typing.Mapping, path: pathlib.Path) -> dict[str, typing.Any]:
 
 
 def nested_items(tree: typing.Mapping, prefix: str = "") -> typing.Iterator[tuple[str, typing.Any]]:
-    """The leaves of a nested mapping as (dotted key, value)."""
+    """The leaves of a nested mapping as (dotted key, value); an option may be a mapping itself."""
+    known = options()
     for name, value in tree.items():
         key = f"{prefix}{name}"
-        if isinstance(value, typing.Mapping):
+        if isinstance(value, typing.Mapping) and not (key in known and known[key].mapping):
             yield from nested_items(value, key + ".")
         else:
             yield key, value
@@ -161,6 +164,8 @@ def convert(option: Option, value: typing.Any, origin: str) -> typing.Any:
     Raises:
         ConfigError: The type is wrong, or the value is not among those allowed.
     """
+    if option.mapping:
+        return mapping_to_text(option.key, value, origin)
     if isinstance(option.kind, tuple):
         kinds = option.kinds(len(value)) if isinstance(value, list | tuple) else None
         if kinds is None:
@@ -172,6 +177,8 @@ def convert(option: Option, value: typing.Any, origin: str) -> typing.Any:
 
 def parse(option: Option, words: list[str], origin: str) -> typing.Any:
     """Like `convert`, for the words after ``--key`` on the command line."""
+    if option.mapping:
+        return convert(option, words_to_mapping(option.key, words, origin), origin)
     if isinstance(option.kind, tuple):
         words = [word for group in words for word in group.split(",") if word]
         kinds = option.kinds(len(words))

@@ -20,8 +20,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from dreamer_tf.common import nearest
+from dreamer_tf.config.errors import ConfigError
+from dreamer_tf.config.mappings import from_text, words_to_mapping
 from dreamer_tf.config.options import (
-    ConfigError,
     build,
     checked,
     convert,
@@ -168,6 +169,13 @@ def _from_words(words):
     known = options()
     values = {}
     for key, arguments in split_words(words):
+        group, _, name = key.rpartition(".")
+        if group in known and known[group].mapping:  # --env.kwargs.size 5
+            arguments = [f"{name}={' '.join(arguments)}"]
+            earlier = from_text(values.get(group, ""))
+            given = words_to_mapping(group, arguments, COMMAND_LINE)
+            values[group] = convert(known[group], earlier | given, COMMAND_LINE)
+            continue
         if key not in known:
             raise unknown_key(key)
         values[key] = parse(known[key], arguments, COMMAND_LINE)
@@ -309,6 +317,8 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
             if values:
                 raise ConfigError(f"--print_config takes no value, got {' '.join(values)!r}.")
             show = True
+        elif name == "env":
+            overrides += ["--task", own_environment(values)]
         else:
             overrides += [f"--{name}", *values]
     resolved = load(presets, overrides)
@@ -325,6 +335,25 @@ def print_config(resolved: Resolved) -> None:
     value_width = max(map(len, values.values()))
     for key, value in values.items():
         print(f"{key:<{key_width}}  {value:<{value_width}}  {resolved.origins[key]}")
+
+
+def own_environment(values: typing.Sequence[str]) -> str:
+    """The task that ``--env module:name`` stands for.
+
+    Raises:
+        ConfigError: There is not one value of this form.
+    """
+    if len(values) != 1 or ":" not in values[0]:
+        raise ConfigError(
+            f"--env takes module:name of an environment of your own, such as my_robot:Arm for the "
+            f"class Arm in my_robot.py; got {' '.join(values) or 'nothing'!r}. Tasks by name are "
+            f"--task; the options of the group are {', '.join(_inside('env'))}."
+        )
+    return values[0]
+
+
+def _inside(group):
+    return [key for key in options() if key.rpartition(".")[0] == group]
 
 
 def command(function: typing.Callable) -> typing.Callable:
@@ -377,6 +406,9 @@ def help_text(description: str = "") -> str:
     lines += _entry(
         "--configs NAME ...", "presets, applied from left to right; or YAML files", width
     )
+    lines += _entry(
+        "--env module:name", "a class or function of your own, which is then the task", width
+    )
     lines += _entry("--print_config", "show the result and where each value came from", width)
     lines += _entry("--help", "show this", width)
     whole = whole_presets()
@@ -386,7 +418,7 @@ def help_text(description: str = "") -> str:
         for name in names:
             lines += _entry(name, preset_title(name), width)
     for section, heading in {"": "", **sections()}.items():
-        inside = [key for key in known if key.rpartition(".")[0] == section]
+        inside = _inside(section)
         lines += ["", f"{section}: {heading}" if section else "general"] if inside else []
         for key in inside:
             name, meaning = _describe(known[key])

@@ -71,6 +71,17 @@ class EnvConfig:
         "inline: in the training process (crashes with a software GL that renders)",
         ("process", "inline"),
     )
+    keys: str = option(
+        ".*",
+        "regular expression that the whole key of an observation must match, such as image|speed; "
+        "others are left out",
+    )
+    kwargs: str = option(
+        "",
+        "constructor arguments for gymnasium_<id>, gym_<id> and environments of your own: "
+        "name=value ..., or one mapping as JSON or YAML",
+        mapping=True,
+    )
     atari: AtariConfig = section(AtariConfig, "Atari games")
 
 
@@ -130,6 +141,13 @@ class RunConfig:
     eval_episodes: int = option(
         1, "episodes per evaluation, played with the mode action", minimum=1
     )
+    eval_limit: int = option(
+        10_000,
+        "env_frames after which an evaluation waits no longer for the end of an episode, unless "
+        "env.time_limit is longer; the episode counts as it is, and that is said; 0: waits for "
+        "good",
+        minimum=0,
+    )
     eval_count: int = option(1, "evaluation environments side by side", minimum=1)
     video_every: int = option(
         50_000, "env_frames between videos (at an evaluation); 0: never", minimum=0
@@ -148,8 +166,9 @@ class RunConfig:
 class Config:
     task: str = option(
         "dmc_walker_walk",
-        "what to learn, by name: dmc_walker_walk, atari_pong, gymnasium_CartPole-v1; an unknown "
-        "name is answered with the kinds that there are",
+        "what to learn, by name: dmc_walker_walk, atari_pong, gymnasium_CartPole-v1, module:name "
+        "for your own (also --env module:name); an unknown name is answered with the kinds that "
+        "there are",
     )
     logdir: str = option("", "run folder; the same folder continues the run; empty: under runs/")
     agent: str = option(

@@ -48,7 +48,7 @@ class Env(abc.ABC):
         """Begins an episode.
 
         Args:
-          seed: Integer from 0 to 2**32 - 1. The same seed and the same actions give the same
+          seed: Integer from 0 to 2**31 - 1. The same seed and the same actions give the same
             episode, whatever was played before.
 
         Returns:
@@ -141,7 +141,8 @@ class FrameEnv(Env):
         last = terminated or truncated
         row = make_row(self._observe(), total, is_last=last, is_terminal=terminated)
         log = self._log() if last else {}
-        return row | {LOG_PREFIX + name: np.float32(value) for name, value in log.items()}
+        with np.errstate(over="ignore"):  # What is too large is not logged, see ``CheckedEnv``.
+            return row | {LOG_PREFIX + name: np.float32(value) for name, value in log.items()}
 
 
 def make_row(

@@ -1,21 +1,28 @@
 """Stops with the key's name when an environment returns what its spaces do not allow."""
 
+import logging
 from collections.abc import Mapping
 
 import numpy as np
 
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.errors import EnvError
+from dreamer_tf.envs.structure import to_array
 from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space, row_spaces
 
-BOUNDS_CHECKED_STEPS = 100
+logger = logging.getLogger(__name__)
+
+ACTIONS_CHECKED_STEPS = 100
 
 
 class CheckedEnv(Env):
     """Passes everything through and checks it.
 
-    Keys, dtypes, shapes, NaN and infinite values are checked at every step; bounds, which take
-    longer, during the first 100.
+    Keys, dtypes, shapes, categories, NaN and infinite values are checked at every step; actions,
+    which come from here, during the first 100. Numbers of an observation outside of their bounds
+    are kept, with a notice once per key: nothing here relies on those bounds, and a run does not
+    end for what its first minutes did not show. Of what is only logged, numbers that are not
+    finite are left out.
     """
 
     def __init__(self, env: Env) -> None:
@@ -32,8 +39,9 @@ class CheckedEnv(Env):
         try:
             row_spaces(self._env.obs_space, self._env.act_space)
         except ValueError as error:
-            raise EnvError(str(error)) from error
+            raise EnvError(f"{error}; rename it, or leave it out by env.keys") from error
         self._spaces = {**self._env.obs_space, **STEP_SPACES}
+        self._bounded = {key: _is_bounded(space) for key, space in self._env.obs_space.items()}
         self._steps = 0
         self._running = False
 
@@ -54,15 +62,18 @@ class CheckedEnv(Env):
         return self._env.frames_per_step
 
     def reset(self, seed: int) -> Row:
-        return self._check_row(self._env.reset(seed))
+        self._running = True
+        return self._checked(self._env.reset(seed))
 
     def step(self, action: Mapping[str, np.ndarray]) -> Row:
         if not self._running:
             raise EnvError("step() needs a running episode: call reset() first")
-        if self._steps < BOUNDS_CHECKED_STEPS:
-            _check("action", action, self.act_space, np.asarray, bounds=True)
+        if self._steps < ACTIONS_CHECKED_STEPS:
+            _check_keys("action", action, self.act_space)
+            problems = [_problem(key, action[key], space) for key, space in self.act_space.items()]
+            _raise(problems)
         self._steps += 1
-        return self._check_row(self._env.step(action))
+        return self._checked(self._env.step(action))
 
     def render(self) -> np.ndarray:
         return self._env.render()
@@ -70,29 +81,72 @@ class CheckedEnv(Env):
     def close(self) -> None:
         self._env.close()
 
-    def _check_row(self, row):
-        bounds = self._steps <= BOUNDS_CHECKED_STEPS
-        logged = {key: Space(np.float32) for key in row if key.startswith(LOG_PREFIX)}
-        _check("observation", row, self._spaces | logged, lambda value: value, bounds)
+    def _checked(self, row):
+        log = {key: value for key, value in row.items() if key.startswith(LOG_PREFIX)}
+        row = {key: value for key, value in row.items() if key not in log}
+        _check_keys("observation", row, self._spaces)
         self._running = not row["is_last"]
-        return row
+        _raise([self._problem(key, row[key], space) for key, space in self._spaces.items()])
+        return row | _loggable(log)
 
-
-def _check(name, values, spaces, convert, bounds):
-    if values.keys() != spaces.keys():
-        raise EnvError(f"expected the {name} keys {sorted(spaces)}, got {sorted(values)}")
-    for key, space in spaces.items():
-        value = convert(values[key])
-        if not bounds and _is_plausible(space, value):
-            continue
+    def _problem(self, key, value, space):
+        """What is wrong with a value; None if nothing is. Bounds of numbers are only told."""
         try:
-            space.check(key, value)
-        except (TypeError, ValueError) as error:
-            raise EnvError(str(error)) from error
+            value = to_array(key, value)
+        except EnvError as error:
+            return str(error)
+        is_number = space.dtype == np.float32
+        if is_number or value.dtype != space.dtype or value.shape != space.shape:
+            unbounded = Space(space.dtype, space.shape) if is_number else space
+            problem = _problem(key, value, unbounded)
+        else:
+            problem = _problem(key, value, space) if self._bounded.get(key) else None
+        is_told = problem is None and is_number and self._bounded.get(key)
+        if is_told and ((value < space.low).any() or (value > space.high).any()):
+            self._bounded[key] = False
+            logger.warning(
+                "%r: values from %g to %g leave %s; they are used as they are. Told once",
+                *(key, value.min(), value.max(), space),
+            )
+        return problem
 
 
-def _is_plausible(space, value):
-    """Whether everything but the bounds fits."""
-    if value.dtype != space.dtype or value.shape != space.shape:
-        return False
-    return space.dtype != np.float32 or bool(np.isfinite(value).all())
+def _loggable(log):
+    """The finite numbers among what is only logged."""
+    kept = {}
+    for key, value in log.items():
+        if _problem(key, value, Space(np.float32)) is None:
+            kept[key] = value
+        else:
+            logger.warning("%r: not logged where it is no finite float32, but %r", key, value)
+    return kept
+
+
+def _check_keys(name, values, spaces):
+    if values.keys() != spaces.keys():
+        missing = ", ".join(map(repr, sorted(spaces.keys() - values.keys()))) or "none"
+        unexpected = ", ".join(map(repr, sorted(values.keys() - spaces.keys()))) or "none"
+        raise EnvError(
+            f"expected the {name} keys {sorted(spaces)}, got {sorted(values)}: missing {missing}, "
+            f"unexpected {unexpected}"
+        )
+
+
+def _problem(key, value, space):
+    try:
+        space.check(key, value)
+    except (TypeError, ValueError) as error:
+        return str(error)
+    return None
+
+
+def _raise(problems):
+    problems = [problem for problem in problems if problem is not None]
+    if problems:
+        raise EnvError(*problems)
+
+
+def _is_bounded(space):
+    """Whether a space excludes values that its dtype allows."""
+    full = Space(space.dtype, space.shape)
+    return bool((space.low > full.low).any() or (space.high < full.high).any())

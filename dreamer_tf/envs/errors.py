@@ -4,11 +4,28 @@ from dreamer_tf import common
 
 
 class EnvError(ValueError):
-    """An environment that cannot be used as it is: repeating the attempt would not help."""
+    """An environment that cannot be used as it is: repeating the attempt would not help.
+
+    Attributes:
+      problems: A text for each thing that is wrong.
+    """
+
+    def __init__(self, *problems):
+        """Makes one message of all problems.
+
+        Args:
+          *problems: Texts: what was got, what was expected, what to do.
+        """
+        super().__init__("\n".join(problems))
+        self.problems = problems
 
 
 class EnvDied(RuntimeError):
     """An environment that worked and then crashed, was killed, or raised an error of its own."""
+
+
+class WorkerFault(RuntimeError):
+    """An error in what stands around the environment here: not the environment's, so no death."""
 
 
 def nearest(name, known, count=5):

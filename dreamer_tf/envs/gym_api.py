@@ -1,7 +1,9 @@
 """Environments that follow the API of gymnasium, or of gym with four or five step values."""
 
 import inspect
-from collections.abc import Callable
+import logging
+import math
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,20 +11,24 @@ import numpy as np
 from dreamer_tf.envs.base import Env, FrameEnv
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.envs.spaces import action_codecs, get_path, kind_of, observation_codecs, set_path
+from dreamer_tf.envs.selected import SelectedEnv
+from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
+from dreamer_tf.envs.structure import describe, get_entry, set_entry, to_array
 from dreamer_tf.specs import LOG_PREFIX
+
+logger = logging.getLogger(__name__)
 
 
 class GymEnv(FrameEnv):
     """Wraps an environment object of gymnasium or gym.
 
-    Boxes of bytes with two or three dimensions are images, other boxes vectors, categories
+    Boxes of bytes with two to four dimensions are images, other boxes vectors, categories
     one-hot vectors; ``spaces.py`` has the details. ``terminated`` ends the task; ``truncated``,
     or gym's ``TimeLimit.truncated``, only cuts the episode off. Numbers of the last step's info
     whose names begin with ``log_`` go into the log.
     """
 
-    def __init__(self, env, *, action_repeat=1, time_limit=0, image_size=(64, 64)):
+    def __init__(self, env, *, action_repeat=1, time_limit=0, image_size=(64, 64), keys=ALL_KEYS):
         """Looks at the spaces.
 
         Args:
@@ -30,18 +36,35 @@ class GymEnv(FrameEnv):
           action_repeat: Frames per step; rewards are summed.
           time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
           image_size: Height and width that images are resized to; None keeps theirs.
+          keys: Regular expression that the whole key of an observation must match; others are left
+            out with a notice.
 
         Raises:
           EnvError: If a space is not supported.
         """
         super().__init__(action_repeat=action_repeat, time_limit=time_limit)
         self._env = env
-        self._observation, self._info = None, {}
-        self._observations = observation_codecs(env.observation_space, image_size)
-        self._actions = action_codecs(env.action_space)
-        self._has_dict = kind_of(env.observation_space, "observation") == "Dict"
-        self._takes_dict = kind_of(env.action_space, "action") == "Dict"
+        self._observation, self._info, self._problems = None, {}, []
+        problems = []
+        for name, codecs, arguments in (
+            ("_observations", observation_codecs, (env.observation_space, image_size, keys)),
+            ("_actions", action_codecs, (env.action_space,)),
+        ):
+            try:
+                setattr(self, name, codecs(*arguments))
+            except EnvError as error:
+                problems += error.problems
+        if problems:
+            raise EnvError(*problems)
+        self._actions = {self._action_key(key): codec for key, codec in self._actions.items()}
         self._reset_takes_seed = _takes_seed(env)
+        self._has_seed = callable(getattr(env, "seed", None))
+        if not (self._reset_takes_seed or self._has_seed):
+            logger.warning(
+                "%s: reset() takes no seed and there is no seed(), so its episodes are not decided "
+                "by env seeds and cannot be repeated; write reset(self, seed=None, options=None)",
+                type(getattr(env, "unwrapped", env)).__name__,
+            )
 
     @property
     def obs_space(self):
@@ -49,11 +72,11 @@ class GymEnv(FrameEnv):
 
     @property
     def act_space(self):
-        return {key: codec.space for key, codec in self._actions.items()}
+        return {key: codec.space for key, codec in self._actions.items() if codec.space}
 
     @property
     def native_act_space(self):
-        return {key: codec.native_space for key, codec in self._actions.items()}
+        return {key: codec.native_space for key, codec in self._actions.items() if codec.space}
 
     def render(self):
         if getattr(self._env, "render_mode", None) != "rgb_array":
@@ -61,73 +84,130 @@ class GymEnv(FrameEnv):
                 f"{type(self._env).__name__} draws no pictures; make it with "
                 "render_mode='rgb_array'"
             )
-        return np.asarray(self._env.render(), np.uint8)
+        picture = to_array("render()", call(self._env.render))
+        if picture.ndim != 3 or picture.shape[2] not in (1, 3, 4):
+            raise EnvError(
+                f"render(): expected a picture [height, width, 3], got {describe(picture)}"
+            )
+        return np.array(picture, np.uint8)
 
     def close(self):
-        self._env.close()
+        close = getattr(self._env, "close", None)
+        if close is not None:
+            call(close)
 
     def _begin(self, seed):
+        self._problems = []
         if self._reset_takes_seed:
-            result = self._env.reset(seed=int(seed))
+            result = call(self._env.reset, seed=int(seed))
         else:
-            if hasattr(self._env, "seed"):
-                self._env.seed(int(seed))
-            result = self._env.reset()
-        has_info = isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], dict)
+            if self._has_seed:
+                call(self._env.seed, int(seed))
+            result = call(self._env.reset)
+        has_info = (
+            isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping | None)
+        )
         self._observation = result[0] if has_info else result
+        self._info = {}
 
     def _advance(self, action):
-        result = self._env.step(self._decode(action))
-        if len(result) == 5:
-            self._observation, reward, terminated, truncated, info = result
-        elif len(result) == 4:
-            self._observation, reward, done, info = result
-            truncated = bool(done) and bool(info.get("TimeLimit.truncated", False))
-            terminated = bool(done) and not truncated
+        result = call(self._env.step, self._decode(action))
+        if not isinstance(result, tuple | list) or len(result) not in (4, 5):
+            got = len(result) if isinstance(result, tuple | list) else describe(result)
+            raise EnvError(f"step() must return 5 values (or 4 as in old gym), got {got}")
+        self._problems = []
+        self._observation, reward, *ends, info = result
+        self._info = self._checked(_check_info, "info", info, {})
+        reward = self._checked(_check_number, "reward", reward, 0.0)
+        names = ("terminated", "truncated") if len(ends) == 2 else ("done",)
+        ends = [
+            value is not None and bool(self._checked(_check_number, name, value, False))
+            for name, value in zip(names, ends, strict=True)
+        ]
+        if len(ends) == 2:
+            terminated, truncated = ends
         else:
-            raise EnvError(f"step() must return 5 values (or 4 as in old gym), got {len(result)}")
-        self._info = info
-        return _check_number("reward", reward), bool(terminated), bool(truncated)
+            truncated = ends[0] and bool(self._info.get("TimeLimit.truncated", False))
+            terminated = ends[0] and not truncated
+        return reward, terminated, truncated
 
     def _observe(self):
-        return {
-            key: codec.encode(get_path(self._observation, key, nested=self._has_dict))
-            for key, codec in self._observations.items()
-        }
+        problems, obs = self._problems, {}
+        for key, codec in self._observations.items():
+            try:
+                obs[key] = codec.encode(get_entry(self._observation, codec.path))
+            except EnvError as error:
+                problems += error.problems
+        if problems:
+            raise EnvError(*problems)
+        return obs
 
     def _log(self):
-        return {
-            key.removeprefix(LOG_PREFIX): _check_number(key, value)
-            for key, value in self._info.items()
-            if str(key).startswith(LOG_PREFIX)
-        }
+        log = {}
+        for key, value in self._info.items():
+            if not str(key).startswith(LOG_PREFIX):
+                continue
+            try:
+                number = _check_number(key, value)
+            except EnvError as error:
+                logger.warning("%r: not logged: %s", key, error)
+                continue
+            if math.isfinite(number):
+                log[key.removeprefix(LOG_PREFIX)] = number
+            else:
+                logger.warning("%r: not logged where it is %s", key, number)
+        return log
 
     def _decode(self, action):
-        decoded = {key: codec.decode(action[key]) for key, codec in self._actions.items()}
-        if not self._takes_dict:
-            return decoded["action"]
-        nested = {}
-        for key, value in decoded.items():
-            set_path(nested, key, value)
-        return nested
+        decoded = {}
+        for key, codec in self._actions.items():
+            value = codec.decode(action.get(key))
+            if not codec.path:
+                return value
+            set_entry(decoded, codec.path, value)
+        return decoded
+
+    def _action_key(self, key):
+        if key not in self._observations:
+            return key
+        logger.warning("%r: an observation has this key, so the action is 'action/%s'", key, key)
+        return f"action/{key}"
+
+    def _checked(self, check, name, value, otherwise):
+        """A part of what ``step`` returned; what is wrong is told with the observation."""
+        try:
+            return check(name, value)
+        except EnvError as error:
+            self._problems += error.problems
+            return otherwise
+
+
+def call(function, *args, **kwargs):
+    """Calls what belongs to the user's environment; a traceback that passes here is not ours."""
+    return function(*args, **kwargs)
 
 
 def from_user(
-    environment: Any | Callable[[], Any],
+    environment: Any | Callable[..., Any],
     *,
     action_repeat: int = 1,
     time_limit: int = 0,
     image_size: tuple[int, int] | None = (64, 64),
+    keys: str = ALL_KEYS,
+    kwargs: Mapping[str, Any] | None = None,
 ) -> Env:
     """Makes an `Env` of whatever a user brings.
 
     Args:
       environment: An environment that follows the gymnasium API (or gym's), a function or class
-        that returns one when called without arguments, or an `Env`. An `Env` decides about
-        action repeat, time limit and image size itself.
+        that returns one, or an `Env`. An `Env` decides about action repeat, time limit and image
+        size itself.
       action_repeat: Frames per step.
       time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
       image_size: Height and width that images are resized to; None keeps theirs.
+      keys: Regular expression that the whole key of an observation must match; others are left
+        out with a notice.
+      kwargs: Dict of arguments of the function or class.
 
     Returns:
       An `Env` that checks what it returns.
@@ -135,21 +215,34 @@ def from_user(
     Raises:
       EnvError: If it is no environment, or one with spaces that are not supported.
     """
+    kwargs = kwargs or {}
     if not _is_environment(environment):
         if not callable(environment):
             raise EnvError(
                 "an environment needs reset(), step(), observation_space and action_space, or "
                 f"must be a function that returns one; got {type(environment).__name__}"
             )
-        environment = environment()
+        _check_arguments(environment, kwargs)
+        environment = call(environment, **kwargs)
         if not _is_environment(environment):
             raise EnvError(
                 "the constructor must return an environment with reset(), step(), "
                 f"observation_space and action_space; got {type(environment).__name__}"
+                f"{_lacking(environment)}"
             )
+    elif kwargs:
+        raise EnvError(
+            f"env.kwargs: got {', '.join(kwargs)} for an environment object, which is made "
+            f"already; pass the function or class that makes it"
+        )
     if isinstance(environment, Env):
-        return CheckedEnv(environment)
-    options = {"action_repeat": action_repeat, "time_limit": time_limit, "image_size": image_size}
+        return CheckedEnv(SelectedEnv.of(environment, keys))
+    options = {
+        "action_repeat": action_repeat,
+        "time_limit": time_limit,
+        "image_size": image_size,
+        "keys": keys,
+    }
     return CheckedEnv(GymEnv(environment, **options))
 
 
@@ -166,14 +259,52 @@ def _takes_seed(env):
 
 
 def _accepts_seed(method):
-    parameters = inspect.signature(method).parameters
+    try:
+        parameters = inspect.signature(method).parameters
+    except (TypeError, ValueError):  # Written in C, without a signature.
+        return False
     return "seed" in parameters or any(
         parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
     )
 
 
+def _lacking(value):
+    parts = ("reset", "step", "observation_space", "action_space")
+    lacking = [name for name in parts if not hasattr(value, name)]
+    return f", which lacks {', '.join(lacking)}" if len(lacking) < len(parts) else ""
+
+
+def _check_arguments(constructor, kwargs):
+    """Says which arguments a constructor takes, where it does not take these."""
+    try:
+        signature = inspect.signature(constructor)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(**kwargs)
+    except TypeError as error:
+        name = getattr(constructor, "__name__", type(constructor).__name__)
+        raise EnvError(
+            f"{name}{signature}: {error}; got "
+            f"{', '.join(f'{key}={value!r}' for key, value in kwargs.items()) or 'no arguments'}. "
+            f"Constructor arguments are given as --env.kwargs name=value, or from Python by a "
+            f"function: lambda: {name}(…)"
+        ) from error
+
+
+def _check_info(key, info):
+    if info is None:
+        return {}
+    if not isinstance(info, Mapping):
+        raise EnvError(f"{key!r}: expected a dict (or None), got {describe(info)}")
+    return info
+
+
 def _check_number(key, value):
-    value = np.asarray(value)
-    if value.size != 1 or value.dtype.kind not in "biuf":
-        raise EnvError(f"{key!r}: expected a number, got {value.dtype} of shape {value.shape}")
-    return value.item()
+    array = None if value is None else to_array(key, value)
+    if array is None or array.size != 1 or array.dtype.kind not in "biuf":
+        got = "object" if array is None else array.dtype
+        raise EnvError(
+            f"{key!r}: expected a number, got {got} of shape {np.shape(value)} ({describe(value)})"
+        )
+    return array.item()

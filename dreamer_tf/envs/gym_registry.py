@@ -1,17 +1,22 @@
 """Environments of gymnasium and gym by their ids."""
 
 import importlib
+import logging
 
+from dreamer_tf.envs import own
 from dreamer_tf.envs.errors import EnvError, nearest
-from dreamer_tf.envs.gym_api import GymEnv
+from dreamer_tf.envs.gym_api import GymEnv, call
+
+logger = logging.getLogger(__name__)
 
 
-def from_id(package, name, **options):
+def from_id(package, name, *, kwargs=None, **options):
     """Makes a registered environment.
 
     Args:
       package: ``gymnasium`` or ``gym``.
       name: Its id, such as ``CartPole-v1``; ``module:id`` imports a module that registers it.
+      kwargs: Dict of arguments of the environment's constructor.
       **options: Passed to `GymEnv`.
 
     Raises:
@@ -21,6 +26,7 @@ def from_id(package, name, **options):
     try:
         api = importlib.import_module(package)
         if module:
+            own.search_current_folder()
             importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise EnvError(f"{package}_{name} needs a package that is missing: {error}") from error
@@ -30,15 +36,44 @@ def from_id(package, name, **options):
         known = [f"{package}_{known}" for known in api.envs.registration.registry]
         asked = f"{package}_{name}"
         raise EnvError(f"unknown task {asked}; {nearest(asked, known)} ({error})") from error
-    # Our own checks replace theirs; gym's checker fails with NumPy 2.
-    settings = {"disable_env_checker": True}
+    settings = dict(kwargs or {})
+    asked = f"{package}_{name}"
     try:
-        if _draws(spec):
-            settings["render_mode"] = "rgb_array"
-        env = api.make(name, **settings)
+        if "render_mode" not in settings and _draws(spec):
+            env = _make_drawing(api, name, settings)
+        else:
+            env = _make(api, name, settings)
     except (api.error.Error, ImportError) as error:
-        raise EnvError(f"{package}_{name} cannot be made: {error}") from error
+        raise EnvError(f"{asked} cannot be made: {error}") from error
+    except TypeError as error:
+        if "argument" not in str(error):
+            raise
+        given = ", ".join(f"{key}={value!r}" for key, value in settings.items()) or "no arguments"
+        raise EnvError(
+            f"{asked} cannot be made with {given}: {error}; constructor arguments are given as "
+            f"--env.kwargs name=value"
+        ) from error
     return GymEnv(env, **options)
+
+
+def _make(api, name, settings):
+    # Our own checks replace theirs; gym's checker fails with NumPy 2.
+    return call(api.make, name, disable_env_checker=True, **settings)
+
+
+def _make_drawing(api, name, settings):
+    """Makes it so that it draws into an array, if its constructor takes a ``render_mode``."""
+    try:
+        return _make(api, name, settings | {"render_mode": "rgb_array"})
+    except TypeError as error:
+        if "render_mode" not in str(error):
+            raise
+        logger.warning(
+            "%r: its metadata name rgb_array, but its constructor takes no render_mode: it is made "
+            "without, and draws no pictures",
+            name,
+        )
+        return _make(api, name, settings)
 
 
 def _draws(spec):

@@ -1,37 +1,54 @@
 """An environment that answers commands, here or (``process.py``) in a process of its own."""
 
+import contextlib
+import logging
+import sys
 import traceback
 
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
-from dreamer_tf.envs.errors import EnvDied, EnvError
+from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
+from dreamer_tf.envs.gym_api import call
+
+_ROOM = __name__.rpartition(".")[0]
+# What stands around every environment; a simulator's own module belongs to the simulator.
+_OURS = {
+    f"{_ROOM}.{name}"
+    for name in ("base", "checks", "gym_api", "host", "images", "selected", "spaces", "structure")
+}
+_LIBRARIES = {"numpy", "PIL", *sys.stdlib_module_names}
 
 
 class Host:
     """Builds one environment and runs commands on it."""
 
-    def __init__(self, constructor):
+    def __init__(self, constructor, notices):
         """Builds the environment.
 
         Args:
           constructor: Called without arguments, returns an `Env`.
+          notices: `Notices` that collect what there is to say.
 
         Raises:
           EnvError: If the constructor fails or returns something else.
         """
+        self._notices = notices
+        with notices.collecting():
+            self._env = self._build(constructor)
+
+    def _build(self, constructor):
         try:
             env = constructor()
         except EnvError:
             raise
         except Exception as error:
-            text = f"the constructor of the environment failed:\n{traceback.format_exc()}"
-            raise EnvError(text) from error
+            raise EnvError(_failed_constructor(error)) from error
         if not isinstance(env, Env):
             raise EnvError(
                 f"a constructor must return a dreamer_tf.envs.Env, got {type(env).__name__}; "
                 "dreamer_tf.envs.from_user wraps gymnasium and gym environments"
             )
-        self._env = CheckedEnv(env)
+        return CheckedEnv(env)
 
     @property
     def spaces(self):
@@ -45,23 +62,90 @@ class Host:
         Raises:
           EnvError: What the environment returned is unusable.
           EnvDied: The environment raised an error of its own; holds its traceback.
+          WorkerFault: What stands around it here raised one.
         """
+        if command == "close":
+            return self._env.close()
+        if command not in ("reset", "step", "render"):
+            raise ValueError(f"unknown command {command!r}")
+        arguments = () if command == "render" else (argument,)
         try:
-            if command == "reset":
-                return self._env.reset(argument)
-            if command == "step":
-                return self._env.step(argument)
-            if command == "render":
-                return self._env.render()
+            with self._notices.collecting():
+                return getattr(self._env, command)(*arguments)
         except EnvError:
             raise
         except NotImplementedError as error:
-            raise EnvError(str(error)) from error
+            raise EnvError(_not_implemented(command, error)) from error
         except Exception as error:
-            raise EnvDied(traceback.format_exc()) from error
-        if command == "close":
-            return self._env.close()
-        raise ValueError(f"unknown command {command!r}")
+            text = traceback.format_exc()
+            if _is_ours(error):
+                raise WorkerFault(
+                    f"dreamer_tf failed at a {command}, not the environment; please report it:\n"
+                    f"{text}"
+                ) from error
+            raise EnvDied(text) from error
+
+
+def _failed_constructor(error):
+    text = f"the constructor of the environment failed:\n{traceback.format_exc()}"
+    if isinstance(error, NameError):
+        text += (
+            "\nThe constructor travels to a worker process, and of a script or notebook only what "
+            "its functions read: the body of a class written inside a function is not looked "
+            "into. Write the class outside of the function, import what it reads inside of it, or "
+            "put it into a module and import that"
+        )
+    return text
+
+
+def _not_implemented(command, error):
+    if command == "render" and str(error):
+        return str(error)
+    text = "".join(traceback.format_exception(error)).rstrip()
+    return f"{command}() is not implemented; an environment needs reset() and step():\n{text}"
+
+
+def _is_ours(error):
+    """Whether an error arose in what stands around the environment, not in the environment."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is call.__code__:
+            return False
+        module = frame.f_globals.get("__name__", "")
+        if module not in _OURS and module.partition(".")[0] not in _LIBRARIES:
+            return False
+    return True
+
+
+class Notices(logging.Handler):
+    """Keeps the warnings of this room while it collects; the parent tells each once."""
+
+    def __init__(self):
+        """Has none yet."""
+        super().__init__(logging.WARNING)
+        self._kept = []
+
+    def emit(self, record):
+        """Keeps a warning; those of one template about one key are the same notice."""
+        about = record.args[0] if isinstance(record.args, tuple) and record.args else ""
+        self._kept.append((f"{record.msg} {about}", record.getMessage()))
+
+    def take(self):
+        """What was collected since the last time: list of (identity, text)."""
+        kept, self._kept = self._kept, []
+        return kept
+
+    @contextlib.contextmanager
+    def collecting(self):
+        """Takes the warnings of this room as long as it is entered."""
+        logger = logging.getLogger(_ROOM)
+        propagate = logger.propagate
+        logger.addHandler(self)
+        logger.propagate = False
+        try:
+            yield
+        finally:
+            logger.removeHandler(self)
+            logger.propagate = propagate
 
 
 class InlineHost:
@@ -69,12 +153,13 @@ class InlineHost:
 
     def __init__(self, constructor):
         self._constructor = constructor
+        self._notices = Notices()
         self._host = None
         self._pending = None
 
     def wait_until_ready(self):
         """Calls the constructor; returns the spaces and frames per step."""
-        self._host = Host(self._constructor)
+        self._host = Host(self._constructor, self._notices)
         return self._host.spaces
 
     def send(self, command, argument=None):
@@ -84,6 +169,10 @@ class InlineHost:
     def receive(self):
         """The reply to the last command; raises like `Host.call`."""
         return self._host.call(*self._pending)
+
+    def take_notices(self):
+        """What there is to say since the last time, see `Notices.take`."""
+        return self._notices.take()
 
     def close(self):
         """Closes the environment."""

@@ -9,7 +9,7 @@ from multiprocessing import Pipe
 
 import cloudpickle
 
-from dreamer_tf.envs.errors import EnvDied, EnvError
+from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
 
 # The worker finds modules where its parent does, before it imports anything of this package.
 _BOOTSTRAP = (
@@ -17,6 +17,7 @@ _BOOTSTRAP = (
     "from dreamer_tf.envs.worker import main; main()"
 )
 _CLOSING_SECONDS = 5
+_ERRORS = {"error": EnvError, "died": EnvDied, "fault": WorkerFault}
 
 
 class ProcessHost:
@@ -32,7 +33,12 @@ class ProcessHost:
 
         Args:
           constructor: Called in the worker without arguments, returns an `Env`.
+
+        Raises:
+          EnvError: If the constructor cannot travel.
         """
+        pickled = _pickle(constructor)
+        self._notices = []
         self._connection, theirs = Pipe()
         paths = json.dumps([str(path) for path in sys.path])
         with theirs:
@@ -43,7 +49,7 @@ class ProcessHost:
                 start_new_session=True,  # Ctrl-C in the terminal reaches the parent only.
             )
         with self._death_shows_at_the_next_reply():
-            self._connection.send_bytes(cloudpickle.dumps(constructor))
+            self._connection.send_bytes(pickled)
 
     @property
     def pid(self):
@@ -72,14 +78,21 @@ class ProcessHost:
         Raises:
           EnvError: What the environment returned is unusable.
           EnvDied: The environment raised an error of its own, or the process is gone.
+          WorkerFault: The worker failed, and not the environment.
         """
         try:
-            kind, content = self._connection.recv()
+            kind, content, notices = self._connection.recv()
         except (EOFError, ConnectionResetError) as error:
             raise EnvDied(f"its worker process {self._describe_end()}") from error
+        self._notices += notices
         if kind == "ok":
             return content
-        raise {"error": EnvError, "died": EnvDied}[kind](content)
+        raise _ERRORS[kind](*content)
+
+    def take_notices(self):
+        """What there is to say since the last time, see `Notices.take`."""
+        notices, self._notices = self._notices, []
+        return notices
 
     def close(self):
         """Closes the environment and ends the process."""
@@ -102,3 +115,15 @@ class ProcessHost:
     def _death_shows_at_the_next_reply(self):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             yield
+
+
+def _pickle(constructor):
+    try:
+        return cloudpickle.dumps(constructor)
+    except Exception as error:
+        # Whatever the user's own objects raise while they are taken apart.
+        raise EnvError(
+            f"the environment cannot be sent to its worker process ({type(error).__name__}: "
+            f"{error}); pass a function that makes it, such as lambda: MyEnv(), and open files, "
+            f"locks and connections inside of it"
+        ) from error

@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dreamer_tf.envs import own
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvError, nearest
+from dreamer_tf.envs.gym_api import from_user
+from dreamer_tf.envs.selected import SelectedEnv
+from dreamer_tf.envs.spaces import ALL_KEYS
+
+_BY_ID = ("gymnasium", "gym")
 
 
 def make(
@@ -18,13 +24,15 @@ def make(
     action_repeat: int = 1,
     time_limit: int = 0,
     atari: Mapping[str, Any] | None = None,
+    keys: str = ALL_KEYS,
+    kwargs: Mapping[str, Any] | None = None,
     evaluation: bool = False,
 ) -> Env:
     """Makes the environment of a task.
 
     Args:
-      task: ``dmc_<domain>_<task>``, ``atari_<game>``, ``crafter_<reward>``, ``gymnasium_<id>`` or
-        ``gym_<id>``.
+      task: ``dmc_<domain>_<task>``, ``atari_<game>``, ``crafter_<reward>``, ``gymnasium_<id>``,
+        ``gym_<id>``, or ``<module>:<name>`` for a class or function of one's own.
       observations: What dm_control tasks show: ``pixels``, ``state`` or ``both``.
       image_size: Height and width of images; those of games, gymnasium and gym are resized to it.
       camera: dm_control camera; -1 for the task's usual one.
@@ -33,6 +41,9 @@ def make(
         choice for the domain.
       time_limit: Frames until an episode is cut off; 0 for the task's own limit only.
       atari: Dict of further arguments of `Atari`, for its tasks.
+      keys: Regular expression that the whole key of an observation must match; others are left
+        out with a notice.
+      kwargs: Dict of constructor arguments, for tasks of gymnasium and gym and one's own.
       evaluation: Whether the episodes are an evaluation's: whole games of Atari then, whatever
         ``atari`` says about lost lives.
 
@@ -42,20 +53,36 @@ def make(
     Raises:
       EnvError: If there is no such task; names the nearest ones.
     """
+    options: dict[str, Any] = {
+        "image_size": image_size,
+        "action_repeat": action_repeat,
+        "time_limit": time_limit,
+    }
+    if own.is_own(task):
+        return from_user(own.find(task), keys=keys, kwargs=kwargs, **options)
     prefix, _, name = task.partition("_")
     if prefix not in FAMILIES:
         known = ", ".join(f"{family}_" for family in FAMILIES)
         near = nearest(prefix, list(FAMILIES))
         raise EnvError(
             f"unknown task {task!r}: a task begins with one of {known}, such as dmc_walker_walk, "
-            f"atari_pong, crafter_reward or gymnasium_CartPole-v1; {near}"
+            f"atari_pong, crafter_reward or gymnasium_CartPole-v1; {near}. An environment of your "
+            f"own is --env module:name here, and from Python dreamer_tf.train(lambda: MyEnv(), "
+            f"logdir=…) or dreamer_tf.evaluate(logdir, env=lambda: MyEnv()), also for a run that "
+            f"began there"
         )
-    options = {"image_size": image_size, "action_repeat": action_repeat, "time_limit": time_limit}
     special = {
         "dmc": {"observations": observations, "camera": camera, "render": render},
         "atari": {**(atari or {}), **({"end_on_life_loss": False} if evaluation else {})},
+        **dict.fromkeys(_BY_ID, {"keys": keys, "kwargs": kwargs}),
     }
-    return CheckedEnv(FAMILIES[prefix](name, **options, **special.get(prefix, {})))
+    if kwargs and prefix not in _BY_ID:
+        raise EnvError(
+            f"env.kwargs: got {', '.join(kwargs)} for {task!r}; constructor arguments are for "
+            f"tasks of gymnasium, gym and your own"
+        )
+    env = FAMILIES[prefix](name, **options, **special.get(prefix, {}))
+    return CheckedEnv(SelectedEnv.of(env, keys))
 
 
 def _dmc(name, **options):

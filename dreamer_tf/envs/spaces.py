@@ -5,16 +5,22 @@ alike, so neither needs to be imported: the class name tells.
 """
 
 import logging
+import re
+import shlex
 
 import numpy as np
 
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.envs.images import ImageCodec
+from dreamer_tf.envs.images import SMALLEST_PICTURE, ImageCodec, is_picture
+from dreamer_tf.envs.structure import key_of, to_array
 from dreamer_tf.specs import Space
 
 logger = logging.getLogger(__name__)
 
 _KINDS = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict")
+_PACKAGES = ("gymnasium", "gym")
+ALL_KEYS = ".*"
+"""The pattern that leaves no observation out."""
 
 
 def kind_of(space, key):
@@ -25,57 +31,100 @@ def kind_of(space, key):
     """
     for ancestor in type(space).__mro__:
         package = ancestor.__module__.partition(".")[0]
-        if package in ("gymnasium", "gym") and ancestor.__name__ in _KINDS:
+        if package in _PACKAGES and ancestor.__name__ in _KINDS:
             return ancestor.__name__
     name = type(space).__name__
     hint = "; use a Dict with named entries instead" if name == "Tuple" else ""
     raise EnvError(f"{key!r}: supported spaces are {', '.join(_KINDS)}; got {name}{hint}")
 
 
-def observation_codecs(space, image_size):
+def observation_codecs(space, image_size, keys=ALL_KEYS):
     """Codecs for everything that an observation space holds.
+
+    Empty boxes are left out with a notice, as is what ``keys`` does not name.
 
     Args:
       space: Space of gymnasium or gym; entries of nested Dicts get keys such as ``robot/arm``.
       image_size: Height and width that images are resized to, or None to keep theirs.
+      keys: Regular expression that the whole key of an observation must match.
 
     Returns:
-      Dict of key to codec. What is not in a Dict gets the key ``image`` or ``vector``.
+      Dict of key to codec, each with the ``path`` of what it encodes. What is not in a Dict gets
+      the key ``image`` or ``vector``.
+
+    Raises:
+      EnvError: With everything that cannot be used.
     """
-    return {
-        key: _observation_codec(key, leaf, image_size)
-        for key, leaf in _leaves(space, lambda leaf: "image" if _is_image(leaf) else "vector")
-    }
 
+    def name_of(leaf):
+        kind = kind_of(leaf, "observation")
+        return "image" if kind == "Box" and is_picture(leaf, image_size) else "vector"
 
-def action_codecs(space):
-    """Codecs for everything that an action space holds; what is not in a Dict is ``action``."""
-    codecs = {}
-    for key, leaf in _leaves(space, lambda leaf: "action"):
-        kind = kind_of(leaf, key)
-        codecs[key] = BoxAction(key, leaf) if kind == "Box" else CategoryAction(kind, leaf)
+    leaves = _leaves(space, name_of)
+    chosen = selected(leaves, keys)
+    codecs, problems = {}, []
+    for key, (path, leaf) in chosen.items():
+        if _is_empty(leaf):
+            logger.warning("%r: it is empty, a space without elements, and left out", key)
+            continue
+        try:
+            codecs[key] = _observation_codec(key, leaf, image_size)
+            codecs[key].path = path
+        except EnvError as error:
+            problems += error.problems
+    if problems:
+        usable = "|".join(map(re.escape, codecs))
+        hint = f"; --env.keys {shlex.quote(usable)} leaves it out" if usable else ""
+        raise EnvError(*(problem + hint for problem in problems))
+    if not codecs:
+        raise EnvError("the observation space is empty: expected something to observe")
     return codecs
 
 
-def get_path(values, key, *, nested):
-    """What a nested dict holds at a joined key such as ``robot/arm``.
+def selected(known, pattern):
+    """The entries of a dict whose whole keys match a pattern; tells which are left out.
 
     Raises:
-      EnvError: If it holds nothing there.
+      EnvError: If the pattern is none, or matches nothing.
     """
-    for part in key.split("/") if nested else ():
-        if part not in values:
-            raise EnvError(f"{key!r}: the observation does not hold it, only {sorted(values)}")
-        values = values[part]
-    return values
+    try:
+        chosen = {key: value for key, value in known.items() if re.fullmatch(pattern, key, re.S)}
+    except re.error as error:
+        raise EnvError(
+            f"env.keys: expected a regular expression, such as 'image|speed'; got {pattern!r} "
+            f"({error})"
+        ) from error
+    for key in known if chosen else ():
+        if key not in chosen:
+            logger.warning("%r: left out, because env.keys is %r", key, pattern)
+    if known and not chosen:
+        names = ", ".join(map(repr, known))
+        raise EnvError(f"env.keys: {pattern!r} matches none of the observations {names}")
+    return chosen
 
 
-def set_path(values, key, value):
-    """Puts a value into a nested dict at a joined key."""
-    *parents, last = key.split("/")
-    for part in parents:
-        values = values.setdefault(part, {})
-    values[last] = value
+def action_codecs(space):
+    """Codecs for everything that an action space holds; what is not in a Dict is ``action``.
+
+    Returns:
+      Dict of key to codec, each with the ``path`` of what it decodes; empty boxes have
+      a `NoAction`, whose space is None.
+
+    Raises:
+      EnvError: With everything that cannot be used.
+    """
+    codecs, problems = {}, []
+    for key, (path, leaf) in _leaves(space, lambda leaf: "action").items():
+        try:
+            codecs[key] = _action_codec(key, leaf)
+            codecs[key].path = path
+        except EnvError as error:
+            problems += error.problems
+    if problems:
+        raise EnvError(*problems)
+    if all(codec.space is None for codec in codecs.values()):
+        raise EnvError("the action space is empty: expected something to decide")
+    return codecs
 
 
 class VectorCodec:
@@ -90,15 +139,13 @@ class VectorCodec:
             shape = "x".join(map(str, self._shape))
             logger.warning(
                 "%r: numbers of shape %s are used as a vector of %d; images must be uint8 of two "
-                "or three dimensions",
-                *(key, shape, size),
+                "to four dimensions, height and width at least %d",
+                *(key, shape, size, SMALLEST_PICTURE),
             )
 
     def encode(self, value):
         """Converts an observation."""
-        value = np.asarray(value)
-        if value.shape != self._shape:
-            raise EnvError(f"{self._key!r}: expected shape {self._shape}, got {value.shape}")
+        value = to_array(self._key, value, self._shape)
         if value.dtype.kind not in "biuf":
             raise EnvError(f"{self._key!r}: expected numbers, got dtype {value.dtype}")
         return value.astype(np.float32).reshape(-1)
@@ -115,7 +162,7 @@ class OneHotCodec:
 
     def encode(self, value):
         """Converts an observation."""
-        index = np.asarray(value)
+        index = to_array(self._key, value)
         if index.dtype.kind not in "biu" or index.size != self._classes.size:
             raise EnvError(
                 f"{self._key!r}: expected {self._classes.size} integer categories, "
@@ -175,15 +222,40 @@ class CategoryAction:
         return self._dtype.type(np.reshape(action, self._shape) + self._start)
 
 
+class NoAction:
+    """An empty box: there is nothing to decide, and the environment gets its empty array."""
+
+    space = native_space = None
+
+    def __init__(self, key, space):
+        self._value = np.zeros(space.shape, space.dtype)
+        logger.warning("%r: the action is empty, a space without elements, and left out", key)
+
+    def decode(self, action):
+        """The empty array."""
+        return self._value.copy()
+
+
 def _observation_codec(key, space, image_size):
     kind = kind_of(space, key)
     if kind != "Box":
         if kind == "MultiBinary":
             return VectorCodec(key, _BinaryBox(space))
         return OneHotCodec(key, *_categories(kind, space))
-    if _is_image(space):
+    if is_picture(space, image_size):
         return ImageCodec(key, tuple(space.shape), image_size)
     return VectorCodec(key, space)
+
+
+def _action_codec(key, space):
+    kind = kind_of(space, key)
+    if _is_empty(space):
+        return NoAction(key, space)
+    return BoxAction(key, space) if kind == "Box" else CategoryAction(kind, space)
+
+
+def _is_empty(space):
+    return 0 in (getattr(space, "shape", None) or ())
 
 
 class _BinaryBox:
@@ -194,28 +266,34 @@ class _BinaryBox:
         self.low, self.high = np.zeros(self.shape), np.ones(self.shape)
 
 
-def _is_image(space):
-    return np.dtype(space.dtype or object) == np.uint8 and len(space.shape) in (2, 3)
-
-
 def _leaves(space, name_of):
-    """Keys and spaces of everything inside; ``name_of`` names what is not in a Dict."""
-    if _is_dict(space):
-        return list(_dict_leaves(space, ""))
-    kind_of(space, "space")
-    return [(name_of(space), space)]
+    """Dict of key to path and space of everything inside; ``name_of`` names what is in no Dict."""
+    if not _is_dict(space):
+        return {name_of(space): ((), space)}
+    leaves = {}
+    for path, leaf in _dict_leaves(space, ()):
+        key = key_of(path)
+        if key in leaves:
+            raise EnvError(
+                f"{key!r}: both {leaves[key][0]} and {path} are called so; rename one of them"
+            )
+        leaves[key] = (path, leaf)
+    return leaves
 
 
-def _dict_leaves(space, prefix):
+def _dict_leaves(space, path):
     for key, entry in space.spaces.items():
         if _is_dict(entry):
-            yield from _dict_leaves(entry, f"{prefix}{key}/")
+            yield from _dict_leaves(entry, (*path, key))
         else:
-            yield f"{prefix}{key}", entry
+            yield (*path, key), entry
 
 
 def _is_dict(space):
-    return kind_of(space, "space") == "Dict"
+    return any(
+        ancestor.__name__ == "Dict" and ancestor.__module__.partition(".")[0] in _PACKAGES
+        for ancestor in type(space).__mro__
+    )
 
 
 def _categories(kind, space):

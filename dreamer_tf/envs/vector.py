@@ -17,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 _HOSTS = {"process": ProcessHost, "inline": InlineHost}
 _MOST_DEATHS = 3
+_LARGEST_SEED = 2**31 - 1  # Many simulators keep theirs in a signed number of 32 bits.
 
 
 class VectorEnv:
@@ -34,6 +35,7 @@ class VectorEnv:
         *,
         seed: int,
         workers: str = "process",
+        told: set[str] | None = None,
     ) -> None:
         """Builds all environments.
 
@@ -41,6 +43,7 @@ class VectorEnv:
           constructors: One function per environment, without arguments, that returns an `Env`.
           seed: Non-negative integer.
           workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow).
+          told: Set of the notices that need not be told again; those told are added.
 
         Raises:
           EnvError: If an environment cannot be built, or they differ in their spaces.
@@ -56,6 +59,8 @@ class VectorEnv:
         self._episodes = np.zeros(count, np.int64)
         self._running = np.zeros(count, bool)
         self._deaths = np.zeros(count, int)
+        self._died = np.zeros(count, bool)
+        self._told: set[str] = set() if told is None else told
         self._last_obs: list[Row] = [{}] * count
         self._hosts: list[Any] = []
         try:
@@ -101,6 +106,11 @@ class VectorEnv:
         """Number of episodes that each environment began, an int array of ``[N]``."""
         return self._episodes.copy()
 
+    @property
+    def died(self) -> np.ndarray:
+        """Which environments died at the last step, which so cut their episode, bool of ``[N]``."""
+        return self._died.copy()
+
     def restore(self, episodes: ArrayLike) -> None:
         """Continues the sequence of episodes of an earlier run; the next step must reset all.
 
@@ -133,6 +143,7 @@ class VectorEnv:
         reset = np.asarray(reset, bool)
         self._check_call(actions, reset)
         self._episodes += reset
+        self._died[:] = False
         for index, host in enumerate(self._hosts):
             if reset[index]:
                 host.send("reset", self._episode_seed(index))
@@ -142,10 +153,15 @@ class VectorEnv:
         self._running = np.array([not row["is_last"] for row in rows])
         spaces = {**self._obs_space, **STEP_SPACES}
         logged = {key for row in rows for key in row if key.startswith(LOG_PREFIX)}
-        return {
+        arrived = {
             key: np.stack([row[key] for row in rows]).astype(space.dtype, copy=False)
             for key, space in spaces.items()
-        } | {key: np.array([row.get(key, np.nan) for row in rows], np.float32) for key in logged}
+        }
+        # Of the copies: an environment in this process may reuse its arrays.
+        self._last_obs = [{k: arrived[k][i] for k in self._obs_space} for i in range(len(self))]
+        return arrived | {
+            key: np.array([row.get(key, np.nan) for row in rows], np.float32) for key in logged
+        }
 
     def render(self, index: int = 0) -> np.ndarray:
         """A picture of one environment's present state, uint8 of ``[height, width, channels]``.
@@ -154,7 +170,7 @@ class VectorEnv:
           EnvError: If the environment draws no pictures.
         """
         self._hosts[index].send("render")
-        return self._hosts[index].receive()
+        return self._reply(index)
 
     def close(self) -> None:
         """Closes the environments and ends their processes."""
@@ -167,19 +183,32 @@ class VectorEnv:
         """The row of one environment, whatever it takes."""
         while True:
             try:
-                row = self._hosts[index].receive()
+                row = self._reply(index)
             except EnvError as error:
-                raise EnvError(f"environment {index}: {error}") from error
+                raise _numbered(index, error) from error
             except EnvDied as error:
                 self._rebuild(index, error)
                 if not reset:
+                    self._died[index] = True
                     return make_row(self._last_obs[index], is_last=True)
                 self._hosts[index].send("reset", self._episode_seed(index))
                 continue
             if not reset:
                 self._deaths[index] = 0
-            self._last_obs[index] = {key: row[key] for key in self._obs_space}
             return row
+
+    def _reply(self, index):
+        """The reply of one environment, its notices told."""
+        try:
+            return self._hosts[index].receive()
+        finally:
+            self._tell(index)
+
+    def _tell(self, index):
+        for identity, text in self._hosts[index].take_notices():
+            if identity not in self._told:
+                self._told.add(identity)
+                logger.warning("%s", text)
 
     def _rebuild(self, index, error):
         self._deaths[index] += 1
@@ -199,12 +228,15 @@ class VectorEnv:
         try:
             return self._hosts[index].wait_until_ready()
         except EnvError as error:
-            raise EnvError(f"environment {index}: {error}") from error
+            raise _numbered(index, error) from error
+        finally:
+            self._tell(index)
 
     def _episode_seed(self, index):
         """Seed of the episode that an environment is in, counted from zero."""
         key = (index, int(self._episodes[index]) - 1)
-        return int(np.random.SeedSequence(self._seed, spawn_key=key).generate_state(1)[0])
+        seed = np.random.SeedSequence(self._seed, spawn_key=key).generate_state(1)[0]
+        return int(seed) & _LARGEST_SEED
 
     def _check_call(self, actions, reset):
         if reset.shape != (len(self),):
@@ -220,6 +252,10 @@ class VectorEnv:
             expected, got = (len(self), *space.shape), np.shape(actions[key])
             if got != expected:
                 raise ValueError(f"{key!r}: expected actions of shape {expected}, got {got}")
+
+
+def _numbered(index, error):
+    return EnvError(*(f"environment {index}: {problem}" for problem in error.problems))
 
 
 def _common(spaces):

@@ -1,8 +1,9 @@
 """The process that one environment lives in; ``process.py`` is the other end.
 
 Started with a socket to its parent. First arrives the pickled constructor, then commands. Every
-reply is a pair of a kind and its content: ``ok`` and a value, ``error`` and the text of what
-cannot be used as it is, or ``died`` and a traceback, after which the process ends.
+reply has a kind, its content, and what `Notices` collected: ``ok`` and a value, ``error`` and the
+texts of what cannot be used as it is, ``fault`` and the traceback of an error that is not the
+environment's, or ``died`` and that of one that is, after which the process ends.
 """
 
 import contextlib
@@ -16,8 +17,8 @@ import traceback
 from multiprocessing.connection import Connection
 
 from dreamer_tf.envs import gl
-from dreamer_tf.envs.errors import EnvDied, EnvError
-from dreamer_tf.envs.host import Host
+from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
+from dreamer_tf.envs.host import Host, Notices
 
 
 def main():
@@ -29,9 +30,10 @@ def main():
     threading.Thread(target=_end_with_parent, args=[connection.fileno()], daemon=True).start()
     # The parent may end at any moment; without it there is nobody to tell.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
-        host = _build(connection)
+        notices = Notices()
+        host = _build(connection, notices)
         if host is not None:
-            _serve(host, connection)
+            _serve(host, connection, notices)
 
 
 def _end_with_parent(descriptor):
@@ -42,15 +44,15 @@ def _end_with_parent(descriptor):
     os._exit(1)
 
 
-def _build(connection):
+def _build(connection, notices):
     """The host of the environment, or None after telling the parent why there is none."""
     try:
         gl.choose()
         constructor = _receive_constructor(connection)
-        host = Host(constructor)
-        connection.send(("ok", host.spaces))
+        host = Host(constructor, notices)
+        connection.send(("ok", host.spaces, notices.take()))
     except EnvError as error:
-        connection.send(("error", str(error)))
+        connection.send(("error", error.problems, notices.take()))
         return None
     return host
 
@@ -64,15 +66,17 @@ def _receive_constructor(connection):
         raise EnvError(text) from error
 
 
-def _serve(host, connection):
+def _serve(host, connection, notices):
     while True:
         command, argument = connection.recv()
         try:
             reply = ("ok", host.call(command, argument))
         except EnvError as error:
-            reply = ("error", str(error))
+            reply = ("error", error.problems)
+        except WorkerFault as error:
+            reply = ("fault", (str(error),))
         except EnvDied as error:
-            reply = ("died", str(error))
-        connection.send(reply)
+            reply = ("died", (str(error),))
+        connection.send((*reply, notices.take()))
         if command == "close" or reply[0] == "died":
             return

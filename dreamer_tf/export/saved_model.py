@@ -121,7 +121,8 @@ class Names:
     """What the inputs and outputs of the signatures are called.
 
     Observations and actions keep their keys, with ``_`` for what a signature does not allow in a
-    name (``robot/arm`` is ``robot_arm``); a state's keys begin with ``state_``.
+    name (``robot/arm`` is ``robot_arm``) and a number where two would be the same; a state's keys
+    begin with ``state_``.
     """
 
     def __init__(self, policy):
@@ -133,14 +134,27 @@ class Names:
         Raises:
           ExportError: If two names are the same.
         """
-        self.obs = {key: re.sub(r"\W", "_", key) for key in policy.obs_space}
-        self.actions = {key: re.sub(r"\W", "_", key) for key in policy.act_space}
+        self.obs = _plain(policy.obs_space)
+        self.actions = _plain(policy.act_space)
         self.state = {key: f"state_{key}" for key in policy.state}
         names = [*self.obs.values(), *self.actions.values(), *self.state.values()]
         names += ["is_first", "reward", "cont"]
         taken = sorted({name for name in names if names.count(name) > 1})
         if taken:
             raise ExportError(f"several inputs or outputs would be called {', '.join(taken)}")
+
+
+def _plain(keys):
+    """Dict of key to a name of letters of ASCII, digits and underscores, each its own."""
+    names = {}
+    for key in keys:
+        name = re.sub(r"[^0-9A-Za-z_]", "_", key)
+        name = name if name[:1].isalpha() else f"x{name}"
+        taken, plain = set(names.values()), name
+        while name in taken:
+            name = f"{plain}_{len(taken)}"
+        names[key] = name
+    return names
 
 
 def signatures(policy, names):

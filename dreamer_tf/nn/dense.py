@@ -1,5 +1,7 @@
 """Dense networks, what follows each of their layers, and the weights that they begin with."""
 
+import re
+
 import keras
 import tensorflow as tf
 
@@ -237,11 +239,13 @@ def dense_layer(units, initializer, **kwargs):
 
 
 def layer_name(key):
-    """A name for the layer of an observation or action, whose key may be one such as ``robot/arm``.
+    """A name for the layer of an observation or action, whose key may have any characters.
 
-    Keras allows no slash in names.
+    Keras and TensorFlow allow few. A slash, as in ``robot/arm``, becomes a dot; other characters
+    their code points, so that different keys stay different.
     """
-    return key.replace("/", ".")
+    name = re.sub(r"[^A-Za-z0-9_.-]", lambda c: f".u{ord(c[0]):x}.", key.replace("/", "."))
+    return name if name[:1].isalnum() else f".{name}"
 
 
 def rms_silu_layers(out_scale=1.0):

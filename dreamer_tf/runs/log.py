@@ -9,7 +9,7 @@ import numpy as np
 
 from dreamer_tf.config import Config
 from dreamer_tf.runs.terminal import LiveTerminal, PlainTerminal
-from dreamer_tf.runs.videos import VideoFolder
+from dreamer_tf.runs.videos import VideoFolder, showable
 from dreamer_tf.runs.writers import MetricsFile, Scores, TensorBoard, Writer
 
 _LOGGER = logging.getLogger(__name__)
@@ -19,8 +19,8 @@ class RunLog(Writer):
     """All writers of one run as one.
 
     The run's own files and the terminal come first; their errors, a full disk for example, end the
-    run. A writer that the caller adds is a guest: its first error is told, and the run goes on
-    without it.
+    run, but not those of films. A writer that the caller adds is a guest: its first error is told,
+    and the run goes on without it.
     """
 
     def __init__(
@@ -70,9 +70,31 @@ class RunLog(Writer):
             writer.write(env_frames, scalars)
 
     def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
-        """Writes a video wherever videos are taken."""
-        for writer in (*self._own, *self._guests):
-            writer.video(env_frames, name, frames, fps)
+        """Writes a video wherever videos are taken, of 1 or 3 channels whatever it has.
+
+        A film is something to look at: where it cannot be written, that is told, and the run goes
+        on.
+        """
+        try:
+            frames = showable(frames)
+        except ValueError as error:
+            self._tell_no_film(env_frames, name, error)
+            return
+        for writer in self._own:
+            try:
+                writer.video(env_frames, name, frames, fps)
+            except Exception as error:
+                # Encoders are other people's code, and a disk may be full.
+                self._tell_no_film(env_frames, name, error)
+        for guest in self._guests:
+            guest.video(env_frames, name, frames, fps)
+
+    def _tell_no_film(self, env_frames, name, error):
+        _LOGGER.debug("the film %s failed", name, exc_info=True)
+        self.terminal.message(
+            f"no film {name} at {env_frames:,} frames ({type(error).__name__}: {error}); "
+            f"the run goes on"
+        )
 
     def flush(self) -> None:
         """Brings everything up to date."""

@@ -27,8 +27,7 @@ def save_video(path: str | os.PathLike, frames: ArrayLike, fps: float = 30) -> N
 
     Args:
       path: File that ends in ``.mp4`` or ``.gif``; folders are made.
-      frames: uint8 ``[T, height, width, channels]`` with 1 or 3 channels, or a list of such
-        pictures.
+      frames: uint8 ``[T, height, width, channels]``, or a list of such pictures; see `showable`.
       fps: Frames per second.
 
     Raises:
@@ -37,18 +36,39 @@ def save_video(path: str | os.PathLike, frames: ArrayLike, fps: float = 30) -> N
     """
     path = pathlib.Path(path)
     check_format(path)
-    frames = np.asarray(frames)
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] not in (1, 3):
-        raise ValueError(
-            f"expected uint8 frames [T, height, width, 1 or 3], got {frames.dtype} {frames.shape}"
-        )
+    shown = showable(frames)
     path.parent.mkdir(parents=True, exist_ok=True)
-    frames = _even(_enlarge(np.repeat(frames, 3 // frames.shape[-1], axis=-1)))
+    shown = _even(_enlarge(np.repeat(shown, 3 // shown.shape[-1], axis=-1)))
     with replacing(path) as partial:
         if path.suffix.lower() == ".gif":
-            imageio.imwrite(partial, frames, duration=1000 / fps, loop=0)
+            imageio.imwrite(partial, shown, duration=1000 / fps, loop=0)
         else:
-            imageio.imwrite(partial, frames, fps=fps, codec="libx264", macro_block_size=2)
+            imageio.imwrite(partial, shown, fps=fps, codec="libx264", macro_block_size=2)
+
+
+def showable(frames: ArrayLike) -> np.ndarray:
+    """Pictures of any number of channels as grey ones or coloured ones.
+
+    Args:
+      frames: uint8 ``[T, height, width, channels]``, or a list of such pictures.
+
+    Returns:
+      The same with 1 or 3 channels: of two the first, of four and more the first three, such as the
+      colours before a depth, or three of the frames in a stack.
+
+    Raises:
+      ValueError: If they are no pictures, or differ in size.
+    """
+    if isinstance(frames, list):
+        shapes = {np.shape(frame) for frame in frames}
+        if len(shapes) > 1:
+            raise ValueError(f"expected pictures of one size, got {sorted(shapes)}")
+    array = np.asarray(frames)
+    if array.dtype != np.uint8 or array.ndim != 4 or 0 in array.shape:
+        raise ValueError(
+            f"expected uint8 frames [T, height, width, channels], got {array.dtype} {array.shape}"
+        )
+    return array[..., : 3 if array.shape[-1] >= 3 else 1]
 
 
 class VideoFolder(Writer):

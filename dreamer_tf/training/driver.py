@@ -69,25 +69,36 @@ class Driver:
                 callback(row, stream)
         return int(np.count_nonzero(~began))
 
+    def begin_anew(self, stream):
+        """Leaves the episode that an environment is in; its next step begins another."""
+        self._reset = self._reset.copy()
+        self._reset[stream] = True
+
 
 class HandOver:
     """A policy that lets the running episodes end under one policy before the next takes over."""
 
-    def __init__(self, before, after):
+    def __init__(self, before, after, patience=None):
         """Takes both policies.
 
         Args:
           before: Policy that plays the episodes already begun.
           after: Policy for every episode that begins from now on.
+          patience: ``[N]``, how many more actions the running episode of each environment may take
+            under ``before``; None: all it needs.
         """
         self._before = before
         self._after = after
+        self._patience = None if patience is None else np.array(patience)
         self._over = None
 
     def __call__(self, arrived, state):
         """Decides for every environment, as `Driver.step` asks for."""
         is_first = arrived["is_first"]
         self._over = is_first if self._over is None else self._over | is_first
+        if self._patience is not None:
+            self._over = self._over | (self._patience <= 0)
+            self._patience -= 1
         states = state if isinstance(state, _Both) else _Both(state, None)
         old = new = None
         if not self._over.all():
@@ -161,6 +172,12 @@ class EpisodeStatistics:
         """
         self._on_episode = on_episode
         self._rewards = {}
+        self.longest = 0
+        """Most agent steps of a finished episode."""
+
+    def running(self, stream):
+        """Agent steps so far of the episode that a stream is in."""
+        return len(self._rewards.get(stream, ()))
 
     def __call__(self, row, stream):
         """Takes in one row."""
@@ -169,10 +186,15 @@ class EpisodeStatistics:
         else:
             self._rewards[stream].append(float(row["reward"]))
         if row["is_last"]:
-            rewards = self._rewards.pop(stream)
             log = {key: float(row[key]) for key in row if key.startswith(LOG_PREFIX)}
             log = {key: value for key, value in log.items() if math.isfinite(value)}
-            self._on_episode(Episode(math.fsum(rewards), len(rewards), stream, log))
+            self.longest = max(self.longest, self.running(stream))
+            self.end(stream, log)
+
+    def end(self, stream, log=None):
+        """Hands out the episode that a stream is in, as far as it is."""
+        rewards = self._rewards.pop(stream)
+        self._on_episode(Episode(math.fsum(rewards), len(rewards), stream, log or {}))
 
 
 def _led_to(actions, began):

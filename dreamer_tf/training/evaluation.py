@@ -9,58 +9,119 @@ from dreamer_tf.envs import EnvDied, EnvError
 from dreamer_tf.training.driver import Driver, EpisodeStatistics
 
 _LOGGER = logging.getLogger(__name__)
+_MOST_CRASHES = 10  # Beyond one for each episode: then the environment is not fit to evaluate in.
 
 
 class NoPictureError(RuntimeError):
     """An environment that should be filmed drew no picture."""
 
 
-def play_episodes(envs, policy, count, *, recorder=None, stopped=lambda: False):
+class Played(list):
+    """The episodes of an evaluation, and what there is to say about them.
+
+    Attributes:
+      crashed: Episodes that are not among them, because the environment died in them.
+      limited: How many of them are not whole, because they did not end.
+    """
+
+    def __init__(self, episodes=(), crashed=0, limited=0):
+        super().__init__(episodes)
+        self.crashed = crashed
+        self.limited = limited
+
+    def remarks(self, limit):
+        """What a reader of the returns must know, as sentences.
+
+        Args:
+          limit: The ``limit`` that was given.
+        """
+        if self.limited:
+            yield (
+                f"evaluation: {self.limited} of {len(self)} episodes had not ended after "
+                f"{limit:,} frames and count as they were; run.eval_limit is that bound, and "
+                f"env.time_limit ends episodes in training, too"
+            )
+        if self.crashed:
+            instead = (
+                "others were played instead" if self else "none was whole, so there is no return"
+            )
+            yield (
+                f"evaluation: the environment died in {self.crashed} episodes, which do not count; "
+                f"{instead}"
+            )
+
+
+def play_episodes(envs, policy, count, *, limit=0, recorder=None, stopped=lambda: False):
     """Plays episodes from their beginning.
 
     With several environments each plays its fixed share, so that short episodes do not count for
-    more than long ones. If the recorder gets no picture, the same episodes are played without.
+    more than long ones. Where the environment dies, its next episode is played instead. If the
+    recorder gets no picture, the same episodes are played without.
 
     Args:
       envs: `dreamer_tf.envs.VectorEnv`; every environment begins a new episode.
       policy: Function of (observations, state) to (actions, state).
       count: Number of episodes.
+      limit: env_frames after which the end of an episode is not waited for; 0: it is.
       recorder: `Recorder` or None.
       stopped: Function without arguments; when it returns true, playing ends at once.
 
     Returns:
-      List of ``count`` `Episode`, or None if stopped.
+      `Played` with ``count`` `Episode`, fewer if the environment dies too often; None if stopped.
     """
     begun = envs.episodes
     if recorder is not None:
         try:
-            return _play(envs, policy, count, [recorder], stopped)
+            return _play(envs, policy, count, limit, recorder, stopped)
         except NoPictureError as error:
-            reason = str(error).strip().splitlines()[-1]
+            reason = (str(error).strip().splitlines() or ["it does not say why"])[-1]
             _LOGGER.warning("no video, because the environment draws no picture: %s", reason)
             envs.restore(begun)
-    return _play(envs, policy, count, [], stopped)
+    return _play(envs, policy, count, limit, None, stopped)
 
 
-def _play(envs, policy, count, callbacks, stopped):
+def _play(envs, policy, count, limit, recorder, stopped):
     shares = [count // len(envs) + (i < count % len(envs)) for i in range(len(envs))]
     played = [[] for _ in shares]
-    add = EpisodeStatistics(lambda episode: played[episode.stream].append(episode))
-    driver = Driver(envs, [add, *callbacks])
+    outcome = Played()
+
+    def keep(episode):
+        if not envs.died[episode.stream]:
+            played[episode.stream].append(episode)
+            return
+        outcome.crashed += 1
+        if recorder is not None:
+            recorder.film_again(episode.stream)
+
+    add = EpisodeStatistics(keep)
+    driver = Driver(envs, [add] if recorder is None else [recorder, add])
+    longest = -(-limit // envs.frames_per_step)
     while any(len(mine) < share for mine, share in zip(played, shares, strict=True)):
         if stopped():
             return None
         driver.step(policy)
-    return [episode for mine, share in zip(played, shares, strict=True) for episode in mine[:share]]
+        if outcome.crashed > count + _MOST_CRASHES:
+            break
+        for stream in range(len(envs)):
+            if longest and add.running(stream) >= longest:
+                outcome.limited += len(played[stream]) < shares[stream]
+                add.end(stream)
+                driver.begin_anew(stream)
+    outcome += [e for mine, share in zip(played, shares, strict=True) for e in mine[:share]]
+    return outcome
 
 
 def summarize(episodes, frames_per_step):
     """Metrics of an evaluation: mean and deviation of returns, mean length, means of the log.
 
     Args:
-      episodes: List of `Episode`.
+      episodes: `Played`.
       frames_per_step: Simulator steps per agent step.
     """
+    counts = {"eval/crashed": episodes.crashed, "eval/limited": episodes.limited}
+    counts = {key: value for key, value in counts.items() if value}
+    if not episodes:
+        return counts
     scores = [episode.score for episode in episodes]
     lengths = [episode.length * frames_per_step for episode in episodes]
     keys = sorted({key for episode in episodes for key in episode.log})
@@ -70,6 +131,7 @@ def summarize(episodes, frames_per_step):
         "eval/return_std": statistics.pstdev(scores),
         "eval/length": statistics.fmean(lengths),
         **{f"eval/{key}": statistics.fmean(values) for key, values in logged.items()},
+        **counts,
     }
 
 
@@ -80,14 +142,16 @@ class Evaluator:
     the one before; which ones, does not depend on restarts.
     """
 
-    def __init__(self, make_envs, count, episodes):
+    def __init__(self, make_envs, count, episodes, limit=0):
         """Makes no environments yet.
 
         Args:
           make_envs: Function without arguments that returns a `VectorEnv`.
           count: Environments that ``make_envs`` makes.
           episodes: Episodes of an evaluation.
+          limit: env_frames after which the end of an episode is not waited for; 0: it is.
         """
+        self._limit = limit
         self._make_envs = make_envs
         self._envs = None
         self._begun = [0] * count
@@ -102,19 +166,24 @@ class Evaluator:
           stopped: Function without arguments that tells to give up.
 
         Returns:
-          Dict of metrics and the recorder, or None if stopped.
+          Dict of metrics, the recorder, and remarks about the evaluation as sentences; None if
+          stopped.
         """
         if self._envs is None:
             self._envs = self._make_envs()
         self._envs.restore(self._begun)
         recorder = make_recorder(self._envs)
         episodes = play_episodes(
-            self._envs, policy, self._episodes, recorder=recorder, stopped=stopped
+            *(self._envs, policy, self._episodes),
+            limit=self._limit,
+            recorder=recorder,
+            stopped=stopped,
         )
         if episodes is None:
             return None
         self._begun = self._envs.episodes.tolist()
-        return summarize(episodes, self._envs.frames_per_step), recorder
+        metrics = summarize(episodes, self._envs.frames_per_step)
+        return metrics, recorder, list(episodes.remarks(self._limit))
 
     def state(self):
         """What `restore` needs, as JSON values."""
@@ -143,6 +212,7 @@ class Recorder:
         self._picture = picture
         self._stream = stream
         self._over = False
+        self._filmed = False  # Another episode began since.
         self.frames = []
         """Pictures so far, uint8 ``[height, width, channels]``; empty without any."""
 
@@ -152,13 +222,20 @@ class Recorder:
         Raises:
           NoPictureError: If there is no picture of it.
         """
-        if stream != self._stream or self._over:
+        if stream == self._stream and self.frames and row.get("is_first"):
+            self._filmed = True
+        if stream != self._stream or self._filmed or self._over:
             return
         self._over = bool(row["is_last"])
         try:
             self.frames.append(np.array(self._picture(row)))
         except (EnvDied, EnvError) as error:
             raise NoPictureError(str(error)) from error
+
+    def film_again(self, stream):
+        """Films the next episode instead, if this stream's present one is filmed."""
+        if stream == self._stream and not self._filmed:
+            self.frames, self._over = [], False
 
 
 def make_recorder(envs, *, can_render):

@@ -13,8 +13,7 @@ makes a run repeatable, and a continued run equal to one that was never interrup
 
 import dataclasses
 import functools
-
-import numpy as np
+import logging
 
 from dreamer_tf.agents import Agent
 from dreamer_tf.config import Config
@@ -30,6 +29,7 @@ from dreamer_tf.training.learner import Learner, Stopwatch
 from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
 from dreamer_tf.training.stopping import StopSignals
 
+_LOGGER = logging.getLogger(__name__)
 _PREDICTIONS_SHOWN = 6
 _EVALUATION_FPS, _PREDICTION_FPS = 30, 10
 
@@ -92,11 +92,13 @@ class Trainer:
         self._learning = False
         self._pending = 0
         self._ended = []
+        self._statistics = EpisodeStatistics(self._ended.append)
         self._driver = Driver(
             parts.envs,
-            [parts.replay.add, EpisodeStatistics(self._ended.append)],
+            [parts.replay.add, self._statistics],
             carry=parts.replay.carry_space,
         )
+        self._told = set()
         self._seeding = False
         self._policy = training_policy(parts.agent, parts.replay)
         self._forecast = Forecast(parts.counters, parts.stopwatch)
@@ -162,15 +164,41 @@ class Trainer:
           EnvError: If an environment returns what its spaces do not allow.
         """
         self._seeding = self._counters.env_frames < self._parts.config.run.prefill
+        updates = self._counters.grad_steps
+        try:
+            self._play_and_learn()
+        except Exception as error:
+            self._save_in_spite_of(error)
+            raise
+        if self._learns and not self._stopped() and self._counters.grad_steps == updates:
+            self._tell_that_nothing_was_learned()
+        self._parts.replay.cut()
+        if not self._interval.is_empty:
+            self._write_interval()
+        self._save()
+
+    def _play_and_learn(self):
         while True:
             self._catch_up()
             if self._stopped() or self._counters.env_frames >= self._parts.config.steps:
                 break
             self._act()
-        self._parts.replay.cut()
-        if not self._interval.is_empty:
-            self._write_interval()
-        self._save()
+
+    def _save_in_spite_of(self, error):
+        """Saves what there is before an error ends the run, which no second error may hide."""
+        name = type(error).__name__
+        try:
+            self._parts.replay.cut()
+            self._save()
+        except Exception as second:
+            _LOGGER.warning(
+                "the run ends for %s, and could not be saved before (%s: %s)",
+                *(name, type(second).__name__, second),
+            )
+        else:
+            self._parts.log.terminal.message(
+                f"saved at {self._counters.env_frames:,} frames, before {name} ends the run"
+            )
 
     def _stopped(self):
         return self._parts.stop.requested is not None
@@ -198,7 +226,21 @@ class Trainer:
         self._show("random actions" if self._seeding else "acting")
         if self._seeding and self._counters.env_frames >= self._parts.config.run.prefill:
             self._seeding = False
-            self._policy = HandOver(self._play_randomly, self._policy)
+            self._policy = HandOver(self._play_randomly, self._policy, self._patience())
+            if not self._parts.learner.is_ready and self._learns and not self._statistics.longest:
+                self._tell_once(
+                    f"no episode has ended in {self._counters.env_frames:,} frames, and there is "
+                    f"nothing to learn from before one does: env.time_limit cuts them, and "
+                    f"replay.ongoing learns from unfinished ones"
+                )
+
+    def _patience(self):
+        """Actions that the running random episodes are worth waiting for, per environment.
+
+        As many as the longest one took so far; none where none has ended yet, as it may never.
+        """
+        longest, count = self._statistics.longest, len(self._parts.envs)
+        return [longest - self._statistics.running(stream) for stream in range(count)]
 
     def _play_randomly(self, obs, state):
         return self._parts.random_agent.policy(obs, state, mode="train")
@@ -233,7 +275,9 @@ class Trainer:
             )
             if outcome is None:
                 return
-            metrics, recorder = outcome
+            metrics, recorder, remarks = outcome
+            for remark in remarks:
+                self._tell_once(remark)
             if film:
                 metrics |= self._write_videos(recorder)
                 self._clocks["video"].mark(frames)
@@ -243,6 +287,27 @@ class Trainer:
 
     # --------------------------------------------------------------- reporting
 
+    def _tell_once(self, text):
+        if text not in self._told:
+            self._told.add(text)
+            self._parts.log.terminal.message(text)
+
+    def _tell_that_nothing_was_learned(self):
+        config, replay = self._parts.config, self._parts.replay
+        if self._counters.env_frames <= config.run.prefill:
+            reason = f"run.prefill is {config.run.prefill:,} of {config.steps:,} frames"
+        elif not self._parts.learner.is_ready:
+            reason = (
+                f"a sequence of {config.replay.batch_length} rows needs an episode of that many, "
+                f"and the replay holds {replay.episodes:,} ended ones with {replay.rows:,} rows"
+            )
+        else:
+            reason = f"updates are due every {config.run.train_every:,} frames after the prefill"
+        self._parts.log.terminal.message(
+            f"nothing was learned: no update was made ({reason}); "
+            f"the agent is as it was at the start"
+        )
+
     def _make_recorder(self, envs):
         return make_recorder(envs, can_render=self._parts.config.env.workers == "process")
 
@@ -250,7 +315,7 @@ class Trainer:
         """Writes the evaluation's video and the agent's predictions; returns its scalars."""
         log, frames = self._parts.log, self._counters.env_frames
         if recorder is not None and recorder.frames:
-            log.video(frames, "eval", np.asarray(recorder.frames), _EVALUATION_FPS)
+            log.video(frames, "eval", recorder.frames, _EVALUATION_FPS)
         if not self._learning:
             return {}
         report = self._parts.agent.report(self._parts.learner.draw())

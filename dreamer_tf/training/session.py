@@ -83,11 +83,14 @@ def run(
         terminal.message(f"run folder {folder}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
-        vector_env = stack.enter_context(start_envs(config, env))
+        told: set[str] = set()
+        vector_env = stack.enter_context(start_envs(config, env, told))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
             resolved = _choose_size(resolved, vector_env.obs_space, terminal)
-        trainer = _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers)
+        evaluator = _make_evaluator(config, env, told)
+        stack.callback(evaluator.close)
+        trainer = _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers)
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
@@ -117,6 +120,7 @@ def make_vector_env(
     seed: int,
     workers: str,
     evaluation: bool = False,
+    told: set[str] | None = None,
 ) -> envs.VectorEnv:
     """Starts environments and waits until they are ready.
 
@@ -127,6 +131,7 @@ def make_vector_env(
       seed: Decides their episodes.
       workers: ``process`` or ``inline``.
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
+      told: Set of the environments' notices that need not be told again.
 
     Returns:
       `VectorEnv`.
@@ -136,6 +141,8 @@ def make_vector_env(
         "action_repeat": options.action_repeat,
         "time_limit": options.time_limit,
         "image_size": options.image_size,
+        "keys": options.keys,
+        "kwargs": configs.from_text(options.kwargs),
     }
     if env is None:
         constructor = functools.partial(
@@ -155,17 +162,26 @@ def make_vector_env(
                 "once: pass a function that makes it, such as lambda: MyEnv()"
             )
         constructor = functools.partial(envs.from_user, env, **common)
-    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers)
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, told=told)
+
+
+def evaluation_limit(config: configs.Config) -> int:
+    """env_frames after which an evaluation waits no longer for the end of an episode; 0: never."""
+    limit = config.run.eval_limit
+    return max(limit, config.env.time_limit) if limit else 0
 
 
 def start_envs(
-    config: configs.Config, env: Any | Callable[[], Any] | None = None
+    config: configs.Config,
+    env: Any | Callable[[], Any] | None = None,
+    told: set[str] | None = None,
 ) -> envs.VectorEnv:
     """Starts the training environments and imports TensorFlow, side by side if that is safe.
 
     Args:
       config: `Config`.
       env: A user's environment or constructor; None: the config's task.
+      told: Set of the environments' notices that need not be told again.
 
     Returns:
       `VectorEnv`; the libraries are seeded.
@@ -177,6 +193,7 @@ def start_envs(
         count=config.env.count,
         seed=derive_seed(config.seed, "envs"),
         workers=config.env.workers,
+        told=told,
     )
     if config.env.workers == "inline":
         seed_libraries(config.seed)
@@ -187,7 +204,7 @@ def start_envs(
         return future.result()
 
 
-def _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers):
+def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
@@ -222,8 +239,6 @@ def _assemble(resolved, folder, env, vector_env, terminal, stop, stack, writers)
     stopwatch = Stopwatch()
     learner = _make_learner(config, folder, agent, replay, carry, counters, stopwatch)
     stack.callback(learner.close)
-    evaluator = _make_evaluator(config, env)
-    stack.callback(evaluator.close)
     parts = Parts(
         config=config,
         agent=agent,
@@ -259,7 +274,7 @@ def _make_learner(config, folder, agent, replay, carry, counters, stopwatch):
     )
 
 
-def _make_evaluator(config, env):
+def _make_evaluator(config, env, told):
     from dreamer_tf.training.evaluation import Evaluator
 
     count = config.run.eval_count
@@ -271,8 +286,9 @@ def _make_evaluator(config, env):
         seed=derive_seed(config.seed, "evaluation envs"),
         workers=config.env.workers,
         evaluation=True,
+        told=told,
     )
-    return Evaluator(make_envs, count, config.run.eval_episodes)
+    return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
 
 
 def make_agent(

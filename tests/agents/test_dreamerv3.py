@@ -42,6 +42,18 @@ def make_batch(obs_space=OBS_SPACE, act_space=ACT_SPACE, batch_size=3, length=7,
     return {key: tf.constant(value) for key, value in batch.items()}
 
 
+def test_keys_may_have_any_characters():
+    number = Space(np.float32, (2,), -1, 1)
+    obs_space = dict.fromkeys(
+        ["left arm", "arm (m)", "état", "a:b", "a/b", "50%", "_", "", "a\nb"], number
+    )
+    act_space = {"left leg?": number, "_gear #2": Space(np.int32, (), 0, 2), "état 2": number}
+    agent = make_agent(obs_space, act_space)
+    batch = make_batch(obs_space, act_space)
+    metrics, _ = update(agent, batch)
+    assert np.isfinite(float(metrics["model_loss"])) and not float(metrics["nonfinite"])
+
+
 def update(agent, batch, noise=None):
     """`DreamerV3.update` from the state before any step, what is left out drawn."""
     noise = noise or agent.update_noise(*batch["reward"].shape)

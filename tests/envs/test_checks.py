@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dreamer_tf.envs import CheckedEnv, EnvError, check_env
-from dreamer_tf.envs.checks import BOUNDS_CHECKED_STEPS
+from dreamer_tf.envs.checks import ACTIONS_CHECKED_STEPS
 from dreamer_tf.specs import Space
 from tests.counting import CountingEnv, FailingEnv
 
@@ -18,7 +18,7 @@ def advance(env, steps):
     return row
 
 
-@pytest.mark.parametrize("at", [1, BOUNDS_CHECKED_STEPS + 5])
+@pytest.mark.parametrize("at", [1, ACTIONS_CHECKED_STEPS + 5])
 @pytest.mark.parametrize(("how", "message"), [
     ("nan", "'count'.*NaN"),
     ("dtype", "'count'.*float32.*got dtype float64"),
@@ -35,13 +35,30 @@ def test_wrong_observations_are_named_at_any_step(how, message, at):
         env.step(ACTION)
 
 
-def test_bounds_are_checked_at_first():
+@pytest.mark.parametrize("at", [1, 150])
+def test_numbers_outside_their_bounds_are_kept_and_told_once_whenever_they_come(at, caplog):
     class Loud(CountingEnv):
-        def reset(self, seed):
-            return {**super().reset(seed), "echo": np.full(2, 1.5, np.float32)}
+        def step(self, action):
+            row = super().step(action)
+            loud = np.full(2, 1.5, np.float32)
+            return {**row, "echo": loud} if self._count >= at else row
 
-    with pytest.raises(EnvError, match="'echo'.*values in.*-1 to 1.*got values from 1.5 to 1.5"):
-        CheckedEnv(Loud()).reset(0)
+    env = CheckedEnv(Loud(length=1000))
+    assert advance(env, at + 3)["echo"].tolist() == [1.5, 1.5]
+    [message] = caplog.messages
+    assert "'echo': values from 1.5 to 1.5 leave Space(float32, (2,), -1 to 1)" in message
+
+
+def test_categories_outside_their_bounds_are_refused():
+    class Gears(CountingEnv):
+        obs_space = {"gear": Space(np.int32, (), 0, 3)}
+        gear = 4
+
+        def _observe(self, action):
+            return {"gear": np.int32(self.gear)}
+
+    with pytest.raises(EnvError, match="'gear': expected values in.*0 to 3.*got values from 4"):
+        CheckedEnv(Gears()).reset(0)
 
 
 def test_actions_are_checked_at_first():
@@ -66,7 +83,7 @@ def test_reserved_and_double_keys_are_refused():
         CheckedEnv(Reserved())
 
 
-def test_log_keys_are_numbers_and_no_observations():
+def test_log_keys_are_finite_numbers_and_no_observations(caplog):
     class Told(CountingEnv):
         told = np.float32(3)
 
@@ -74,9 +91,10 @@ def test_log_keys_are_numbers_and_no_observations():
             return super().step(action) | {"log_told": self.told}
 
     assert advance(CheckedEnv(Told()), 1)["log_told"] == 3
-    Told.told = np.float32(np.nan)
-    with pytest.raises(EnvError, match="'log_told'.*NaN"):
-        advance(CheckedEnv(Told()), 1)
+    for told in (np.float32(np.nan), np.float32(np.inf), np.zeros(2, np.float32), "yes"):
+        Told.told = told
+        assert "log_told" not in advance(CheckedEnv(Told()), 1)
+    assert "'log_told': not logged where it is no finite float32, but 'yes'" in caplog.text
 
     class Observed(CountingEnv):
         obs_space = {"log_told": Space(np.float32)}

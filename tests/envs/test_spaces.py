@@ -129,9 +129,9 @@ def test_wrong_observations_are_named(space, value, message):
 
 
 def test_image_of_another_dtype_is_left_for_the_check():
-    codec = observation_codecs(spaces.Box(0, 255, (8, 8, 3), np.uint8), (64, 64))["image"]
+    codec = observation_codecs(spaces.Box(0, 255, (16, 16, 3), np.uint8), (64, 64))["image"]
     with pytest.raises(TypeError, match="'image': expected.*uint8.*float64"):
-        codec.space.check("image", codec.encode(np.zeros((8, 8, 3))))
+        codec.space.check("image", codec.encode(np.zeros((16, 16, 3))))
 
 
 bounds = st.floats(-1e3, 1e3, width=32)

@@ -284,3 +284,11 @@ def test_operations_that_litert_lacks_are_named(tmp_path):
     with pytest.raises(ExportError, match="does not have Betainc"):
         litert.convert(policy, Names(policy), tmp_path / "policy.tflite")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_plain_and_each_its_own():
+    from dreamer_tf.export.saved_model import _plain
+
+    keys = ["left arm", "left:arm", "état", "50%", "_", "", "robot/arm"]
+    names = list(_plain(keys).values())
+    assert names == ["left_arm", "left_arm_1", "x_tat", "x50_", "x_", "x", "robot_arm"]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dreamer_tf.runs.errors import VideoFormatError
-from dreamer_tf.runs.videos import beside, save_video
+from dreamer_tf.runs.videos import beside, save_video, showable
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".mp4"])
@@ -29,9 +29,19 @@ def test_other_formats_and_other_pictures_are_refused(tmp_path):
         save_video(tmp_path / "film.avi", frames)
     with pytest.raises(ValueError, match="got float64"):
         save_video(tmp_path / "film.gif", frames / 2)
-    with pytest.raises(ValueError, match=r"\(2, 8, 8, 4\)"):
-        save_video(tmp_path / "film.gif", np.zeros((2, 8, 8, 4), np.uint8))
+    with pytest.raises(ValueError, match=r"\(2, 8, 8\)"):
+        save_video(tmp_path / "film.gif", np.zeros((2, 8, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"one size, got \[\(8, 8, 3\), \(8, 9, 3\)\]"):
+        save_video(tmp_path / "film.gif", [np.zeros((8, side, 3), np.uint8) for side in (8, 9)])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("channels", "shown"), [(1, 1), (2, 1), (3, 3), (4, 3), (12, 3)])
+def test_pictures_of_any_number_of_channels_can_be_shown(tmp_path, channels, shown):
+    frames = np.random.default_rng(0).integers(0, 256, (4, 8, 8, channels), np.uint8)
+    np.testing.assert_array_equal(showable(frames), frames[..., :shown])
+    save_video(tmp_path / "film.mp4", frames)
+    assert imageio.imread(tmp_path / "film.mp4").shape == (4, 256, 256, 3)
 
 
 def test_videos_of_a_batch_are_laid_side_by_side():

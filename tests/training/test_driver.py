@@ -143,3 +143,21 @@ def test_returns_are_summed_without_loss_of_precision():
         add(row(0.1), 0)
     add(row(1e6, is_last=True), 0)
     assert episodes[0].score == 1e6 + 999 * float(np.float32(0.1))
+
+
+@pytest.mark.parametrize(("patience", "random"), [([0, 0], 0), ([2, 7], 2), ([99, 99], 4)])
+def test_hand_over_waits_no_longer_than_its_patience(patience, random):
+    envs = VectorEnv([lambda: CountingEnv(6), lambda: CountingEnv(9)], seed=0, workers="inline")
+
+    def policy(value):
+        return lambda arrived, state: ({"action": np.full((2, 2), value, np.float32)}, state)
+
+    rows = []
+    driver = Driver(envs, [lambda row, stream: rows.append(row) if stream == 0 else None])
+    for _ in range(3):
+        driver.step(policy(0.25))
+    hand_over = HandOver(policy(0.25), policy(0.5), patience)
+    for _ in range(4):
+        driver.step(hand_over)
+    # The first environment is at step 2 of 6 at the hand-over.
+    assert [row["action"][0] for row in rows[3:]] == [0.25] * random + [0.5] * (4 - random)

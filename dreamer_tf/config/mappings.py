@@ -1,0 +1,61 @@
+"""Options that hold names with values of any type, such as constructor arguments, as JSON text."""
+
+import json
+import typing
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from dreamer_tf.config.errors import ConfigError
+
+_EXAMPLE = "size=5 or '{\"size\": 5}'"
+
+
+def mapping_to_text(key: str, value, origin: str) -> str:
+    """The JSON text of a mapping, which may be given as JSON or YAML; empty for an empty one.
+
+    Raises:
+        ConfigError: It is no mapping, or holds what JSON cannot.
+    """
+    if isinstance(value, str):
+        value = _from_yaml(key, value, origin) if value.strip() else {}
+    if not isinstance(value, typing.Mapping):
+        raise ConfigError(
+            f"{key} ({origin}): expected names with values, {_EXAMPLE}, got {value!r}."
+        )
+    try:
+        return json.dumps(dict(value), sort_keys=True) if value else ""
+    except TypeError as error:
+        raise ConfigError(
+            f"{key} ({origin}): expected numbers, text, lists and mappings of these, got "
+            f"{dict(value)!r}. From Python, pass a function that makes the environment."
+        ) from error
+
+
+def words_to_mapping(key: str, words: typing.Sequence[str], origin: str):
+    """What words such as ``size=5`` say; a single word may be a mapping in JSON or YAML.
+
+    Raises:
+        ConfigError: A word is neither.
+    """
+    if len(words) == 1 and words[0].lstrip()[:1] in ("", "{"):
+        return words[0]
+    pairs = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise ConfigError(f"{key} ({origin}): expected {_EXAMPLE}, got {word!r}.")
+        pairs[name] = _from_yaml(key, value, origin)
+    return pairs
+
+
+def from_text(text: str) -> dict[str, typing.Any]:
+    """The mapping that a value of such an option stands for."""
+    return json.loads(text) if text else {}
+
+
+def _from_yaml(key, text, origin):
+    try:
+        return YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise ConfigError(f"{key} ({origin}): expected {_EXAMPLE}, got {text!r}.") from error

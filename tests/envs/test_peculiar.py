@@ -1,0 +1,455 @@
+"""Environments as people bring them: what is taken, what is refused, and how it is said."""
+
+import functools
+import os
+import threading
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from dreamer_tf import envs
+from dreamer_tf.envs import EnvError, VectorEnv, check_env
+from dreamer_tf.envs.errors import WorkerFault
+from tests.counting import CountingEnv, FailingEnv
+from tests.envs import peculiar
+
+
+def play(make, steps=12, workers="inline", **options):
+    """Plays as training does; returns the rows of one environment."""
+    constructor = functools.partial(envs.from_user, make, **options)
+    rng = np.random.default_rng(0)
+    rows, reset = [], np.ones(1, bool)
+    with VectorEnv([constructor], seed=1, workers=workers) as env:
+        for _ in range(steps):
+            actions = {key: space.sample(rng)[None] for key, space in env.act_space.items()}
+            rows.append(env.step(actions, reset))
+            reset = rows[-1]["is_last"]
+    return [{key: value[0] for key, value in row.items()} for row in rows]
+
+
+def space_of(space, **options):
+    """The one observation that an agent sees of a space."""
+    env = envs.from_user(peculiar.Returning(space, None), **options)
+    ((key, ours),) = env.obs_space.items()
+    return key, ours.shape
+
+
+# ------------------------------------------------------------------- structure
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {"arm/joints": 3, "arm/gyro": 2},
+        {"arm": {"joints": 3, "gyro": 2}},
+        {"arm": {"joints": 3}, "arm/gyro": 2},
+        {"left arm": 3, "arm (m)": 2, "état": 1, "a:b": 4, "50%": 5},
+        {0: 3, 1: 2},
+    ],
+)
+def test_the_users_own_structure_is_kept_for_observations_and_actions(entries):
+    def space(entry):
+        if isinstance(entry, dict):
+            return spaces.Dict({key: space(inside) for key, inside in entry.items()})
+        return spaces.Box(-1, 1, (entry,))
+
+    def keys(entry, prefix=""):
+        for key, inside in entry.items():
+            if isinstance(inside, dict):
+                yield from keys(inside, f"{prefix}{key}/")
+            else:
+                yield f"{prefix}{key}", inside
+
+    whole = space(entries)
+    theirs = peculiar.Returning(whole, whole.sample(), action_space=whole)
+    env = envs.from_user(theirs)
+    assert {key: s.shape[0] for key, s in env.obs_space.items()} == dict(keys(entries))
+    assert list(env.act_space) == [f"action/{key}" for key in env.obs_space]
+    env.reset(0)
+    env.step({key: space.sample(np.random.default_rng(0)) for key, space in env.act_space.items()})
+    assert whole.contains(theirs.actions[0])
+
+
+def test_keys_that_become_one_are_refused():
+    box = spaces.Box(-1, 1, (1,))
+    space = spaces.Dict({"a": spaces.Dict({"b": box}), "a/b": box})
+    with pytest.raises(EnvError, match="'a/b': both .* are called so; rename"):
+        envs.from_user(peculiar.Returning(space, None))
+
+
+@pytest.mark.parametrize(("space", "returned", "message"), [
+    (spaces.Box(-1, 1, (2,)), {"x": 1}, r"'vector': expected numbers of shape \(2,\).*a dict.*'x'"),
+    (spaces.Box(-1, 1, (2,)), [[1, 2], [3]], "'vector': expected numbers.*a ragged list"),
+    (spaces.Box(-1, 1, (2,)), None, "'vector': expected numbers.*got None"),
+    (spaces.Box(-1, 1, (2,)), "left", "'vector': expected shape.*|the text 'left'"),
+    (spaces.Discrete(3), {"x": 1}, "'vector': expected a number or an array.*got a dict"),
+    (spaces.Box(0, 255, (20, 20), np.uint8), {"x": 1}, "'image': expected numbers.*got a dict"),
+    (spaces.Dict({"x": spaces.Box(-1, 1, (2,))}), np.zeros(2, np.float32),
+     r"'x': expected a dict with the key 'x'.*got an array of float32 of shape \(2,\)"),
+    (spaces.Dict({"x": spaces.Box(-1, 1, (2,))}), [0.0, 1.0], "'x': expected a dict.*got a list"),
+    (spaces.Dict({"a": spaces.Dict({"b": spaces.Discrete(2)})}), {"a": 1},
+     "'a/b': expected a dict with the key 'b' at 'a'.*got 1"),
+])  # fmt: skip
+def test_another_structure_than_the_declared_one_is_named(space, returned, message):
+    with pytest.raises(EnvError, match=message):
+        envs.from_user(peculiar.Wrong(space, returned)).reset(0)
+
+
+# ---------------------------------------------------------------------- images
+
+
+@pytest.mark.parametrize(("shape", "seen", "notice"), [
+    ((64, 64, 4), (64, 64, 4), "64x64 with 4 channels"),
+    ((4, 84, 84), (84, 84, 4), "84x84 with 4 channels, which come first"),
+    ((12, 40, 80), (40, 80, 12), "40x80 with 12 channels, which come first"),
+    ((64, 48, 12), (64, 48, 12), "64x48 with 12 channels"),
+    ((4, 84, 84, 3), (84, 84, 12), "84x84 with 12 channels: 4 frames of 3 channels"),
+    ((4, 3, 84, 96), (84, 96, 12), "12 channels: 4 frames of 3 channels, which come first"),
+    ((3, 64, 64), (64, 64, 3), "64x64 with 3 channels, which come first"),
+    ((64, 64, 3), (64, 64, 3), ""),
+    ((20, 16, 3), (20, 16, 3), ""),
+])  # fmt: skip
+def test_channels_may_be_many_and_come_first(shape, seen, notice, caplog):
+    assert space_of(spaces.Box(0, 255, shape, np.uint8), image_size=seen[:2]) == ("image", seen)
+    assert notice in caplog.text and bool(notice) == bool(caplog.messages)
+    value = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    theirs = peculiar.Returning(spaces.Box(0, 255, shape, np.uint8), value)
+    image = envs.from_user(theirs, image_size=seen[:2]).reset(0)["image"]
+    frames = value if len(shape) == 4 else value[None]
+    if "first" in notice:
+        frames = np.moveaxis(frames, 1, -1)
+    np.testing.assert_array_equal(image, np.concatenate(list(frames), -1))
+
+
+def test_a_stack_of_frames_as_gymnasium_makes_it_is_an_image():
+    class Grey(peculiar.Plain):
+        observation_space = spaces.Box(0, 255, (84, 84), np.uint8)
+
+        def look(self):
+            return np.full((84, 84), self.t, np.uint8)
+
+    row = play(lambda: gymnasium.wrappers.FrameStackObservation(Grey(), 4), image_size=(84, 84))[3]
+    assert row["image"].shape == (84, 84, 4)
+    assert row["image"][0, 0].tolist() == [0, 1, 2, 3]
+
+
+def test_a_few_bytes_are_no_picture_and_keep_their_size(caplog):
+    ids = spaces.Box(0, 255, (7, 7, 3), np.uint8)
+    assert space_of(ids) == ("vector", (147,))
+    assert "numbers of shape 7x7x3 are used as a vector of 147" in caplog.text
+    row = envs.from_user(peculiar.Returning(ids, np.full((7, 7, 3), 9, np.uint8))).reset(0)
+    assert row["vector"].tolist() == [9.0] * 147
+
+
+# ------------------------------------------------------------ nothing to learn
+
+
+def test_what_is_empty_is_left_out_with_a_notice(caplog):
+    space = spaces.Dict({"x": spaces.Box(-1, 1, (2,)), "none": spaces.Box(-1, 1, (0,))})
+    theirs = peculiar.Returning(space, space.sample(), action_space=space)
+    env = envs.from_user(theirs)
+    assert list(env.obs_space) == ["x"]
+    assert list(env.act_space) == list(env.native_act_space) == ["action/x"]
+    assert "'none': it is empty" in caplog.text and "'none': the action is empty" in caplog.text
+    env.reset(0)
+    env.step({"action/x": np.zeros(2, np.float32)})
+    assert space.contains(theirs.actions[0])
+    with pytest.raises(EnvError, match="the observation space is empty"):
+        envs.from_user(peculiar.Returning(spaces.Dict({"none": space["none"]}), None))
+    with pytest.raises(EnvError, match="the action space is empty"):
+        envs.from_user(peculiar.Returning(space, None, action_space=space["none"]))
+
+
+def test_what_cannot_be_learned_from_is_named_and_left_out_by_option(caplog):
+    space = spaces.Dict({"x": spaces.Discrete(3), "to do": spaces.Text(9), "y": spaces.Discrete(2)})
+    make = functools.partial(peculiar.Returning, space, {"x": 0, "to do": "go", "y": 1})
+    with pytest.raises(EnvError, match=r"'to do': .*got Text; --env.keys 'x\|y' leaves it out"):
+        envs.from_user(make)
+    assert list(envs.from_user(make, keys="x|y").obs_space) == ["x", "y"]
+    assert "'to do': left out, because env.keys is 'x|y'" in caplog.text
+    with pytest.raises(EnvError, match="'z' matches none of the observations 'to do', 'x', 'y'"):
+        envs.from_user(make, keys="z")
+    with pytest.raises(EnvError, match=r"expected a regular expression.*got '\('"):
+        envs.from_user(make, keys="(")
+
+
+def test_observations_of_an_env_of_ones_own_are_left_out_as_well(caplog):
+    env = envs.from_user(CountingEnv, keys="count|echo")
+    assert list(env.obs_space) == ["count", "echo"]
+    assert "'seed': left out" in caplog.text
+    row = env.reset(0)
+    assert "seed" not in row and row["is_first"]
+    assert env.step({"action": np.zeros(2, np.float32)})["count"] == 1
+
+
+# --------------------------------------------------------------- what it tells
+
+
+def test_info_may_be_none():
+    rows = play(peculiar.WithoutInfo)
+    assert [bool(row["is_terminal"]) for row in rows] == [False] * 5 + [True] + [False] * 5 + [True]
+    assert rows[5]["reward"] == 5
+
+    class Old(peculiar.Plain):
+        def step(self, action):
+            return (*super().step(action)[:3], None)
+
+    assert play(Old, 6)[5]["is_terminal"]
+
+    class Odd(peculiar.Plain):
+        def info(self):
+            return [1]
+
+    with pytest.raises(EnvError, match="'info': expected a dict.*got a list"):
+        play(Odd)
+
+
+@pytest.mark.parametrize("told", [np.nan, np.inf, None, "won", [1, 2], [[1], [2, 3]], 1e300])
+def test_what_is_only_logged_and_no_number_is_left_out(told, caplog):
+    class Told(peculiar.Plain):
+        def info(self):
+            return {"log_won": told, "log_steps": self.t}
+
+    rows = play(Told, 12)
+    assert rows[5]["log_steps"] == 5 and "log_won" not in rows[5]
+    assert len([text for text in caplog.messages if "'log_won': not logged" in text]) == 1
+
+
+@pytest.mark.parametrize("workers", ["inline", "process"])
+@pytest.mark.parametrize("at", [3, 150])
+def test_values_that_leave_their_box_are_told_once_and_kept(at, workers, caplog):
+    class Leaves(peculiar.Plain):
+        observation_space = spaces.Box(-1.5, 1.5, (2,), np.float32)
+        length = 160
+
+        def look(self):
+            return np.array([0, 1.6 if self.t >= at else 0], np.float32)
+
+    rows = play(Leaves, 170, workers)
+    assert rows[at]["vector"][1] == np.float32(1.6) and rows[160]["is_terminal"]
+    [message] = caplog.messages
+    assert "'vector': values from 0 to 1.6 leave" in message
+
+
+def test_notices_are_told_once_for_all_environments(caplog):
+    space = spaces.Box(0, 255, (64, 64, 4), np.uint8)
+    make = functools.partial(envs.from_user, lambda: peculiar.Returning(space, None))
+    told = set()
+    for _ in range(2):
+        with VectorEnv([make] * 3, seed=0, workers="process", told=told):
+            pass
+    assert len(caplog.messages) == 1
+
+
+# ---------------------------------------------------------------------- seeds
+
+
+def test_seeds_fit_a_signed_number_of_32_bits(caplog):
+    makers = [functools.partial(envs.from_user, peculiar.SmallSeeds)] * 8
+    with VectorEnv(makers, seed=0, workers="inline") as env:
+        for _ in range(8):
+            env.step({"action": np.zeros(8, np.int32)}, np.ones(8, bool))
+    assert "died" not in caplog.text
+
+
+def test_an_environment_that_cannot_be_seeded_is_told(caplog):
+    assert play(peculiar.Unseedable)[5]["is_terminal"]
+    [message] = caplog.messages
+    assert message.startswith("Unseedable: reset() takes no seed")
+    assert "begin differently ('vector')" in check_env(peculiar.Moody)
+    assert "begin differently" not in check_env(peculiar.Plain)
+
+
+# --------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("workers", ["inline", "process"])
+def test_errors_without_a_text_have_their_traceback(workers, caplog):
+    with pytest.raises(EnvError, match=r"(?s)step\(\) is not implemented.*peculiar.py.*in step"):
+        play(peculiar.Unwritten, workers=workers)
+    play(peculiar.Speechless, 2, workers)
+    assert "in step" in caplog.text and "AssertionError" in caplog.text
+
+
+@pytest.mark.parametrize("workers", ["inline", "process"])
+def test_an_error_of_ours_is_no_death_of_the_environment(workers):
+    def constructor():
+        env = envs.from_user(peculiar.Plain)
+        env._env._observations["vector"].encode = functools.partial(np.reshape, shape=(3, 3))
+        return env
+
+    with VectorEnv([constructor], seed=0, workers=workers) as env:  # noqa: SIM117
+        with pytest.raises(WorkerFault, match="(?s)dreamer_tf failed at a reset.*reshape"):
+            env.step({"action": np.zeros(1, np.int32)}, [True])
+
+
+def test_the_last_observation_is_kept_where_arrays_are_reused(caplog):
+    class Dies(peculiar.Restless):
+        def step(self, action):
+            result = super().step(action)
+            if self.t == 3:
+                raise RuntimeError("gone")
+            return result
+
+    rows = play(Dies, 4)
+    assert rows[3]["is_last"] and rows[3]["vector"][0] == np.float32(0.2)
+
+
+def test_which_environment_died_is_known():
+    makers = [CountingEnv, functools.partial(FailingEnv, "raise", at=2)]
+    with VectorEnv(makers, seed=0, workers="inline") as env:
+        actions = {"action": np.zeros((2, 2), np.float32)}
+        seen = []
+        for reset in ([True, True], [False, False], [False, False], [False, True]):
+            env.step(actions, reset)
+            seen.append(env.died.tolist())
+    assert seen == [[False, False], [False, False], [False, True], [False, False]]
+
+
+def test_what_cannot_travel_to_a_worker_says_so():
+    class Locked(peculiar.Plain):
+        def __init__(self):
+            self.lock = threading.Lock()
+
+    with pytest.raises(EnvError, match="cannot be sent to its worker.*pass a function that makes"):
+        VectorEnv([functools.partial(envs.from_user, Locked())], seed=0)
+    assert play(Locked, 6, "process")[5]["is_terminal"]
+
+
+SCRIPT = """
+import gymnasium, numpy as np
+from gymnasium import spaces
+
+def make():
+    class Inside(gymnasium.Env):
+        observation_space = spaces.Box(-1, 1, (2,))
+        action_space = spaces.Discrete(2)
+    return Inside()
+"""
+
+
+def test_a_class_inside_a_function_of_a_script_says_what_to_do():
+    script = {"__name__": "__main__"}
+    exec(SCRIPT, script)
+    make = script["make"]
+    make.__module__ = "__main__"
+    with pytest.raises(EnvError, match="(?s)NameError.*'spaces'.*class outside of the function"):
+        check_env(make)
+
+
+# --------------------------------------------------------------- constructors
+
+
+def test_constructors_take_arguments_and_say_which():
+    assert envs.from_user(peculiar.Sized, kwargs={"size": 3}).obs_space["vector"].shape == (3,)
+    with pytest.raises(EnvError, match=r"Sized\(size, scale=1.0\): missing.*'size'.*--env.kwargs"):
+        envs.from_user(peculiar.Sized)
+    with pytest.raises(EnvError, match="unexpected keyword argument 'sise'; got size=3, s"):
+        envs.from_user(peculiar.Sized, kwargs={"size": 3, "sise": 3})
+    with pytest.raises(EnvError, match="env.kwargs: got size for an environment object"):
+        envs.from_user(peculiar.Plain(), kwargs={"size": 3})
+    with pytest.raises(EnvError, match="env.kwargs: got size for 'dmc_walker_walk'"):
+        envs.make("dmc_walker_walk", kwargs={"size": 3})
+
+
+def test_ids_take_arguments_and_need_no_render_mode(caplog):
+    task = "gymnasium_tests.envs.peculiar:"
+    env = envs.make(task + "Claims-v0")
+    assert env.reset(0)["is_first"] and "takes no render_mode" in caplog.text
+    env = envs.make(task + "Sized-v0", kwargs={"size": 4})
+    assert env.obs_space["vector"].shape == (4,)
+    with pytest.raises(EnvError, match="(?s)Sized-v0 cannot be made.*'size'.*--env.kwargs"):
+        envs.make(task + "Sized-v0")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A current folder with the module ``my_robot`` in it."""
+    (tmp_path / "my_robot.py").write_text(
+        "from tests.envs.peculiar import Sized\n"
+        "class Robots:\n    Arm = Sized\n"
+        "def make_arm(size=2):\n    return Sized(size)\n"
+    )
+    (tmp_path / "broken.py").write_text("import no_such_module\n")
+    (tmp_path / "gym_arms.py").write_text("from my_robot import make_arm\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(os.getcwd())
+    return tmp_path
+
+
+def test_environments_of_ones_own_by_name(folder):
+    assert envs.make("my_robot:make_arm").obs_space["vector"].shape == (2,)
+    assert envs.make("gym_arms:make_arm").obs_space["vector"].shape == (2,)
+    env = envs.make("my_robot:Robots.Arm", kwargs={"size": 3}, time_limit=2)
+    assert env.obs_space["vector"].shape == (3,)
+    with pytest.raises(EnvError, match="my_robot has no 'make_arms'; the nearest names are make_a"):
+        envs.make("my_robot:make_arms")
+    with pytest.raises(EnvError, match="there is no module 'my_robots'.*expected module:name"):
+        envs.make("my_robots:Arm")
+    with pytest.raises(EnvError, match="broken needs a module that is missing.*no_such_module"):
+        envs.make("broken:Arm")
+    with pytest.raises(EnvError, match="(?s)unknown task 'custom'.*evaluate.logdir, env="):
+        envs.make("custom")
+
+
+# ------------------------------------------------------------------ check_env
+
+
+def test_check_env_tells_all_problems_at_once():
+    space = spaces.Dict(
+        {"x": spaces.Box(-1, 1, (2,)), "y": spaces.Discrete(2), "z": spaces.Text(3)}
+    )
+    actions = spaces.Box(-np.inf, 1, (2,))
+    with pytest.raises(EnvError) as raised:
+        check_env(lambda: peculiar.Returning(space, None, action_space=actions))
+    assert len(raised.value.problems) == 2
+    assert str(raised.value).startswith("2 problems:\n1. 'z': supported spaces")
+    assert "\n2. 'action': an action needs finite bounds" in str(raised.value)
+    space = spaces.Dict({key: space[key] for key in "xy"})
+    with pytest.raises(EnvError) as raised:
+        check_env(lambda: peculiar.Wrong(space, {"x": np.zeros(3), "y": 2}, reward=None))
+    problems = [text.partition(":")[0] for text in raised.value.problems]
+    assert sorted(problems) == ["'reward'", "'x'", "'y'"]
+
+
+def test_check_env_goes_the_way_of_training(caplog):
+    class InProcess(peculiar.Plain):
+        def look(self):
+            return np.full(2, os.getpid() == here, np.float32)
+
+    here = os.getpid()
+    assert "seen 0 to 0" in check_env(InProcess)
+    assert "seen 0 to 0.5" in check_env(peculiar.Restless), "an array that is reused"
+    text = check_env(peculiar.Sized, kwargs={"size": 3}, time_limit=2)
+    assert "vector: Space(float32, (3,)" in text and "cut off" in text
+    assert "evaluations are not filmed: Sized draws no pictures" in text
+    assert "terminated" in check_env("gymnasium_CartPole-v1")
+    assert not caplog.messages, "what there is to know stands in the text"
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda: FailingEnv("exit", at=2), "after 1 steps the environment failed.*exit code 7"),
+    (lambda: FailingEnv("raise", at=2), r"after 1 steps the environment failed[\s\S]*broke"),
+    (peculiar.Unwritten, r"step\(\) is not implemented"),
+    (lambda: 3, "the constructor must return an environment.*got int"),
+])  # fmt: skip
+def test_check_env_tells_what_training_would_end_with(make, message):
+    with pytest.raises(EnvError, match="1 problem:\n1. .*" + message):
+        check_env(make)
+
+
+def test_check_env_says_that_no_end_came():
+    assert "no end within 4 steps" in check_env(peculiar.Plain, steps=4)
+    assert "no end" not in check_env(peculiar.Plain)
+
+
+def test_check_env_as_a_command(capsys, folder):
+    from dreamer_tf.envs import preview
+
+    preview.main(["my_robot:make_arm"])
+    assert "vector: Space(float32, (2,)" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as raised:
+        preview.main(["my_robot:Robots.Arm"])
+    assert raised.value.code == 2 and "1 problem:" in capsys.readouterr().err
