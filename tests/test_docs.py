@@ -9,6 +9,7 @@ import shlex
 import gymnasium
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import dreamer_tf
 from dreamer_tf import config as configs
@@ -221,7 +222,7 @@ def tiny_agent(action, overrides):
     obs_space = {"image": Space(np.uint8, (16, 16, 3)), "vector": Space(np.float32, (2,))}
     act_space = {"action": action}
     batch = {
-        key: np.zeros((2, 7, *space.shape), space.dtype)
+        key: tf.zeros((2, 7, *space.shape), space.dtype)
         for key, space in row_spaces(obs_space, act_space).items()
     }
     return agents.make(config, obs_space, act_space), batch
@@ -236,7 +237,10 @@ def tiny_agent(action, overrides):
         (CONTINUOUS, {"agent": "dreamerv2", "dreamerv2.discount_model": True}),
         (DISCRETE, {"agent": "dreamerv2", "dreamerv2.actor_gradient": "both"}),
         (CONTINUOUS, {"agent": "dreamerv2", "dreamerv2.explore.behavior": "plan2explore"}),
-        (CONTINUOUS, {"agent": "dreamerv3"}),
+        (CONTINUOUS, {"agent": "dreamerv3", "dreamerv3.harmony": True}),
+        (CONTINUOUS, {"agent": "dreamerv3", "dreamerv3.objective": "r2"}),
+        (CONTINUOUS, {"agent": "dreamerv3", "dreamerv3.objective": "infonce"}),
+        (CONTINUOUS, {"agent": "dreamerv3", "dreamerv3.objective": "dreamerpro"}),
     ],
     ids=[
         "dreamer",
@@ -246,11 +250,15 @@ def tiny_agent(action, overrides):
         "dreamerv2-both",
         "plan2explore",
         "dreamerv3",
+        "r2",
+        "infonce",
+        "dreamerpro",
     ],
 )
 def test_every_metric_of_the_agent_is_documented(action, overrides):
     agent, batch = tiny_agent(action, overrides)
-    metrics, _ = agent.train_step(batch, agent.initial_carry(2))
+    # Compiling would take longer than an update.
+    metrics, _ = agent.update(batch, agent.update_noise(2, 7), agent.initial_carry(2))
     report = [key for key in agent.report(batch) if not key.startswith("openloop/")]
     documented = {
         name

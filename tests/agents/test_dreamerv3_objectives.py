@@ -241,6 +241,28 @@ def test_observations_may_not_take_the_name_of_a_loss():
         update(agent, make_batch())
 
 
+@pytest.mark.parametrize("objective_name", ["r2", "dreamerpro"])
+def test_bfloat16_agrees_roughly_with_float32(objective_name):
+    batch, found = make_batch(), []
+    for precision in ("float32", "mixed_bfloat16"):
+        agent = make_agent(objective_name, precision=precision)
+        zeros = tf.nest.map_structure(tf.zeros_like, agent.update_noise(2, 6))
+        found.append(losses_of(agent, batch, zeros)[0])
+        assert {v.dtype for v in agent.step.targets} == {"float32"}
+    for name in TERMS[objective_name]:
+        full, mixed = (losses[name] for losses in found)
+        assert mixed.dtype == tf.float32
+        np.testing.assert_allclose(np.mean(mixed), np.mean(full), rtol=0.1, atol=0.05)
+
+
+@pytest.mark.parametrize("objective_name", ["r2", "dreamerpro"])
+def test_exports_hold_the_weights_of_every_network(objective_name, tmp_path):
+    agent = make_agent(objective_name)
+    folder, _ = agent.export(tmp_path / "policy", litert=False)
+    files = {path.name.partition(".")[0] for path in (folder / "weights").iterdir()}
+    assert files == agent.networks.keys()
+
+
 # ----------------------------------------------------------------- DreamerPro
 
 
