@@ -172,10 +172,12 @@ class Replay:
 
     # ---------------------------------------------------------------- sampling
 
-    def can_sample(self, length: int) -> bool:
-        """Whether there is a sequence of ``length`` rows to draw."""
+    def can_sample(self, length: int, starts: int = 1) -> bool:
+        """Whether there are so many rows that can begin a sequence of ``length`` rows."""
         with self._lock:
-            return bool(len(self._store.index) or self._catalogue().windows(length).any())
+            if starts == 1:
+                return bool(len(self._store.index) or self._catalogue().windows(length).any())
+            return bool(self._catalogue().starts(length).sum() >= starts)
 
     def sample(self, batch_size: int, length: int) -> Batch:
         """Draws the next batch.

@@ -45,10 +45,15 @@ class Learner:
         self._guard = guard
         self.averages = Averages()
 
-    @property
-    def is_ready(self):
-        """Whether the replay holds enough for a batch."""
-        return self._replay.can_sample(self._size[1])
+    def is_ready(self, whole_batch=False):
+        """Whether the replay holds enough to learn from.
+
+        Args:
+          whole_batch: Whether that is as many rows to begin a sequence from as a batch has rows;
+            otherwise one sequence.
+        """
+        batch_size, length = self._size
+        return self._replay.can_sample(length, batch_size * length if whole_batch else 1)
 
     def update(self, count, interrupt):
         """Makes a block of updates.

@@ -206,7 +206,7 @@ class Trainer:
     def _catch_up(self):
         """Does everything that is due at this frame."""
         frames = self._counters.env_frames
-        if self._learns and not self._seeding and self._parts.learner.is_ready:
+        if self._learns and not self._seeding and self._is_ready():
             self._learn()
         if self._clocks["eval"].due(frames) and not self._stopped():
             self._evaluate()
@@ -215,6 +215,12 @@ class Trainer:
             self._clocks["log"].mark(frames)
         if self._save_clock.due():
             self._save()
+
+    def _is_ready(self):
+        # With a train ratio learning begins as in DreamerV3's code, where the replay holds as many
+        # rows as a batch. Once begun it only needs something to draw.
+        ratio = bool(self._parts.config.run.train_ratio)
+        return self._parts.learner.is_ready(whole_batch=ratio and not self._learning)
 
     def _act(self):
         with self._parts.stopwatch.section("acting"):
@@ -227,7 +233,7 @@ class Trainer:
         if self._seeding and self._counters.env_frames >= self._parts.config.run.prefill:
             self._seeding = False
             self._policy = HandOver(self._play_randomly, self._policy, self._patience())
-            if not self._parts.learner.is_ready and self._learns and not self._statistics.longest:
+            if not self._parts.learner.is_ready() and self._learns and not self._statistics.longest:
                 self._tell_once(
                     f"no episode has ended in {self._counters.env_frames:,} frames, and there is "
                     f"nothing to learn from before one does: env.time_limit cuts them, and "
@@ -249,6 +255,11 @@ class Trainer:
         if not self._learning:
             self._learning = True
             self._pending += self._parts.config.run.pretrain
+            if self._parts.config.run.train_ratio:
+                # As in DreamerV3's code: one update, and the ratio counts from here. The frames
+                # before are not caught up with, on the few sequences that there are.
+                self._pending += 1
+                self._due.restart(self._counters.env_frames)
             self._parts.log.terminal.phase("learning starts")
         self._pending += self._due.take(self._counters.env_frames)
         while self._pending and not self._stopped():

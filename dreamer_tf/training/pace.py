@@ -138,6 +138,11 @@ class Due:
         self._credit -= count
         return count
 
+    def restart(self, step):
+        """Counts from a step on; nothing before it is due any more."""
+        self._last = step
+        self._credit = fractions.Fraction(0)
+
     def state(self):
         """What `restore` needs, as JSON values."""
         return {"last": self._last, "credit": str(self._credit)}

@@ -55,11 +55,23 @@ def test_two_paces_at_once_are_refused():
         configs.load([], words)
 
 
-def test_a_run_learns_at_the_ratio(run):
-    pace = {"run.train_ratio": 9, "run.train_updates": 0, "run.train_every": 1}
-    agent = run(**pace, **{"run.pretrain": 0})
-    # 70 of the 100 steps come after the seed episodes; a batch has 18 rows.
-    assert int(agent.updates) == 35
+def test_a_run_learns_at_the_ratio_from_where_it_begins(run):
+    pace = {"run.train_ratio": 9, "run.train_updates": 0, "run.train_every": 1, "run.pretrain": 0}
+    # One update where learning begins, behind the 30 frames of seed episodes; from there on one in
+    # two of the 70 steps left: a batch has 18 rows.
+    assert int(run(**pace).updates) == 1 + 35
+
+
+def test_with_a_ratio_learning_begins_with_as_many_rows_as_a_batch_and_catches_nothing_up(run):
+    pace = {"run.train_ratio": 18, "run.train_updates": 0, "run.train_every": 1, "run.pretrain": 0}
+    agent = run(
+        "ongoing", **pace, **{"run.prefill": 0, "replay.ongoing": True, "replay.sampler": "starts"}
+    )
+    # Every step from there on has an update. By step 17 there are 18 rows to begin a sequence from:
+    # all of the ended episodes, and of the running one those that six rows are known of.
+    assert 100 + 1 - int(agent.updates) == 17
+    with_updates = run("blocks", **{"run.train_updates": 1, "run.train_every": 1, "run.prefill": 0})
+    assert int(with_updates.updates) > int(agent.updates)
 
 
 def test_due_counts_exactly_what_the_ratio_says():
