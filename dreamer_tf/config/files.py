@@ -10,10 +10,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from dreamer_tf.common import replacing
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.options import build, checked, flatten, options
-from dreamer_tf.config.resolve import read_tree
+from dreamer_tf.config.resolve import CONFIG_NAME, read_tree
 from dreamer_tf.config.schema import Config
 
-CONFIG_NAME = "config.yaml"
 COMMENT_COLUMN = 40
 
 

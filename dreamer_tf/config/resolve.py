@@ -40,6 +40,7 @@ from dreamer_tf.config.schema import EXCLUSIVE, Config
 DEFAULT = "default"
 COMMAND_LINE = "command line"
 ARGUMENT = "argument"
+CONFIG_NAME = "config.yaml"
 BASE = "Base: "
 """What the first line of a preset begins with that is only there for others to build on."""
 
@@ -323,6 +324,9 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
             overrides += [f"--{name}", *values]
     resolved = load(presets, overrides)
     if show:
+        earlier = pathlib.Path(resolved.config.logdir, CONFIG_NAME)
+        if resolved.config.logdir and earlier.is_file():  # What that run would do.
+            resolved = load([str(earlier), *presets], overrides)
         print_config(resolved)
         raise SystemExit(0)
     return resolved

@@ -10,6 +10,7 @@
     report.html     all of this to look at, see dreamer_tf.apps.report
 """
 
+import contextlib
 import datetime
 import fcntl
 import importlib.metadata
@@ -19,6 +20,7 @@ import pathlib
 import platform
 import re
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -56,6 +58,26 @@ def default_folder(config, now=None):
 def has_run(folder):
     """Whether a run was started in the folder."""
     return (pathlib.Path(folder) / configs.CONFIG_NAME).exists()
+
+
+@contextlib.contextmanager
+def begun_or_removed(folder):
+    """Removes a folder that was made inside, and its new parents, if no run began before an error.
+
+    Args:
+      folder: Run folder, which need not be there.
+    """
+    folder = pathlib.Path(folder)
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        yield
+    except BaseException:
+        if made and not has_run(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            for parent in made[1:]:
+                with contextlib.suppress(OSError):  # Something else is in it by now.
+                    parent.rmdir()
+        raise
 
 
 def continue_config(resolved, folder):

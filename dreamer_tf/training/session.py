@@ -75,6 +75,7 @@ def run(
     folder = pathlib.Path(resolved.config.logdir or run_folder.default_folder(resolved.config))
     keep_freed_memory()
     with contextlib.ExitStack() as stack:
+        stack.enter_context(run_folder.begun_or_removed(folder))
         stack.enter_context(run_folder.RunFolderLock(folder))
         resolved, changes = run_folder.continue_config(resolved, folder)
         config = dataclasses.replace(resolved.config, logdir=str(folder))

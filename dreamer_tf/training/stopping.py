@@ -4,12 +4,15 @@ import os
 import signal
 import socket
 import threading
+import time
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_ONE_REQUEST_SECONDS = 1.0
+"""Launchers and ``timeout`` send a signal to the group and to the process: that is one request."""
 
 
 class StopSignals:
-    """Notes SIGTERM and Ctrl-C while it is entered; a second Ctrl-C ends the process at once.
+    """Notes SIGTERM and Ctrl-C while it is entered; a later Ctrl-C ends the process at once.
 
     A thread learns of the signals, because the main thread may be inside a long TensorFlow call
     and would notice a second Ctrl-C only afterwards. Outside the main thread, where Python cannot
@@ -59,13 +62,18 @@ class StopSignals:
         self._sockets = None
 
     def _listen(self, receiver):
+        first = 0.0
         while received := receiver.recv(1):
             if received[0] not in _SIGNALS:
                 continue
             if self._signal is None:
+                first = time.monotonic()
                 self._signal = signal.Signals(received[0])
-                self._on_stop(f"{self._signal.name}: finishing the step, then saving")
-            elif received[0] == signal.SIGINT:
+                self._on_stop(
+                    f"{self._signal.name}: finishing the step, then saving; a further Ctrl-C ends "
+                    f"at once, and loses what was learned since the last checkpoint"
+                )
+            elif received[0] == signal.SIGINT and time.monotonic() - first > _ONE_REQUEST_SECONDS:
                 os._exit(128 + signal.SIGINT)
 
 

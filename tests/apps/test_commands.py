@@ -53,6 +53,26 @@ def test_what_cannot_be_meant_is_exit_code_2_and_says_what_could(capsys, tmp_pat
         assert part in message
 
 
+@pytest.mark.parametrize("words", [["--task", "dmc_walker_wlak"], ["--replay.carry", "true"]])
+def test_a_refused_start_leaves_no_folder(capsys, tmp_path, words):
+    words = ["--task", "gymnasium_Pendulum-v1", "--env.action_repeat", "1", *words]
+    folder = tmp_path / "runs" / "mine"
+    failure(capsys, 2, commands.train, *TINY, *words, "--logdir", folder)
+    assert list(tmp_path.iterdir()) == []
+    (folder / "notes").mkdir(parents=True)
+    failure(capsys, 2, commands.train, *TINY, *words, "--logdir", folder)
+    assert (folder / "notes").is_dir(), "what was there before stays"
+
+
+def test_print_config_shows_what_a_run_would_do(capsys, trained):
+    with pytest.raises(SystemExit):
+        commands.train(["--logdir", str(trained), "--steps", "300", "--print_config"])
+    shown = [line.split(maxsplit=2) for line in capsys.readouterr().out.splitlines()]
+    shown = {key: (value, origin) for key, value, origin in shown}
+    assert shown["task"] == ("gymnasium_Pendulum-v1", f"preset {trained / 'config.yaml'}")
+    assert shown["steps"] == ("300", "command line")
+
+
 def test_a_folder_in_use_is_refused(capsys, tmp_path):
     with RunFolderLock(tmp_path):
         message = failure(capsys, 2, commands.train, *TINY, "--logdir", tmp_path)
