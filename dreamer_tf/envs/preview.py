@@ -1,14 +1,7 @@
-"""Shows what an agent will see of an environment, or everything that is wrong with it.
+"""Shows what an agent will see of an environment, or everything that is wrong with it."""
 
-``python -m dreamer_tf.envs.preview TASK`` does it on the command line; exit code 2: it cannot be
-used.
-"""
-
-import argparse
 import functools
 import re
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -185,27 +178,3 @@ def _describe_end(row):
 
 def _last_line(error):
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command: prints what ``check_env`` says.
-
-    Args:
-      argv: Words of the command line; None: those of this process.
-    """
-    parser = argparse.ArgumentParser(description="Shows what an agent will see of an environment.")
-    parser.add_argument("task", help="name of a task, or module:name for a class of your own")
-    parser.add_argument("--steps", type=int, default=1000, help="at most; default: 1000")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--action_repeat", type=int, default=1, help="default: 1")
-    arguments = parser.parse_args(argv)
-    options = {"steps": arguments.steps, "action_repeat": arguments.action_repeat}
-    try:
-        print(check_env(arguments.task, seed=arguments.seed, **options))
-    except EnvError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from error
-
-
-if __name__ == "__main__":
-    main()

@@ -446,10 +446,10 @@ def test_check_env_says_that_no_end_came():
 
 
 def test_check_env_as_a_command(capsys, folder):
-    from dreamer_tf.envs import preview
+    from dreamer_tf.envs import __main__ as command
 
-    preview.main(["my_robot:make_arm"])
+    command.main(["my_robot:make_arm"])
     assert "vector: Space(float32, (2,)" in capsys.readouterr().out
     with pytest.raises(SystemExit) as raised:
-        preview.main(["my_robot:Robots.Arm"])
+        command.main(["my_robot:Robots.Arm"])
     assert raised.value.code == 2 and "1 problem:" in capsys.readouterr().err

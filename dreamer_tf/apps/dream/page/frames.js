@@ -2,12 +2,12 @@
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
-// Paints an image [height, width, channels] of bytes; grey ones have one channel.
+// Paints an image [height, width, channels] of bytes; one or two channels are shown grey, of more the first three.
 export function paint(canvas, pixels, [height, width, channels]) {
   canvas.width = width;
   canvas.height = height;
   const image = new ImageData(width, height);
-  const color = channels === 3;
+  const color = channels >= 3;
   for (let i = 0; i < width * height; i++) {
     for (let c = 0; c < 3; c++) image.data[4 * i + c] = pixels[channels * i + (color ? c : 0)];
     image.data[4 * i + 3] = 255;
