@@ -12,7 +12,7 @@ from tests import house
 LIMITS = {
     "one update, in all": 35,
     "one update, to understand": 12,
-    "one environment step": 16,
+    "one environment step": 17,
     "one environment step, without envs": 12,
     "functions from policy to actor": 4,
     "options that repeat": 0,

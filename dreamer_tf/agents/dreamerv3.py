@@ -25,13 +25,13 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from dreamer_tf.agents import decoder_free
 from dreamer_tf.agents.base import (
     Agent,
     PolicyState,
     update_metrics,
     weighted_sum,
 )
-from dreamer_tf.agents.decoder_free import make_objective
 from dreamer_tf.agents.dreamerv3_behavior import ActorCritic
 from dreamer_tf.agents.harmony import make_harmony
 from dreamer_tf.behaviors import ActionEncoder, ActorBehavior, LatentModel, Valuation
@@ -109,7 +109,7 @@ class DreamerV3(Agent):
         config = self.config
         encoder = self._build_encoder(dtype, "encoder")
         rssm = self._build_rssm(encoder.output_size, dtype)
-        objective = self._build_objective(encoder, rssm, dtype)
+        objective = self.make_objective(encoder, rssm, dtype)
         reward = TwoHotHead(
             config.reward.layers,
             config.reward.units,
@@ -135,10 +135,13 @@ class DreamerV3(Agent):
             detached=() if config.reward_gradient else ("reward",),
         )
 
-    def _build_objective(self, encoder, rssm, dtype):
+    def make_objective(self, encoder, rssm, dtype):
+        """What shapes the representation besides rewards, ends and the KL terms, an `Objective`."""
         if self.config.objective != "reconstruction":
             slow_encoder = functools.partial(self._build_encoder, dtype, "slow_encoder")
-            return make_objective(self.config, encoder, slow_encoder, rssm.feat_size, dtype)
+            return decoder_free.make_objective(
+                self.config, encoder, slow_encoder, rssm.feat_size, dtype
+            )
         decoder = self._build_decoder(rssm, dtype)
         scale = self.config.loss_scales.reconstruction
         return Reconstruction(decoder, dict.fromkeys(decoder.keys, scale))

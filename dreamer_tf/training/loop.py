@@ -307,10 +307,11 @@ class Trainer:
         config, replay = self._parts.config, self._parts.replay
         if self._counters.env_frames <= config.run.prefill:
             reason = f"run.prefill is {config.run.prefill:,} of {config.steps:,} frames"
-        elif not self._parts.learner.is_ready:
+        elif not self._is_ready():
             reason = (
-                f"a sequence of {config.replay.batch_length} rows needs an episode of that many, "
-                f"and the replay holds {replay.episodes:,} ended ones with {replay.rows:,} rows"
+                f"a sequence of {config.replay.batch_length} rows needs an episode of that many, a "
+                f"train ratio as many rows as a batch has, and the replay holds "
+                f"{replay.episodes:,} ended ones with {replay.rows:,} rows"
             )
         else:
             reason = f"updates are due every {config.run.train_every:,} frames after the prefill"

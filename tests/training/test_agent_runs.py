@@ -110,7 +110,8 @@ CASES = {
             "run.train_every": 1,
             "run.train_ratio": 4,
         },
-        updates=120 * 4 // (4 * 8),
+        # From frame 40 on there are as many rows as in a batch, in two environments.
+        updates=1 + (120 - 40) * 4 // (4 * 8),
         metrics={"dyn_loss", "policy_loss", "replay_value_loss", "steer_entropy", "gear_entropy"},
         act_space={"steer": Space(np.float32, (2,), -1, 1), "gear": Space(np.int32, (), 0, 2)},
     ),

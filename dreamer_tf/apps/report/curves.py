@@ -38,7 +38,8 @@ _GROUPS = (
     Group(
         "model",
         "World model",
-        r"kl|(prior|post)_entropy|(?!explore_).*_mse|contrastive_information|openloop_.*",
+        r"kl|(prior|post)_entropy|(?!explore_).*_(mse|huber)|.*_information|openloop_.*"
+        r"|feat_rank|harmony_.*|r2_.*|infonce_.*|swav_.*|temp_.*|prototypes_.*",
     ),
     Group(
         "behaviour",

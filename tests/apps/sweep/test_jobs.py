@@ -55,7 +55,7 @@ def test_a_job_is_a_command_of_train(tmp_path):
     assert (config.task, config.seed, config.env.count) == (job.task, job.seed, 2)
     assert config.logdir == str(job.folder) == str(tmp_path / job.task / "seed0")
     assert config.steps == job.steps == 10_000
-    layers = {f"preset {name}" for name in configs.files.read_layers("dmc")}
+    layers = {f"preset {name}" for name in configs.resolve.read_layers("dmc")}
     assert set(resolved.origins.values()) <= {"default", "command line"} | layers
 
 
