@@ -19,6 +19,8 @@ from tests.counting import CountingEnv
 
 SMALL = {
     "agent": "dreamerv3",
+    "run.prefill": 20,
+    "run.train_every": 10,
     "run.log_every": 20,
     "run.eval_every": 40,
     "run.video_every": 40,
@@ -30,8 +32,7 @@ class Whitening(Objective):
     """A toy: every unit of the features shall have mean 0 and variance 1 over the batch."""
 
     def __init__(self, scale):
-        super().__init__(name="whitening")
-        self.scales = {"whitening": scale}
+        super().__init__("whitening", {"whitening": scale})
 
     def terms(self, obs, feat, embed):
         mean, variance = tf.nn.moments(feat, axes=[0, 1])
