@@ -125,6 +125,11 @@ class DreamerV3(Agent):
         cont.build(rssm.feat_size)
         names = ("reward", "cont", "dyn", "rep", "policy", "value", "replay_value")
         scales = {name: getattr(config.loss_scales, name) for name in names}
+        taken = sorted(objective.scales.keys() & scales.keys())
+        if taken:
+            raise ValueError(
+                f"an observation or objective must not be called {taken}, as losses are"
+            )
         self.loss_scales = objective.scales | scales
         return WorldModel(
             encoder,

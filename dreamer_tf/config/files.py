@@ -41,7 +41,7 @@ def save(
         if origins is not None:
             parent.yaml_add_eol_comment(origins[key], name, column=COMMENT_COLUMN)
     path = folder / CONFIG_NAME
-    with replacing(path) as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         YAML().dump(tree, file)
     return path
 

@@ -67,7 +67,7 @@ class CarryFile:
         Raises:
           OSError: If it could not be written; nothing is left behind.
         """
-        with replacing(self._path) as file:
+        with replacing(self._path) as temporary, temporary.open("wb") as file:
             file.write(self._header)
             file.write(np.ascontiguousarray(records).tobytes())
 

@@ -55,7 +55,7 @@ def write_episode(path, arrays):
     Raises:
       OSError: If it could not be written (a full disk, say); nothing is left behind.
     """
-    with replacing(path) as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         _write_archive(file, arrays)
         return file.tell()
 

@@ -27,8 +27,8 @@ import sys
 
 import dreamer_tf
 from dreamer_tf import config as configs
+from dreamer_tf.common import write_json
 from dreamer_tf.runs.errors import RunFolderError, RunFolderInUse
-from dreamer_tf.runs.files import write_json
 from dreamer_tf.runs.machine import machine
 from dreamer_tf.specs import space_from_json, space_to_json
 

@@ -7,8 +7,8 @@ import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dreamer_tf.common import replacing
 from dreamer_tf.runs.errors import VideoFormatError
-from dreamer_tf.runs.files import replacing
 from dreamer_tf.runs.writers import Writer
 
 _SMALLEST_SIDE = 256
@@ -39,7 +39,7 @@ def save_video(path: str | os.PathLike, frames: ArrayLike, fps: float = 30) -> N
     shown = showable(frames)
     path.parent.mkdir(parents=True, exist_ok=True)
     shown = _even(_enlarge(np.repeat(shown, 3 // shown.shape[-1], axis=-1)))
-    with replacing(path) as partial:
+    with replacing(path, keep_ending=True) as partial:
         if path.suffix.lower() == ".gif":
             imageio.imwrite(partial, shown, duration=1000 / fps, loop=0)
         else:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamer_tf.runs.files import write_json
+from dreamer_tf.common import write_json
 
 _LOGGER = logging.getLogger(__name__)
 

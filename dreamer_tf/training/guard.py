@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from dreamer_tf.runs.files import write_json
+from dreamer_tf.common import write_json
 
 
 class NonFiniteError(RuntimeError):

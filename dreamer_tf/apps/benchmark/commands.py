@@ -26,9 +26,9 @@ import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf import specs
 from dreamer_tf.apps.commands import exit_codes
+from dreamer_tf.common import write_json
 from dreamer_tf.config.resolve import program_name
 from dreamer_tf.runs import run_folder
-from dreamer_tf.runs.files import write_json
 from dreamer_tf.runs.machine import keep_freed_memory, machine
 from dreamer_tf.training import session
 

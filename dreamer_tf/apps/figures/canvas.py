@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from dreamer_tf.runs.files import replacing
+from dreamer_tf.common import replacing
 
 PAGE_WIDTH = 6.75
 """Width of a page of text in inches, two columns."""
@@ -231,7 +231,7 @@ def save(figure, folder, name, formats, dpi=_DOTS_PER_INCH):
         path = folder / f"{name}.{ending}"
         # Without the date the same runs give the same file.
         metadata = {"CreationDate": None} if ending == "pdf" else None
-        with style(), replacing(path) as partial:
+        with style(), replacing(path, keep_ending=True) as partial:
             figure.savefig(partial, format=ending, dpi=dpi, metadata=metadata)
         paths.append(path)
     return paths

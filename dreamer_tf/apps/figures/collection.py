@@ -1,7 +1,6 @@
 """Gathers the curves and final scores that a figure compares."""
 
 import dataclasses
-import difflib
 import fnmatch
 import json
 import pathlib
@@ -11,6 +10,7 @@ from dreamer_tf.apps.figures.palette import PUBLISHED, rank
 from dreamer_tf.apps.figures.run_folders import is_run_folder, read_run_folder
 from dreamer_tf.apps.figures.scores import Curve, FinalScore, is_score_file, read_score_file
 from dreamer_tf.apps.figures.tasks import canonical, title
+from dreamer_tf.common import nearest
 
 _LISTED = 5
 
@@ -233,7 +233,7 @@ def setting(curve, key):
             f"{curve.source} is a score file, which does not tell {key}; give run folders"
         )
     if key not in curve.settings:
-        near = difflib.get_close_matches(key, curve.settings, n=3)
+        near = nearest(key, curve.settings)
         hint = f"did you mean {' or '.join(near)}?" if near else "see its config.yaml"
         raise FigureError(f"{curve.source} has no option {key!r}; {hint}")
     return curve.settings[key]
@@ -282,5 +282,5 @@ def _select(collection, tasks, methods):
 
 
 def _nearest(name, known):
-    near = difflib.get_close_matches(name, known, n=3) or sorted(known)[:_LISTED]
+    near = nearest(name, known) or sorted(known)[:_LISTED]
     return f"; there is {', '.join(near)}" if near else ""

@@ -5,11 +5,11 @@ Exit codes: 0 done; 2 the runs, score files or options do not make the figure;
 """
 
 import argparse
-import difflib
 import sys
 
 from dreamer_tf.apps.figures.catalogue import KINDS, OPTIONS
 from dreamer_tf.apps.figures.errors import FigureError
+from dreamer_tf.common import nearest
 from dreamer_tf.config.resolve import program_name, unread_output
 
 _FORMATS = ("pdf", "png", "svg")
@@ -45,7 +45,7 @@ def _parse(argv):
     if figure not in KINDS:
         parser = _parser(KINDS)
         if figure is not None:
-            near = difflib.get_close_matches(figure, KINDS, n=3) or list(KINDS)
+            near = nearest(figure, KINDS) or list(KINDS)
             parser.error(f"there is no figure {figure!r}; did you mean {' or '.join(near)}?")
         return parser.parse_args(argv)
     parser = _parser({figure: KINDS[figure]})

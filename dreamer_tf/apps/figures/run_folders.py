@@ -15,6 +15,7 @@ from ruamel.yaml.error import YAMLError
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.scores import Curve, read_score_file
 from dreamer_tf.config.files import CONFIG_NAME
+from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.options import nested_items
 
 _SCORES = "scores.json"
@@ -115,6 +116,9 @@ def read_settings(path):
     except YAMLError as error:
         raise FigureError(f"{path} is not valid YAML: {error}") from error
     settings = dict(nested_items(tree)) if isinstance(tree, dict) else {}
+    # Runs from before an option got another name are found by the new one, too.
+    moved = {new: value for key, value in settings.items() for new in MOVED.get(key, ())}
+    settings = moved | settings
     if not isinstance(settings.get("steps"), int):
         raise FigureError(f"{path} is not the config of a run: it has no number of steps")
     return settings

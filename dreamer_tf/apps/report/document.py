@@ -17,7 +17,7 @@ from dreamer_tf.apps.report.curves import MOST_POINTS, Plot
 from dreamer_tf.apps.report.films import films
 from dreamer_tf.apps.report.looks import LINE_WIDTH, looks
 from dreamer_tf.apps.report.run_folder import read_runs
-from dreamer_tf.runs.files import replacing
+from dreamer_tf.common import replacing
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ by Ctrl-C and SIGTERM, every run saved; 141 nobody reads the output any more (``
 
 import argparse
 import datetime
-import difflib
 import shlex
 import sys
 
@@ -14,6 +13,7 @@ from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.apps.sweep.benchmarks import BENCHMARKS
 from dreamer_tf.apps.sweep.jobs import plan
 from dreamer_tf.apps.sweep.runner import OUTPUT, Runner
+from dreamer_tf.common import nearest
 
 
 def sweep(argv=None):
@@ -26,7 +26,7 @@ def sweep(argv=None):
         parser = _parser()
         arguments, overrides = parser.parse_known_args(argv)
         if arguments.benchmark not in BENCHMARKS:
-            near = difflib.get_close_matches(arguments.benchmark, BENCHMARKS, n=3) or BENCHMARKS
+            near = nearest(arguments.benchmark, BENCHMARKS) or BENCHMARKS
             hint = f"did you mean {' or '.join(near)}?"
             parser.error(f"there is no benchmark {arguments.benchmark!r}; {hint}")
         jobs = plan(

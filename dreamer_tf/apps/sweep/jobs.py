@@ -1,7 +1,6 @@
 """From a benchmark to the commands of its runs."""
 
 import dataclasses
-import difflib
 import fnmatch
 import os
 import pathlib
@@ -10,6 +9,7 @@ import typing
 
 from dreamer_tf import config as configs
 from dreamer_tf.apps.sweep.benchmarks import Benchmark
+from dreamer_tf.common import nearest
 from dreamer_tf.runs.run_folder import saved_frames
 
 _SET_HERE = {"task": "--tasks", "seed": "--seeds", "logdir": "--logdir"}
@@ -92,7 +92,7 @@ def plan(
 def _choose(known, patterns):
     for pattern in patterns:
         if not fnmatch.filter(known, pattern):
-            near = difflib.get_close_matches(pattern, known, n=3) or known
+            near = nearest(pattern, known) or known
             raise configs.ConfigError(
                 f"no task of this benchmark is {pattern!r}; did you mean {' or '.join(near)}?"
             )

@@ -156,7 +156,7 @@ def test_videos_are_spread_over_the_training_and_damaged_ones_are_named(tmp_path
     run = example_run(tmp_path / "run", films=(100, 300))
     (run / "videos" / "000000400-eval.mp4").write_bytes(b"")
     (run / "videos" / "000000400-openloop-image.gif").write_bytes(b"GIF89a")
-    (run / "videos" / ".partial-000000500-eval.mp4").write_bytes(b"x")
+    (run / "videos" / ".tmp-000000500-eval.mp4").write_bytes(b"x")
     shown, notes = films(run, 3)
     assert [(film.kind, film.env_frames) for film in shown] == [
         *(("eval", 300), ("eval", 100)),
