@@ -48,7 +48,7 @@ class Env(abc.ABC):
         """Begins an episode.
 
         Args:
-          seed: Integer from 0 to 2**31 - 1. The same seed and the same actions give the same
+          seed: Integer from 0 to 2**32 - 1. The same seed and the same actions give the same
             episode, whatever was played before.
 
         Returns:

@@ -18,6 +18,8 @@ from dreamer_tf.specs import LOG_PREFIX
 
 logger = logging.getLogger(__name__)
 
+_LARGEST_SEED = 2**31 - 1  # Many simulators keep theirs in a signed number of 32 bits.
+
 
 class GymEnv(FrameEnv):
     """Wraps an environment object of gymnasium or gym.
@@ -98,11 +100,12 @@ class GymEnv(FrameEnv):
 
     def _begin(self, seed):
         self._problems = []
+        seed = int(seed) & _LARGEST_SEED
         if self._reset_takes_seed:
-            result = call(self._env.reset, seed=int(seed))
+            result = call(self._env.reset, seed=seed)
         else:
             if self._has_seed:
-                call(self._env.seed, int(seed))
+                call(self._env.seed, seed)
             result = call(self._env.reset)
         has_info = (
             isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping | None)

@@ -17,7 +17,6 @@ logger = logging.getLogger(__name__)
 
 _HOSTS = {"process": ProcessHost, "inline": InlineHost}
 _MOST_DEATHS = 3
-_LARGEST_SEED = 2**31 - 1  # Many simulators keep theirs in a signed number of 32 bits.
 
 
 class VectorEnv:
@@ -236,7 +235,7 @@ class VectorEnv:
         """Seed of the episode that an environment is in, counted from zero."""
         key = (index, int(self._episodes[index]) - 1)
         seed = np.random.SeedSequence(self._seed, spawn_key=key).generate_state(1)[0]
-        return int(seed) & _LARGEST_SEED
+        return int(seed)
 
     def _check_call(self, actions, reset):
         if reset.shape != (len(self),):
