@@ -121,9 +121,9 @@ def make_config(s):
 class Recording:
     """A recording and the agent that it describes, with its weights."""
 
-    def __init__(self, name):
+    def __init__(self, name, **changes):
         self.golden = golden = Golden(name)
-        self.settings = s = golden.settings
+        self.settings = s = golden.settings | changes
         self.is_discrete = s["action_kind"] == "onehot"
         self.has_classes = bool(s["rssm"]["discrete"])
         observations = golden.group("data").keys() - {
@@ -296,6 +296,33 @@ def test_recorded_update_as_one_graph(recording):
     after = read(recording.places)
     for name, expected in golden.group("after").items():
         assert_close(after[name], expected, name=name)
+
+
+def test_each_optimiser_has_a_clip_of_its_own():
+    """As recorded, but for the clips of actor and critic, on which no other gradient depends."""
+    golden = Golden("v2_agent_cont")
+    clips = {"model": golden.settings["model_opt"]["clip"]}
+    for name, share in (("actor", 0.5), ("critic", 0.01)):
+        clips[name] = share * float(golden[f"out/{name}_grad_norm"])
+    changes = {
+        f"{name}_opt": golden.settings[f"{name}_opt"] | {"clip": clip}
+        for name, clip in clips.items()
+    }
+    recording = Recording("v2_agent_cont", **changes)
+    behavior = recording.agent.behavior
+    steps = (recording.agent.model_step, behavior.actor_step, behavior.critic_step)
+    recording.update()
+    recorded = golden.group("grad")
+    for step in steps:
+        norm = float(golden[f"out/{step.name}_grad_norm"])
+        # After one update Adam's average is a tenth of the clipped gradient.
+        momenta = [v for v in step.optimizer.variables if v.path.endswith("momentum")]
+        averages = arrange(recording.places, step.targets, [v.numpy() for v in momenta])
+        scale = 0.1 * min(1.0, clips[step.name] / norm)
+        seen = averages.keys() & recorded.keys()
+        assert seen
+        for name in seen:
+            assert_close(averages[name] / scale, recorded[name], tolerance=1e-4, name=name)
 
 
 def assert_metrics(recording, metrics):
