@@ -98,14 +98,14 @@ def load(logdir: str | os.PathLike) -> "Agent":
       The `dreamer_tf.agents.Agent`.
 
     Raises:
-      RunFolderError: The folder holds no run, or no checkpoint yet.
+      RunFolderError: The folder holds no run, or no whole checkpoint.
     """
     # Imported here: this module can be imported without TensorFlow.
     from dreamer_tf.runs.checkpoint import Checkpoints
 
     agent = session.make_agent(read_config(logdir), *run_folder.load_spaces(logdir))
     folder = pathlib.Path(logdir) / "checkpoints"
-    if Checkpoints(folder, agent=agent).restore(set_aside=False) is None:
+    if Checkpoints(folder, agent=agent).restore() is None:
         raise RunFolderError(f"there is no whole checkpoint in {folder}")
     native = run_folder.load_native_actions(logdir)
     if native is not None:
