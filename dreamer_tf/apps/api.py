@@ -26,6 +26,7 @@ from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import session
+from dreamer_tf.training.opening import UNNAMED
 
 if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
@@ -266,4 +267,4 @@ def _load_policy(logdir):
 def _name(env):
     """What to call the task of a user's environment in score files."""
     name = getattr(env, "__name__", type(env).__name__)
-    return "custom" if name == "<lambda>" else re.sub(r"\W+", "_", name)
+    return UNNAMED if name == "<lambda>" else re.sub(r"\W+", "_", name)
