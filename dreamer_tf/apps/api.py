@@ -229,7 +229,7 @@ def evaluate(
         try:
             save_video(video, recorder.frames)
             film = pathlib.Path(video)
-        except ValueError as error:  # What it drew are no pictures.
+        except (ValueError, OSError) as error:  # No pictures, or no place to write them.
             _LOGGER.warning("no video: %s", error)
     return Evaluation(
         returns=[episode.score for episode in played],

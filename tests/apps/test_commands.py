@@ -144,6 +144,13 @@ def test_evaluate_refuses_what_it_cannot_do(capsys, words, part):
     assert part in failure(capsys, 2, commands.evaluate, *words)
 
 
+def test_a_video_that_cannot_be_written_does_not_hide_the_returns(capsys, caplog, trained):
+    film = ["--video", "/proc/nothing/film.mp4"]
+    commands.evaluate(["--logdir", str(trained), "--episodes", "1", *film])
+    assert capsys.readouterr().out.startswith("return -")
+    assert "no video" in caplog.text
+
+
 def test_a_full_disk_is_exit_code_1_and_the_run_can_go_on(capsys, tmp_path):
     words = ["--agent", "random", "--task", "gymnasium_Pendulum-v1", "--env.action_repeat", "1"]
     words = [*TINY, *words, "--logdir", str(tmp_path), "--env.workers", "inline"]
