@@ -11,6 +11,7 @@ _PASSES = 6
 """Operations per weight and row of an update: a product and a sum, forwards and twice backwards."""
 
 _SIZE, _REPEATS = 1024, 3
+_LONG = 86400
 
 
 class TimeLeft:
@@ -145,6 +146,26 @@ class Pretraining:
         if done == first:
             return text
         return f"{text}, {clock((self._updates - done) * (seconds - start) / (done - first))} left"
+
+
+def tell_if_long(tell, weights, rows, updates, frames):
+    """Says that a run is long, if it takes a day or more by `rough_seconds`.
+
+    Args:
+      tell: Function of a line of text.
+      weights: Parameters of the agent.
+      rows: Rows of experience in an update.
+      updates: Updates that are still to be made.
+      frames: env_frames that are still to be collected.
+    """
+    seconds = rough_seconds(weights, rows, updates)
+    if seconds >= _LONG:
+        tell(
+            f"this is long: {updates:,.0f} updates for {frames:,} frames take {duration(seconds)} "
+            f"on this machine by a rough count, and may take several times that; it is measured "
+            f"when learning starts. --steps asks for fewer frames, and presets that end in cpu "
+            f"are for two cores"
+        )
 
 
 def rough_seconds(weights, rows, updates):
