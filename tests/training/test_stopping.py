@@ -123,8 +123,8 @@ def test_an_output_that_nobody_reads_any_more_saves_and_ends(start, tmp_path):
     receiver, sender = os.pipe()
     trainer = start(seconds_per_update=0.01, stdout=sender)
     os.close(sender)
-    with os.fdopen(receiver) as output:  # As ``| head -n 1``.
-        assert output.readline().startswith("run folder")
+    with os.fdopen(receiver) as output:  # As ``| head``.
+        assert any("learning starts" in line for line in output)
     _, told = trainer.process.communicate(timeout=300)
     assert trainer.process.returncode == 141, told
     assert "nobody reads the output any more" in told and "Traceback" not in told

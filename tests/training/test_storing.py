@@ -74,7 +74,7 @@ def small_disk(tmp_path):
     if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("a disk of its own needs the rights to mount one")
     yield folder
-    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 class FillingEnv(SeededEnv):
