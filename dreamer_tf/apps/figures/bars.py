@@ -36,7 +36,7 @@ def draw(collection, *, at=None, window=0.1):
     one_scale = {suite(task) for task in scores} == {"dmc"}
     if one_scale:
         groups |= _mean(scores, methods, notes)
-    looks = styles(methods)
+    looks = styles(methods, collection.algorithms)
     with canvas.style():
         figure = _draw_groups(groups, methods, looks, canvas.CONTROL_END if one_scale else None)
     return Drawing(figure, _table(groups, methods, looks), tuple(notes))

@@ -29,7 +29,7 @@ def write_report(texts, path=None, videos=None):
     """Writes the report of a run, or of several side by side.
 
     Args:
-      texts: Run folders; ``NAME=PATH`` gives the run at PATH the method name NAME.
+      texts: Run folders; ``NAME=PATH`` calls the run at PATH NAME.
       path: The HTML file; None: ``report.html``, in the run's folder or, of several runs, in the
         current one.
       videos: Videos of each kind and run; None: three of a single run, else one.
@@ -90,7 +90,7 @@ def render(runs, videos, now=None):
     environment.filters |= {"number": number, "duration": duration}
     now = datetime.datetime.now(datetime.UTC) if now is None else now
     plot = Plot(runs)
-    run_looks = looks([run.method for run in runs])
+    run_looks = looks([run.agent for run in runs])
     plot.data["lineWidth"] = LINE_WIDTH
     plot.data["runs"] = [
         {"name": run.name, "light": look.light, "dark": look.dark, "dash": look.dash}
@@ -147,10 +147,11 @@ def script_json(value):
 
 def _card(run, look, shown, notes):
     """What the template needs of a run."""
+    memory = summary.latest(run.history, "memory/rss")
     return {
         "run": run,
         "look": look,
-        "label": styles([run.method])[run.method].label,
+        "label": styles([run.agent])[run.agent].label,
         "task": task_title(run.task),
         "score": summary.score(run.history),
         "updates": summary.latest(run.history, "grad_steps"),
@@ -159,7 +160,7 @@ def _card(run, look, shown, notes):
         "frames_speed": summary.typical(run.history, "speed/frames"),
         "acting_speed": summary.typical(run.history, "speed/acting"),
         "updating_speed": summary.typical(run.history, "speed/updating"),
-        "memory": summary.latest(run.history, "memory/rss"),
+        "memory_mib": None if memory is None else round(memory / 2**20),
         "shares": summary.time_shares(run.history),
         "films": shown,
         "notes": (*run.notes, *notes),
@@ -167,10 +168,10 @@ def _card(run, look, shown, notes):
 
 
 def _title(runs):
-    names = styles([run.method for run in runs])
-    methods = [names[method].label for method in dict.fromkeys(run.method for run in runs)]
+    names = styles([run.agent for run in runs])
+    agents = [names[agent].label for agent in dict.fromkeys(run.agent for run in runs)]
     tasks = list(dict.fromkeys(task_title(run.task) for run in runs))
-    what = f"{_listed(methods)} on {_listed(tasks)}"
+    what = f"{_listed(agents)} on {_listed(tasks)}"
     return f"{what}, seed {runs[0].seed}" if len(runs) == 1 else f"{what}: {len(runs)} runs"
 
 
