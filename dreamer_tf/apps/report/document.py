@@ -3,7 +3,6 @@
 import datetime
 import json
 import logging
-import math
 import pathlib
 
 import jinja2
@@ -14,10 +13,10 @@ from dreamer_tf.apps.figures.tasks import title as task_title
 from dreamer_tf.apps.report import summary, tables
 from dreamer_tf.apps.report.assets import page_file
 from dreamer_tf.apps.report.curves import MOST_POINTS, Plot
-from dreamer_tf.apps.report.films import films
+from dreamer_tf.apps.report.films import films, newest_film
 from dreamer_tf.apps.report.looks import LINE_WIDTH, looks
 from dreamer_tf.apps.report.run_folder import read_runs
-from dreamer_tf.common import replacing
+from dreamer_tf.common import duration, number, replacing
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -58,7 +57,8 @@ def write_at_end(folder, tell):
 
     Args:
       folder: Run folder.
-      tell: Function that is told in a line of text where the report is, or why there is none.
+      tell: Function that is told, a line of text each, where the newest film of an evaluation and
+        the report are, or why there is no report.
     """
     try:
         path = write_report([folder])
@@ -69,6 +69,9 @@ def write_at_end(folder, tell):
             f"and dreamer-report {folder} tries again"
         )
     else:
+        film = newest_film(folder)
+        if film:
+            tell(f"film {film}")
         tell(f"report {path}")
 
 
@@ -118,25 +121,6 @@ def render(runs, videos, now=None):
         version=dreamer_tf.__version__,
         written=now.strftime("%Y-%m-%d %H:%M UTC"),
     )
-
-
-def number(value):
-    """A number for readers: thousands with commas, else four digits that count."""
-    if value is None:
-        return "–"
-    if not math.isfinite(value):
-        return str(value)
-    if value == int(value) or abs(value) >= 10_000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
-
-
-def duration(seconds):
-    """Seconds as ``1 h 42 min``."""
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
 
 
 def script_json(value):
