@@ -101,4 +101,6 @@ def _line(axis, points, look):
             markeredgewidth=0,
             elinewidth=0.8,
             capsize=2,
+            label=look.label,
+            clip_on=False,
         )

@@ -1,6 +1,7 @@
 """The pages about figures and sweeps against the commands."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import re
@@ -15,6 +16,7 @@ from dreamer_tf.apps.sweep.benchmarks import BENCHMARKS
 
 ROOT = pathlib.Path(__file__).parents[3]
 FIGURES = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs" / "results" / "README.md").read_text(encoding="utf-8")
 SWEEPS = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
 MISSING = [name for name in ("matplotlib", "rliable") if importlib.util.find_spec(name) is None]
 
@@ -27,7 +29,7 @@ def calls(text, script):
     return [shlex.split(line)[2:] for line in lines if line.startswith(prefix)]
 
 
-PLOTS = calls(FIGURES, "plot.py") + calls(SWEEPS, "plot.py")
+PLOTS = calls(FIGURES, "plot.py") + calls(RESULTS, "plot.py") + calls(SWEEPS, "plot.py")
 EXAMPLES = [words for words in PLOTS if "docs/figures" in words]
 
 
@@ -60,9 +62,24 @@ def test_the_examples_are_made_by_their_commands(words, tmp_path, monkeypatch, c
     words = [os.path.expandvars(word) for word in words]
     name = words[words.index("--name") + 1]
     figures.plot([str(tmp_path) if word == "docs/figures" else word for word in words])
-    for ending in ("pdf", "png"):
-        assert (tmp_path / f"{name}.{ending}").is_file()
-        assert (ROOT / "docs" / "figures" / f"{name}.{ending}").is_file()
+    kept = ROOT / "docs" / "figures"
+    assert (tmp_path / f"{name}.pdf").is_file() and (kept / f"{name}.pdf").is_file()
+    drawn, shown = (numbers(folder / f"{name}.png") for folder in (tmp_path, kept))
+    assert shown and drawn == pytest.approx(shown, rel=1e-3), "draw it again, by its command"
+
+
+def numbers(path):
+    """What a figure's PNG says that it shows, flat, by where it stands."""
+    from PIL import Image
+
+    def flat(value, place):
+        if isinstance(value, dict | list):
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            return {k: v for key, part in items for k, v in flat(part, f"{place}/{key}").items()}
+        return {place: value}
+
+    with Image.open(path) as image:
+        return flat(json.loads(image.text["contents"]), "")
 
 
 @pytest.mark.parametrize("words", calls(SWEEPS, "sweep.py"), ids=" ".join)
