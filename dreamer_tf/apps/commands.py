@@ -13,6 +13,7 @@ import sys
 from dreamer_tf import config as configs
 from dreamer_tf.apps import api
 from dreamer_tf.apps.report.document import write_at_end
+from dreamer_tf.common import counted
 from dreamer_tf.config.resolve import program_name, unread_output
 from dreamer_tf.envs import EnvError
 from dreamer_tf.export.errors import ExportError
@@ -84,9 +85,9 @@ def evaluate(argv=None):
             count=arguments.count,
         )
         print(
-            f"return {outcome.mean:.1f} ± {outcome.std:.1f} "
-            f"(mean and standard deviation of {len(outcome.returns)} episodes, "
-            f"{min(outcome.returns):.1f} to {max(outcome.returns):.1f})"
+            f"return {outcome.mean:,.1f} ± {outcome.std:,.1f} "
+            f"(mean ± standard deviation of {counted(len(outcome.returns), 'episode')}, "
+            f"{min(outcome.returns):,.1f} to {max(outcome.returns):,.1f})"
         )
         if outcome.video:
             print(f"video {outcome.video}")

@@ -6,11 +6,13 @@ import os
 import pathlib
 import re
 import shlex
+import statistics
 
 import pytest
 
 from dreamer_tf.apps.figures import commands as figures
 from dreamer_tf.apps.figures.catalogue import KINDS
+from dreamer_tf.apps.figures.palette import styles
 from dreamer_tf.apps.sweep import commands as sweeps
 from dreamer_tf.apps.sweep.benchmarks import BENCHMARKS
 
@@ -30,6 +32,7 @@ def calls(text, script):
 
 
 PLOTS = calls(FIGURES, "plot.py") + calls(RESULTS, "plot.py") + calls(SWEEPS, "plot.py")
+CURVES = sorted((ROOT / "docs" / "results").glob("*/curve.png"))
 EXAMPLES = [words for words in PLOTS if "docs/figures" in words]
 
 
@@ -64,22 +67,37 @@ def test_the_examples_are_made_by_their_commands(words, tmp_path, monkeypatch, c
     figures.plot([str(tmp_path) if word == "docs/figures" else word for word in words])
     kept = ROOT / "docs" / "figures"
     assert (tmp_path / f"{name}.pdf").is_file() and (kept / f"{name}.pdf").is_file()
-    drawn, shown = (numbers(folder / f"{name}.png") for folder in (tmp_path, kept))
+    drawn, shown = (flat(contents(folder / f"{name}.png")) for folder in (tmp_path, kept))
     assert shown and drawn == pytest.approx(shown, rel=1e-3), "draw it again, by its command"
 
 
-def numbers(path):
-    """What a figure's PNG says that it shows, flat, by where it stands."""
+def contents(path):
+    """What a figure's PNG says that it shows."""
     from PIL import Image
 
-    def flat(value, place):
-        if isinstance(value, dict | list):
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            return {k: v for key, part in items for k, v in flat(part, f"{place}/{key}").items()}
-        return {place: value}
-
     with Image.open(path) as image:
-        return flat(json.loads(image.text["contents"]), "")
+        return json.loads(image.text["contents"])
+
+
+def flat(value, place=""):
+    """The leaves of a JSON value, by where they stand."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return {k: v for key, part in items for k, v in flat(part, f"{place}/{key}").items()}
+    return {place: value}
+
+
+@pytest.mark.parametrize("png", CURVES, ids=lambda png: png.parent.name)
+def test_curves_of_recorded_runs_show_their_scores(png):
+    files = [png.parent / "scores.json", *png.parent.glob("scores_seed*.json")]
+    entries = [entry for file in files for entry in json.loads(file.read_text())]
+    [panel] = contents(png)
+    [[label, xs, ys]] = panel["lines"]
+    assert label == styles([entries[0]["method"]])[entries[0]["method"]].label
+    points = [dict(zip(entry["xs"], entry["ys"], strict=True)) for entry in entries]
+    assert xs[:3] == sorted({x for seed in points for x in seed})[:3]
+    means = [statistics.fmean(seed[x] for seed in points if x in seed) for x in xs]
+    assert ys == pytest.approx(means, rel=1e-3), "draw it again"
 
 
 @pytest.mark.parametrize("words", calls(SWEEPS, "sweep.py"), ids=" ".join)
