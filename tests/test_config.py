@@ -203,7 +203,8 @@ def test_configs_without_a_name_lists_the_presets(argv):
 
 def helped(capsys, *words):
     """What ``--help`` prints; no line of it is wider than a terminal."""
-    with pytest.raises(SystemExit) as stop:
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setenv("COLUMNS", "80")
         config.parse_args(["--help", *words], "Trains an agent.")
     assert stop.value.code == 0
     out = capsys.readouterr().out

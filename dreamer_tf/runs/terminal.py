@@ -1,6 +1,7 @@
 """What a run shows while it goes on: a live bar on a terminal, plain lines elsewhere."""
 
 import collections
+import shutil
 import sys
 import time
 
@@ -20,7 +21,6 @@ _SHOWN = {
     "speed/updating": "{} updates a second",
 }
 _LOSSES_SHOWN = 4
-_WIDTH = 80  # of lines where there is no terminal
 _BAR_WIDTH = 20
 _QUIET_SECONDS = 60
 
@@ -144,6 +144,7 @@ class PlainTerminal(Writer):
         self._printed = now()
         self._left = TimeLeft(total, now)
         self._summary = _Summary()
+        self._width = shutil.get_terminal_size().columns  # COLUMNS, or 80 without a terminal
 
     def __enter__(self):
         return self
@@ -153,7 +154,7 @@ class PlainTerminal(Writer):
 
     def message(self, text):
         """Prints a text in lines that fit."""
-        print(wrapped(text, _WIDTH), file=self._stream, flush=True)
+        print(wrapped(text, self._width), file=self._stream, flush=True)
         self._printed = self._now()
 
     def advance(self, env_frames, activity):
@@ -172,7 +173,7 @@ class PlainTerminal(Writer):
         if "speed/frames" in scalars:
             self._left.mark(env_frames)
             self._summary.update({"left": str(self._left)})
-            self.message(self._summary.line([self._place(env_frames)], _WIDTH))
+            self.message(self._summary.line([self._place(env_frames)], self._width))
 
     def _place(self, env_frames):
         return f"{env_frames:,} / {self._total:,}"

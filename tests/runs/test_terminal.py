@@ -35,7 +35,8 @@ def test_plain_output_is_one_line_per_interval_and_one_a_minute_between():
     ]
 
 
-def test_no_plain_line_is_wider_than_a_terminal():
+def test_no_plain_line_is_wider_than_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     stream = io.StringIO()
     path = "/a/folder" * 8
     with PlainTerminal(1_000_000, stream) as terminal:
