@@ -3,6 +3,8 @@
 import collections
 import time
 
+from dreamer_tf.common import duration, rounded
+
 _FORECAST_FRAMES = 1_000_000
 _FORECAST_UPDATES = 20
 _FORECAST_ACTIVITIES = ("acting", "updating", "data")
@@ -11,7 +13,6 @@ _PASSES = 6
 """Operations per weight and row of an update: a product and a sum, forwards and twice backwards."""
 
 _SIZE, _REPEATS = 1024, 3
-_LONG = 86400
 
 
 class TimeLeft:
@@ -106,7 +107,7 @@ class Forecast:
         self.speed = frames / (now[2] - last[2])
         left = max(0, self._total - now[0])
         return (
-            f"measured over {updates} updates: {self.speed:.3g} frames per second, "
+            f"measured over {updates} updates: {rounded(self.speed)} frames a second, "
             f"{_FORECAST_FRAMES:,} frames in {duration(_FORECAST_FRAMES / self.speed)}, "
             f"the {left:,} left of this run in {duration(left / self.speed)}, "
             f"evaluations left out"
@@ -148,26 +149,6 @@ class Pretraining:
         return f"{text}, {clock((self._updates - done) * (seconds - start) / (done - first))} left"
 
 
-def tell_if_long(tell, weights, rows, updates, frames):
-    """Says that a run is long, if it takes a day or more by `rough_seconds`.
-
-    Args:
-      tell: Function of a line of text.
-      weights: Parameters of the agent.
-      rows: Rows of experience in an update.
-      updates: Updates that are still to be made.
-      frames: env_frames that are still to be collected.
-    """
-    seconds = rough_seconds(weights, rows, updates)
-    if seconds >= _LONG:
-        tell(
-            f"this is long: {updates:,.0f} updates for {frames:,} frames take {duration(seconds)} "
-            f"on this machine by a rough count, and may take several times that; it is measured "
-            f"when learning starts. --steps asks for fewer frames, and presets that end in cpu "
-            f"are for two cores"
-        )
-
-
 def rough_seconds(weights, rows, updates):
     """What a number of updates takes at least, by the speed of this machine's matrix products.
 
@@ -195,13 +176,6 @@ def _operations_per_second():
         tf.matmul(matrix, matrix).numpy()
         fastest = min(fastest, time.perf_counter() - start)
     return 2 * _SIZE**3 / fastest
-
-
-def duration(seconds):
-    """Seconds in words, such as ``14.2 hours``."""
-    units = (("days", 48 * 3600, 86400), ("hours", 2 * 3600, 3600), ("minutes", 0, 60))
-    name, size = next((name, size) for name, least, size in units if seconds >= least)
-    return f"{seconds / size:,.1f} {name}"
 
 
 def clock(seconds):

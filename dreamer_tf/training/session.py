@@ -250,7 +250,7 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
         counters = Counters(**state["counters"]) if state else Counters()
         ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
         run_folder.add_start(folder, counters.env_frames)
-    introduce(terminal, config, agent, counters, vector_env.frames_per_step)
+    introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
