@@ -137,7 +137,9 @@ def test_a_terminal_that_is_gone_does_not_stop_a_run(start, tmp_path):
     ours, theirs = os.openpty()
     trainer = start(steps=300, stdout=theirs)
     os.close(theirs)
-    assert b"run folder" in os.read(ours, 1000)
+    shown = b""
+    while b"run folder" not in shown:
+        shown += os.read(ours, 1000)
     os.close(ours)  # From here on writing is an input/output error.
     _, told = trainer.process.communicate(timeout=300)
     assert trainer.process.returncode == 0, told
