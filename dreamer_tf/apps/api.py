@@ -24,7 +24,7 @@ from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import EnvError
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
-from dreamer_tf.runs.machine import quiet_tensorflow
+from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import session
 from dreamer_tf.training.opening import UNNAMED
@@ -104,6 +104,7 @@ def load(logdir: str | os.PathLike) -> "Agent":
       RunFolderError: The folder holds no run, or no whole checkpoint.
     """
     quiet_tensorflow()
+    start_tensorflow()
     # Imported here: this module can be imported without TensorFlow.
     from dreamer_tf.runs.checkpoint import Checkpoints
 
@@ -200,6 +201,7 @@ def evaluate(
       EnvError: The environment cannot be used, or died in every episode.
     """
     quiet_tensorflow()
+    start_tensorflow()
     from dreamer_tf.runs.videos import check_format, save_video
     from dreamer_tf.training.evaluation import make_recorder, play_episodes, summarize
 

@@ -30,7 +30,7 @@ from dreamer_tf.replay import (
     UniformWindows,
 )
 from dreamer_tf.runs import run_folder
-from dreamer_tf.runs.machine import keep_freed_memory
+from dreamer_tf.runs.machine import keep_freed_memory, start_tensorflow
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
@@ -424,6 +424,7 @@ def derive_seed(seed: int, *names: str) -> int:
 def seed_libraries(seed: int) -> None:
     """Seeds the global generators of Python, NumPy and TensorFlow (and so Keras initialisers)."""
     # Imported here so that deriving the seeds of environments does not wait for TensorFlow.
+    start_tensorflow()
     import tensorflow as tf
 
     random.seed(derive_seed(seed, "python"))
