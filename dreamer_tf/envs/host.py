@@ -151,7 +151,8 @@ class Notices(logging.Handler):
 class InlineHost:
     """The same commands with the interface of `ProcessHost`, run in this process."""
 
-    def __init__(self, constructor):
+    def __init__(self, constructor, limit=0.0, stopped=None):
+        del limit, stopped  # Nobody is there to look at the time.
         self._constructor = constructor
         self._notices = Notices()
         self._host = None

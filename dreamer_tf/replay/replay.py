@@ -96,6 +96,11 @@ class Replay:
         self._lock = threading.RLock()
 
     @property
+    def spaces(self) -> dict[str, Space]:
+        """Dict of key to `Space`: what rows hold."""
+        return dict(self._spaces)
+
+    @property
     def carry_space(self) -> dict[str, Space]:
         """Dict of key to `Space`: what rows hold of what the agent carried into them."""
         return dict(self._carry_space)
@@ -157,17 +162,20 @@ class Replay:
             else:
                 self._streams[stream].spill()
 
-    def cut(self) -> None:
+    def cut(self, stream: int | None = None) -> None:
         """Stores the unfinished episodes, their last row marked ``is_last`` but not terminal.
 
-        An episode of a single row holds no interaction and is left out. All streams begin anew.
+        An episode of a single row holds no interaction and is left out.
+
+        Args:
+          stream: Whose; None: those of all streams.
 
         Raises:
           OSError: If an episode could not be stored, see `add`.
         """
         with self._lock:
-            for stream in sorted(self._streams):
-                self._end(self._streams.pop(stream))
+            for ended in sorted(self._streams) if stream is None else [stream]:
+                self._end(self._streams.pop(ended))
             self.flush()
 
     def flush(self) -> None:
@@ -247,6 +255,16 @@ class Replay:
             self._left.pop(number)
             self._streams[stream] = episode
             return episode
+
+    def forget_left(self, begun: int) -> None:
+        """Deletes unfinished episodes that an earlier run began later than the first ``begun``.
+
+        For a run that plays them again.
+        """
+        with self._lock:
+            for number in [number for number in self._left if number > begun]:
+                OpenEpisode(self._pieces, -number, self._left.pop(number)).remove()
+            self._begun = begun
 
     def cut_left(self) -> int:
         """Stores the unfinished episodes of an earlier run that nobody goes on with, cut off.

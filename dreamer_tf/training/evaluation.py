@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 
-from dreamer_tf.envs import EnvDied, EnvError
+from dreamer_tf.envs import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.training.driver import Driver, EpisodeStatistics
 
 _LOGGER = logging.getLogger(__name__)
@@ -169,16 +169,19 @@ class Evaluator:
           Dict of metrics, the recorder, and remarks about the evaluation as sentences; None if
           stopped.
         """
-        if self._envs is None:
-            self._envs = self._make_envs()
-        self._envs.restore(self._begun)
-        recorder = make_recorder(self._envs)
-        episodes = play_episodes(
-            *(self._envs, policy, self._episodes),
-            limit=self._limit,
-            recorder=recorder,
-            stopped=stopped,
-        )
+        try:
+            if self._envs is None:
+                self._envs = self._make_envs()
+            self._envs.restore(self._begun)
+            recorder = make_recorder(self._envs)
+            episodes = play_episodes(
+                *(self._envs, policy, self._episodes),
+                limit=self._limit,
+                recorder=recorder,
+                stopped=stopped,
+            )
+        except EnvAbandoned:
+            return None
         if episodes is None:
             return None
         self._begun = self._envs.episodes.tolist()

@@ -85,11 +85,12 @@ def run(
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
         told: set[str] = set()
-        vector_env = stack.enter_context(start_envs(config, env, told))
+        stopped = lambda: stop.requested is not None  # noqa: E731
+        vector_env = stack.enter_context(start_envs(config, env, told, stopped))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
             resolved = _choose_size(resolved, vector_env.obs_space, terminal)
-        evaluator = _make_evaluator(config, env, told)
+        evaluator = _make_evaluator(config, env, told, stopped)
         stack.callback(evaluator.close)
         trainer = _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers)
         stack.enter_context(terminal)
@@ -122,6 +123,7 @@ def make_vector_env(
     workers: str,
     evaluation: bool = False,
     told: set[str] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> envs.VectorEnv:
     """Starts environments and waits until they are ready.
 
@@ -133,6 +135,7 @@ def make_vector_env(
       workers: ``process`` or ``inline``.
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
       told: Set of the environments' notices that need not be told again.
+      stopped: Function without arguments: whether the run is to stop.
 
     Returns:
       `VectorEnv`.
@@ -163,7 +166,14 @@ def make_vector_env(
                 "once: pass a function that makes it, such as lambda: MyEnv()"
             )
         constructor = functools.partial(envs.from_user, env, **common)
-    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, told=told)
+    return envs.VectorEnv(
+        [constructor] * count,
+        seed=seed,
+        workers=workers,
+        told=told,
+        step_timeout=options.step_timeout,
+        stopped=stopped,
+    )
 
 
 def evaluation_limit(config: configs.Config) -> int:
@@ -176,6 +186,7 @@ def start_envs(
     config: configs.Config,
     env: Any | Callable[[], Any] | None = None,
     told: set[str] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> envs.VectorEnv:
     """Starts the training environments and imports TensorFlow, side by side if that is safe.
 
@@ -183,6 +194,7 @@ def start_envs(
       config: `Config`.
       env: A user's environment or constructor; None: the config's task.
       told: Set of the environments' notices that need not be told again.
+      stopped: Function without arguments: whether the run is to stop.
 
     Returns:
       `VectorEnv`; the libraries are seeded.
@@ -195,6 +207,7 @@ def start_envs(
         seed=derive_seed(config.seed, "envs"),
         workers=config.env.workers,
         told=told,
+        stopped=stopped,
     )
     if config.env.workers == "inline":
         seed_libraries(config.seed)
@@ -211,6 +224,7 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
     from dreamer_tf.runs.log import RunLog
     from dreamer_tf.training.learner import Carry, Stopwatch
     from dreamer_tf.training.loop import Parts, Trainer
+    from dreamer_tf.training.resuming import resume
 
     config = resolved.config
     spaces = vector_env.obs_space, vector_env.act_space
@@ -232,7 +246,8 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
     configs.save(config, folder, resolved.origins)
     run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
     counters = Counters(**state["counters"]) if state else Counters()
-    ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
+    rows = resume(state, replay, vector_env, config.env.resume_steps, terminal.message)
+    ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step, replay.stored)
     run_folder.add_start(folder, counters.env_frames)
     _introduce(terminal, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, writers)
@@ -255,7 +270,7 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
         stopwatch=stopwatch,
     )
     trainer = Trainer(parts)
-    trainer.restore(state, ahead)
+    trainer.restore(state, rows, ahead)
     return trainer
 
 
@@ -275,7 +290,7 @@ def _make_learner(config, folder, agent, replay, carry, counters, stopwatch):
     )
 
 
-def _make_evaluator(config, env, told):
+def _make_evaluator(config, env, told, stopped):
     from dreamer_tf.training.evaluation import Evaluator
 
     count = config.run.eval_count
@@ -288,6 +303,7 @@ def _make_evaluator(config, env, told):
         workers=config.env.workers,
         evaluation=True,
         told=told,
+        stopped=stopped,
     )
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
 
