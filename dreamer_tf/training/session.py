@@ -74,7 +74,9 @@ def run(
     """
     folder = pathlib.Path(resolved.config.logdir or run_folder.default_folder(resolved.config))
     keep_freed_memory()
-    with contextlib.ExitStack() as stack:
+    trainer = None
+    # A stop that did not wait for an environment at the start: nothing is to be saved yet.
+    with contextlib.suppress(envs.EnvAbandoned), contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.begun_or_removed(folder))
         stack.enter_context(run_folder.RunFolderLock(folder))
         resolved, changes = run_folder.continue_config(resolved, folder)
@@ -96,7 +98,7 @@ def run(
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
-    for function in at_end:
+    for function in at_end if trainer else ():
         _call_at_end(function, folder, terminal.message)
     if stop.requested == signal.SIGINT:
         raise KeyboardInterrupt
