@@ -12,6 +12,7 @@ from dreamer_tf.envs.process import ProcessHost
 from dreamer_tf.envs.registry import make
 
 _STEPS_AFTER_PROBLEM = 20
+_ANSWER_SECONDS = 600.0
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")
 
 
@@ -75,7 +76,7 @@ class _Examination:
     def run(self, seed, steps):
         """Builds the environment, and plays."""
         try:
-            self._host = ProcessHost(self._constructor)
+            self._host = ProcessHost(self._constructor, limit=_ANSWER_SECONDS)
             self._spaces = self._host.wait_until_ready()
         except EnvError as error:
             self._add(error.problems)

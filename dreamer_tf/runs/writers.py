@@ -105,9 +105,10 @@ class TensorBoard(Writer):
 
     def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
         """Writes scalars."""
-        with self._file.as_default(step=env_frames):
+        # TensorFlow keeps a tensor of every number of Python that it has ever met, for good.
+        with self._file.as_default(step=np.int64(env_frames)):
             for name, value in scalars.items():
-                self._summary.scalar(name, value)
+                self._summary.scalar(name, np.float32(value))
         self._file.flush()
 
     def close(self) -> None:

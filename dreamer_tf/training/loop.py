@@ -230,7 +230,7 @@ class Trainer:
         name = type(error).__name__
         try:
             self._parts.replay.cut()
-            self._counters.episodes = self._parts.replay.stored
+            self._counters.episodes = max(self._counters.episodes, self._parts.replay.stored)
             self._save()
         except Exception as second:
             _LOGGER.warning(

@@ -5,6 +5,7 @@ import json
 import pytest
 import tensorflow as tf
 
+from dreamer_tf.runs.metrics import memory
 from dreamer_tf.runs.writers import MetricsFile, Scores, TensorBoard
 
 
@@ -102,3 +103,15 @@ def test_tensorboard_gets_every_scalar_at_its_frame(tmp_path):
         for value in event.summary.value
     }
     assert got == {("loss", 100): 0.5, ("nonfinite", 100): 0.0, ("loss", 200): 0.25}
+
+
+def test_writing_to_tensorboard_keeps_no_memory(tmp_path):
+    writer = TensorBoard(tmp_path)
+    grown = []
+    for begin in (1, 1001, 2001):
+        before = memory()["rss_anon"]
+        for step in range(begin, begin + 1000):
+            writer.write(step, {"a": 1 / step, "b": 2 / step, "c": 3 / step})
+        grown.append(memory()["rss_anon"] - before)
+    writer.close()
+    assert min(grown) < 300_000, "4,000 numbers were kept"
