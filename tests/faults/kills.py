@@ -39,7 +39,8 @@ class Trainer:
           folder: Run folder.
           agent: Name of the agent.
           steps: env_frames.
-          environ: Dict of variables of its environment.
+          environ: Dict of variables of its environment; ``FILE_LIMIT`` are the two arguments of
+            `trainer.limit_files`.
           **options: Of the run, see `trainer.OPTIONS`.
         """
         self._phase = folder.with_name(f"{folder.name}.phase")
@@ -87,6 +88,8 @@ class Trainer:
 
 def _train(output, environ, folder, agent, steps, phase, options):
     os.environ.update(environ)
+    if "FILE_LIMIT" in environ:
+        trainer.limit_files(*map(int, environ["FILE_LIMIT"].split(",")))
     with output.open("a") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)

@@ -2,11 +2,13 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -115,3 +117,90 @@ def test_a_run_whose_environment_hangs_can_be_stopped_and_goes_on(tmp_path):
     ended(kills.Trainer(tmp_path / "run", "planet", frames + 200, **options))
     folders.check(tmp_path / "run", None)
     folders.check_finished(tmp_path / "run")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A folder on a disk of its own, of 16 MB; making one takes a superuser."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(disk)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no disk can be made here")
+    yield disk
+    subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+@pytest.mark.faults
+def test_a_disk_that_is_full_for_a_while_loses_nothing(small_disk):
+    options = {"run.disk_patience": 60.0}
+    trainer = kills.Trainer(small_disk / "run", "planet", 2000, **options)
+    trainer.wait_for("saving")
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError), ballast.open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    time.sleep(8)
+    ballast.unlink()
+    ended(trainer)
+    assert "the run waits and tries again" in trainer.output.read_text()
+    folders.check(small_disk / "run", None)
+    folders.check_finished(small_disk / "run")
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("size", [100, 2_000, 20_000])
+def test_a_disk_that_stays_full_ends_a_run_that_can_be_continued(tmp_path, size):
+    environ, options = {"FILE_LIMIT": f"{size},0"}, {"run.disk_patience": 2.0}
+    trainer = kills.Trainer(tmp_path / "run", "planet", 10**6, environ, **options)
+    assert trainer.end() not in (0, None)
+    known = folders.check(tmp_path / "run", None)
+    frames = max((line["step"] for line in folders.metrics(tmp_path / "run")), default=0) + 100
+    ended(kills.Trainer(tmp_path / "run", "planet", frames))
+    folders.check(tmp_path / "run", known)
+    folders.check_finished(tmp_path / "run")
+
+
+# ------------------------------------------------------------------------------------- damage
+
+DAMAGES = {
+    "emptied": lambda data: b"",
+    "cut short": lambda data: data[: len(data) // 2],
+    "overwritten": lambda data: bytes(len(data)),
+}
+FILES = (
+    *("config.yaml", "info.json", "spaces.json", "scores.json", "metrics.jsonl"),
+    *("checkpoints/*/weights.index", "checkpoints/*/weights.data*", "checkpoints/*/state.json"),
+    *("checkpoints/*/manifest.json", "replay/*.npz", "replay/ongoing/*.npz", "tensorboard/*"),
+    "videos/*",
+)
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """A run folder, stopped within episodes."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    ended(kills.Trainer(folder, "planet", 1000, **{"run.checkpoint_every": 0.3}))
+    assert folders.ongoing_rows(folder)
+    return folder
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("pattern", FILES)
+def test_a_damaged_file_is_one_message_and_the_rest_is_kept(stopped, tmp_path, pattern, damage):
+    folder = tmp_path / "run"
+    shutil.copytree(stopped, folder)
+    path = max(folder.glob(pattern))  # The newest, where there are several.
+    path.write_bytes(DAMAGES[damage](path.read_bytes()))
+    before = {name: e for name, e in folders.episodes(stopped).items() if str(name) != path.name}
+    trainer = kills.Trainer(folder, "planet", 1100)
+    code, output = trainer.end(), trainer.output.read_text()
+    assert code in (0, 1, 2) and "Traceback" not in output, output
+    after = folders.episodes(folder)
+    for name, episode in before.items():
+        assert all(np.array_equal(episode[key], after[name][key]) for key in episode)
+    if code == 0:
+        assert folders.newest_state(folder)["counters"]["env_frames"] >= 1100
+    else:
+        assert path.name in output, "the message names the file"

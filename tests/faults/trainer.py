@@ -6,7 +6,9 @@ What it does at the moment stands in a phase file, one byte, which is not part o
 import mmap
 import os
 import pathlib
+import resource
 import subprocess
+import threading
 import time
 
 import numpy as np
@@ -126,3 +128,22 @@ def _showing(method, phase, show):
             show(before)
 
     return shown
+
+
+def limit_files(size, seconds):
+    """After a moment, makes the system refuse larger files, as a full disk does; for some seconds.
+
+    Args:
+      size: Bytes.
+      seconds: How long; 0: for good.
+    """
+
+    def limit():
+        time.sleep(3)
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+        if seconds:
+            time.sleep(seconds)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    threading.Thread(target=limit, daemon=True).start()
