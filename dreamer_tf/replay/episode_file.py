@@ -126,6 +126,9 @@ class StoredArray:
         Raises:
           DamagedEpisodeError: If the file ends before.
         """
+        if isinstance(rows, int):
+            row = range(len(self))[rows]
+            return self[row : row + 1][0]
         if not isinstance(rows, slice):
             return self[:][rows]
         start, stop, step = rows.indices(len(self))
