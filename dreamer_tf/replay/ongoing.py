@@ -212,12 +212,14 @@ class OpenEpisode:
         return None
 
     def _load(self, name, rows):
-        stored, carry = self._pieces.open(name), self._pieces.carry(name).read(0, rows)
+        stored = self._pieces.open(name)
         self._arrays = self._empty(max(rows, _FIRST_ROWS))
         for key in self._pieces.spaces:
             self._arrays[key][:rows] = stored[key][:rows]
-        for key in self._pieces.carry_spaces:
-            self._arrays[key][:rows] = carry[key]
+        if self._pieces.carry_spaces:
+            carry = self._pieces.carry(name).read(0, rows)
+            for key in self._pieces.carry_spaces:
+                self._arrays[key][:rows] = carry[key]
         self._rows = rows
 
     def _write(self, rows):

@@ -61,6 +61,7 @@ def test_an_episode_taken_up_goes_on_as_if_nothing_had_been(tmp_path, saved, lat
     continued = open_replay(tmp_path / "b", carry=carry)
     episode = continued.resume(0, *before[0])
     assert len(episode) == saved and continued.ongoing() == before
+    assert bool(list((tmp_path / "b").rglob("*.context.npy"))) == bool(carry)
     play(continued, 0, 45, stop=45, start=saved)
     [a], [b] = episode_files(tmp_path / "a"), episode_files(tmp_path / "b")
     assert a.name == b.name and a.read_bytes() == b.read_bytes()
