@@ -135,6 +135,19 @@ class StoredArray:
         if step != 1:
             return self[:][rows]
         array = np.empty((max(stop - start, 0), *self.shape[1:]), self.dtype)
+        self.read(start, array)
+        return array
+
+    def read(self, start, array):
+        """Reads as many rows as an array has, from ``start`` on, into this array.
+
+        Args:
+          start: First row.
+          array: ``[n, ...]``, contiguous.
+
+        Raises:
+          DamagedEpisodeError: If the file ends before.
+        """
         left = memoryview(array.reshape(-1).view(np.uint8))
         offset = self._offset + start * _size(self.dtype, self.shape[1:])
         while left:
@@ -142,7 +155,6 @@ class StoredArray:
             if not count:
                 raise DamagedEpisodeError(f"the file ends at byte {offset}, within its rows")
             left, offset = left[count:], offset + count
-        return array
 
     def __array__(self, dtype=None, copy=None):
         """All rows, for NumPy."""

@@ -398,7 +398,7 @@ class Replay:
                 return True
             arrays = self._store.open(piece.episode)
             for key, array in rows.items() if arrays else ():
-                array[place] = arrays[key][start:stop]
+                arrays[key].read(start, array[place])
             return arrays is not None
         except DamagedEpisodeError as error:
             if running is None:
