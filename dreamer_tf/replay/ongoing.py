@@ -148,6 +148,15 @@ class OpenEpisode:
         if start < stop:
             yield None, start - self._stored, stop - self._stored
 
+    def begins(self, arrays):
+        """Whether a stored episode, a dict of arrays, begins with these rows; images aside."""
+        rows = len(self)
+        return 0 < rows <= len(arrays["is_first"]) and all(
+            np.array_equal(arrays[key][:rows], self.read(key, 0, rows))
+            for key, space in self._pieces.spaces.items()
+            if not space.is_image and key != "is_last"
+        )
+
     # ----------------------------------------------------------------- storing
 
     def spill(self):

@@ -11,36 +11,19 @@ import os
 import pathlib
 import threading
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from dreamer_tf.replay.episode_file import DamagedEpisodeError, record_dtype, to_records
 from dreamer_tf.replay.ongoing import OpenEpisode, PieceFolder
-from dreamer_tf.replay.samplers import Catalogue, Sampler, Sequence, UniformWindows
+from dreamer_tf.replay.samplers import Batch, Catalogue, Sampler, UniformWindows, places
 from dreamer_tf.replay.store import EpisodeStore
 from dreamer_tf.specs import LOG_PREFIX, Row, Space
 
 ONGOING = "ongoing"
 """Folder of the episodes that are still being played, within that of the replay."""
 _LOGGER = logging.getLogger(__name__)
-
-
-class Batch(NamedTuple):
-    """What `Replay.sample` draws.
-
-    Attributes:
-      rows: Dict of key to array ``[B, T, ...]``.
-      sequences: Where the rows come from, a `Sequence` for each of the B.
-    """
-
-    rows: dict[str, np.ndarray]
-    sequences: list[Sequence]
-
-    @property
-    def continues(self) -> np.ndarray:
-        """Which sequences go on where they ended in the last batch, ``[B]`` bool."""
-        return np.array([sequence.continues for sequence in self.sequences])
 
 
 class Replay:
@@ -257,10 +240,7 @@ class Replay:
             return episode
 
     def forget_left(self, begun: int) -> None:
-        """Deletes unfinished episodes that an earlier run began later than the first ``begun``.
-
-        For a run that plays them again.
-        """
+        """Deletes what an earlier run began after ``begun`` episodes: it will be played again."""
         with self._lock:
             for number in [number for number in self._left if number > begun]:
                 OpenEpisode(self._pieces, -number, self._left.pop(number)).remove()
@@ -290,15 +270,9 @@ class Replay:
 
     def _is_stored(self, episode):
         """Whether the newest stored episode begins with these rows."""
-        index, rows = self._store.index, len(episode)
+        index = self._store.index
         newest = self._store.open(int(index.serials[-1])) if len(index) else None
-        if newest is None or not 0 < rows <= len(newest["is_first"]):
-            return False
-        return all(
-            np.array_equal(newest[key][:rows], episode.read(key, 0, rows))
-            for key, space in self._spaces.items()
-            if not space.is_image and key != "is_last"
-        )
+        return newest is not None and episode.begins(newest)
 
     # ---------------------------------------------------------------- sampling
 
@@ -382,7 +356,7 @@ class Replay:
             key: np.empty((batch_size, length, *space.shape), space.dtype)
             for key, space in self._spaces.items()
         }
-        for place, piece in _places(sequences):
+        for place, piece in places(sequences):
             if not self._read(piece, place, rows):
                 return None
         return Batch(rows, sequences)
@@ -455,7 +429,7 @@ class Replay:
         if not self._carry_space:
             return
         with self._lock:
-            for place, piece in _places(batch.sequences):
+            for place, piece in places(batch.sequences):
                 arrays = {key: carry[key][place] for key in self._record.names}
                 running = self._running(piece.episode)
                 file = self._store.carry(piece.episode)
@@ -463,12 +437,3 @@ class Replay:
                     running.overwrite(piece.start + 1, arrays)
                 elif file is not None:
                     file.write(piece.start + 1, to_records(arrays, self._record))
-
-
-def _places(sequences):
-    """Yields where each piece stands in ``[B, T]``, and the piece."""
-    for index, sequence in enumerate(sequences):
-        offset = 0
-        for piece in sequence.pieces:
-            yield (index, slice(offset, offset + piece.rows)), piece
-            offset += piece.rows

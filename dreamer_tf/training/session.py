@@ -87,13 +87,12 @@ def run(
         terminal.message(f"run folder {folder}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
-        told: set[str] = set()
-        stopped = lambda: stop.requested is not None  # noqa: E731
-        vector_env = stack.enter_context(start_envs(config, env, told, stopped))
+        seen = {"told": set(), "stopped": lambda: stop.requested is not None}
+        vector_env = stack.enter_context(start_envs(config, env, **seen))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
             resolved = _choose_size(resolved, vector_env.obs_space, terminal)
-        evaluator = _make_evaluator(config, env, told, stopped)
+        evaluator = _make_evaluator(config, env, seen)
         stack.callback(evaluator.close)
         trainer = _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers)
         stack.enter_context(terminal)
@@ -125,8 +124,7 @@ def make_vector_env(
     seed: int,
     workers: str,
     evaluation: bool = False,
-    told: set[str] | None = None,
-    stopped: Callable[[], bool] = lambda: False,
+    **options: Any,
 ) -> envs.VectorEnv:
     """Starts environments and waits until they are ready.
 
@@ -137,28 +135,27 @@ def make_vector_env(
       seed: Decides their episodes.
       workers: ``process`` or ``inline``.
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
-      told: Set of the environments' notices that need not be told again.
-      stopped: Function without arguments: whether the run is to stop.
+      **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
     Returns:
       `VectorEnv`.
     """
-    options = config.env
+    env_config = config.env
     common: dict[str, Any] = {
-        "action_repeat": options.action_repeat,
-        "time_limit": options.time_limit,
-        "image_size": options.image_size,
-        "keys": options.keys,
-        "kwargs": configs.from_text(options.kwargs),
+        "action_repeat": env_config.action_repeat,
+        "time_limit": env_config.time_limit,
+        "image_size": env_config.image_size,
+        "keys": env_config.keys,
+        "kwargs": configs.from_text(env_config.kwargs),
     }
     if env is None:
         constructor = functools.partial(
             envs.make,
             config.task,
-            observations=options.observations,
-            camera=options.camera,
-            render=options.render,
-            atari=dataclasses.asdict(options.atari),
+            observations=env_config.observations,
+            camera=env_config.camera,
+            render=env_config.render,
+            atari=dataclasses.asdict(env_config.atari),
             evaluation=evaluation,
             **common,
         )
@@ -169,14 +166,8 @@ def make_vector_env(
                 "once: pass a function that makes it, such as lambda: MyEnv()"
             )
         constructor = functools.partial(envs.from_user, env, **common)
-    return envs.VectorEnv(
-        [constructor] * count,
-        seed=seed,
-        workers=workers,
-        told=told,
-        step_timeout=options.step_timeout,
-        stopped=stopped,
-    )
+    options = {"step_timeout": env_config.step_timeout, **options}
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, **options)
 
 
 def evaluation_limit(config: configs.Config) -> int:
@@ -188,16 +179,14 @@ def evaluation_limit(config: configs.Config) -> int:
 def start_envs(
     config: configs.Config,
     env: Any | Callable[[], Any] | None = None,
-    told: set[str] | None = None,
-    stopped: Callable[[], bool] = lambda: False,
+    **options: Any,
 ) -> envs.VectorEnv:
     """Starts the training environments and imports TensorFlow, side by side if that is safe.
 
     Args:
       config: `Config`.
       env: A user's environment or constructor; None: the config's task.
-      told: Set of the environments' notices that need not be told again.
-      stopped: Function without arguments: whether the run is to stop.
+      **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
     Returns:
       `VectorEnv`; the libraries are seeded.
@@ -209,8 +198,7 @@ def start_envs(
         count=config.env.count,
         seed=derive_seed(config.seed, "envs"),
         workers=config.env.workers,
-        told=told,
-        stopped=stopped,
+        **options,
     )
     if config.env.workers == "inline":
         seed_libraries(config.seed)
@@ -293,7 +281,7 @@ def _make_learner(config, folder, agent, replay, carry, counters, stopwatch):
     )
 
 
-def _make_evaluator(config, env, told, stopped):
+def _make_evaluator(config, env, seen):
     from dreamer_tf.training.evaluation import Evaluator
 
     count = config.run.eval_count
@@ -305,8 +293,7 @@ def _make_evaluator(config, env, told, stopped):
         seed=derive_seed(config.seed, "evaluation envs"),
         workers=config.env.workers,
         evaluation=True,
-        told=told,
-        stopped=stopped,
+        **seen,
     )
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
 
