@@ -14,7 +14,7 @@ _ROOM = __name__.rpartition(".")[0]
 # What stands around every environment; a simulator's own module belongs to the simulator.
 _OURS = {
     f"{_ROOM}.{name}"
-    for name in ("base", "checks", "gym_api", "host", "images", "selected", "spaces", "structure")
+    for name in ("base", "checks", "gym_api", "host", "selected", "spaces", "structure")
 }
 _LIBRARIES = {"numpy", "PIL", *sys.stdlib_module_names}
 
