@@ -16,7 +16,7 @@ from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space
 
 logger = logging.getLogger(__name__)
 
-_HOSTS = {"process": ProcessHost, "inline": InlineHost}
+_HOSTS: dict[str, Callable[..., Any]] = {"process": ProcessHost, "inline": InlineHost}
 _MOST_DEATHS = 3
 
 

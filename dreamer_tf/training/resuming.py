@@ -85,32 +85,40 @@ def _episodes(count):
     return "episode is" if count == 1 else "episodes are"
 
 
-# ---- Tensors as JSON.
+# ---- What a policy knows, as JSON.
 
 
-def to_json(tensors):
-    """JSON value of a nested structure of tensors, bit for bit; `from_json` reads it.
+def to_json(state):
+    """JSON value of a `PolicyState`, bit for bit; `from_json` reads it."""
+    keys = sorted(state.carry)
+    tensors = tf.nest.flatten(state[:2]) + [state.carry[key] for key in keys]
+    arrays = [(tensor.dtype.name, np.asarray(tensor)) for tensor in tensors]
+    return {
+        "carry": keys,
+        "tensors": [
+            {
+                "dtype": name,
+                "shape": array.shape,
+                "data": base64.b64encode(array.tobytes()).decode(),
+            }
+            for name, array in arrays
+        ],
+    }
 
-    Args:
-      tensors: Nested structure of tensors.
-    """
-    arrays = [(tensor.dtype.name, np.asarray(tensor)) for tensor in tf.nest.flatten(tensors)]
-    return [
-        {"dtype": name, "shape": array.shape, "data": base64.b64encode(array.tobytes()).decode()}
-        for name, array in arrays
-    ]
 
-
-def from_json(value, structure):
-    """The tensors of `to_json`.
+def from_json(value, initial):
+    """The `PolicyState` of `to_json`.
 
     Args:
       value: JSON value.
-      structure: Nested structure of the same kind.
+      initial: `PolicyState` of the same agent.
     """
     tensors = []
-    for item in value:
+    for item in value["tensors"]:
         dtype = tf.as_dtype(item["dtype"]).as_numpy_dtype
         array = np.frombuffer(base64.b64decode(item["data"]), dtype).reshape(item["shape"])
         tensors.append(tf.convert_to_tensor(array))
-    return tf.nest.pack_sequence_as(structure, tensors)
+    first = len(tensors) - len(value["carry"])
+    latent, action = tf.nest.pack_sequence_as(initial[:2], tensors[:first])
+    carry = dict(zip(value["carry"], tensors[first:], strict=True))
+    return initial._replace(latent=latent, action=action, carry=carry)

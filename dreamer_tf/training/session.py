@@ -75,7 +75,7 @@ def run(
     """
     folder = pathlib.Path(resolved.config.logdir or run_folder.default_folder(resolved.config))
     keep_freed_memory()
-    trainer = None
+    trainer: Any = None
     # A stop that did not wait for an environment at the start: nothing is to be saved yet.
     with contextlib.suppress(envs.EnvAbandoned), contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.begun_or_removed(folder))
@@ -87,7 +87,7 @@ def run(
         terminal.message(f"run folder {folder}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
-        seen = {"told": set(), "stopped": lambda: stop.requested is not None}
+        seen: dict[str, Any] = {"told": set(), "stopped": lambda: stop.requested is not None}
         vector_env = stack.enter_context(start_envs(config, env, **seen))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
