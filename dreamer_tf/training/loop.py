@@ -26,13 +26,7 @@ from dreamer_tf.runs.forecast import Forecast, Pretraining
 from dreamer_tf.runs.log import RunLog
 from dreamer_tf.runs.metrics import Interval
 from dreamer_tf.runs.videos import beside
-from dreamer_tf.training.driver import (
-    BothStates,
-    Driver,
-    EpisodeStatistics,
-    HandOver,
-    training_policy,
-)
+from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver, training_policy
 from dreamer_tf.training.evaluation import Evaluator, fit, make_recorder
 from dreamer_tf.training.learner import Learner, Stopwatch
 from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
@@ -151,13 +145,13 @@ class Trainer:
 
     def _ongoing(self):
         """Where the episodes stand that are being played."""
-        replay, states = self._parts.replay, self._driver.policy_state
+        replay = self._parts.replay
         items = replay.ongoing().items()
         return {
             "episodes": [[stream, number, rows] for stream, (number, rows) in items],
             "stored": replay.stored,
             "hand_over": self._policy.state(),
-            "policy": None if states is None or states.after is None else to_json(states.after),
+            "policy": to_json(self._driver.policy_state),
             "statistics": self._statistics.state(),
         }
 
@@ -194,11 +188,9 @@ class Trainer:
             self._policy.restore(ongoing["hand_over"])
             self._seeding = not self._policy.has_begun
         if rows:
-            count, after = len(self._parts.envs), ongoing["policy"]
-            if after is not None:
-                after = from_json(after, self._parts.agent.initial_state(count))
-            before = self._parts.random_agent.initial_state(count)
-            self._driver.resume(rows, BothStates(before, after))
+            agents = self._parts.random_agent, self._parts.agent
+            states = from_json(ongoing["policy"], *agents, len(self._parts.envs))
+            self._driver.resume(rows, states)
 
     # ----------------------------------------------------------------- running
 

@@ -12,6 +12,8 @@ import base64
 import numpy as np
 import tensorflow as tf
 
+from dreamer_tf.training.driver import BothStates
+
 _ROWS_AT_ONCE = 256
 
 
@@ -88,8 +90,14 @@ def _episodes(count):
 # ---- What a policy knows, as JSON.
 
 
-def to_json(state):
-    """JSON value of a `PolicyState`, bit for bit; `from_json` reads it."""
+def to_json(states):
+    """JSON value of the `BothStates` of a `HandOver`, bit for bit; `from_json` reads it.
+
+    Random actions depend on nothing, so this is the `PolicyState` of the agent that learns.
+    """
+    if states is None or states.after is None:
+        return None
+    state = states.after
     keys = sorted(state.carry)
     tensors = tf.nest.flatten(state[:2]) + [state.carry[key] for key in keys]
     arrays = [(tensor.dtype.name, np.asarray(tensor)) for tensor in tensors]
@@ -106,13 +114,20 @@ def to_json(state):
     }
 
 
-def from_json(value, initial):
-    """The `PolicyState` of `to_json`.
+def from_json(value, random_agent, agent, count):
+    """The `BothStates` of `to_json`.
 
     Args:
       value: JSON value.
-      initial: `PolicyState` of the same agent.
+      random_agent: Plays the seed episodes.
+      agent: Plays afterwards.
+      count: Environments (N).
     """
+    before, after = random_agent.initial_state(count), agent.initial_state(count)
+    return BothStates(before, None if value is None else _policy_state(value, after))
+
+
+def _policy_state(value, initial):
     tensors = []
     for item in value["tensors"]:
         dtype = tf.as_dtype(item["dtype"]).as_numpy_dtype

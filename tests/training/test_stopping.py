@@ -127,7 +127,7 @@ def test_an_output_that_nobody_reads_any_more_saves_and_ends(start, tmp_path):
     assert trainer.process.returncode == 141, told
     assert "nobody reads the output any more" in told and "Traceback" not in told
     state = newest_state(tmp_path)
-    rows = [len(np.load(path)["reward"]) - 1 for path in tmp_path.glob("replay/*.npz")]
+    rows = [len(np.load(path)["reward"]) - 1 for path in tmp_path.glob("replay/**/*.npz")]
     assert state["counters"]["agent_steps"] == sum(rows)
 
 
