@@ -203,4 +203,6 @@ class RewardScale(tf.Module):
         if self.momentum == 1.0:
             return tf.convert_to_tensor(self.magnitude)
         mean = tf.reduce_mean(tf.abs(tf.stop_gradient(reward)))
-        return self.momentum * self.magnitude + (1.0 - self.momentum) * mean
+        magnitude = self.momentum * self.magnitude + (1.0 - self.momentum) * mean
+        # As in `_Average`: what is not finite would stay.
+        return tf.where(tf.math.is_finite(magnitude), magnitude, self.magnitude)

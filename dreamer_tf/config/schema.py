@@ -74,6 +74,18 @@ class EnvConfig:
         "inline: in the training process (crashes with a software GL that renders)",
         ("process", "inline"),
     )
+    step_timeout: float = option(
+        600.0,
+        "seconds after which an environment that does not answer to a step or reset counts as "
+        "dead, as after a crash; 0: never; only with env.workers process",
+        minimum=0,
+    )
+    resume_steps: int = option(
+        100_000,
+        "agent steps of an unfinished episode that are played again, from its seed and its stored "
+        "actions, when a run continues; longer ones are cut off; 0: all are",
+        minimum=0,
+    )
     keys: str = option(
         ".*",
         "regular expression that the whole key of an observation must match, such as image|speed; "
@@ -145,7 +157,7 @@ class RunConfig:
         1, "episodes per evaluation, played with the mode action", minimum=1
     )
     eval_limit: int = option(
-        10_000,
+        40_000,
         "env_frames after which an evaluation waits no longer for the end of an episode, unless "
         "env.time_limit is longer; the episode counts as it is, and that is said; 0: waits for "
         "good",

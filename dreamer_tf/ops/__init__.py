@@ -9,6 +9,7 @@ from dreamer_tf.ops.axes import (
     restore_leading,
     scan,
     swap_time,
+    unless,
 )
 from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
 from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
@@ -51,4 +52,5 @@ __all__ = [
     "swap_time",
     "symexp",
     "symlog",
+    "unless",
 ]
