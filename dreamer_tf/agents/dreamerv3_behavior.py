@@ -177,6 +177,20 @@ class ActorCritic(tf.Module):
             self.config.return_lambda,
         )
 
+    def planned_return(self, reward, cont, feat):
+        """What a planner maximises: the return of the first state, as the actor is trained for it.
+
+        Args:
+          reward: Head of the reward model; its mean is on the scale of the rewards themselves.
+          cont: Head of the continue model.
+          feat: Features ``[H+1, N, F]`` along planned actions, of the start states first.
+
+        Returns:
+          ``[N]``.
+        """
+        value = self.slow_value(feat) if self.config.slow_target else self.critic.mean(feat)
+        return self.returns(reward.mean(feat), cont.mean(feat), value)[0]
+
     def weights(self, cont):
         """How much of the future is left at each state of a trajectory but the last, ``[H, N]``.
 
