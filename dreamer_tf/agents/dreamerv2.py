@@ -355,7 +355,7 @@ class DreamerV2(Agent):
         Returns:
           ``[N]``, of the start states.
         """
-        reward = self.behavior.reward_scale(self.predicted_reward(feat, None))
+        reward = self.behavior.reward_scale.as_it_is(self.predicted_reward(feat, None))
         discount = self.imagined_discount(tf.zeros_like(feat[0, :, 0], tf.bool))(feat)
         return self.behavior.returns(feat, reward, discount)[0][0]
 

@@ -42,6 +42,10 @@ EXCLUSIVE = (("run.train_updates", "run.train_ratio"),)
 """Options of which only one is in use, the one given last; the others are 0."""
 
 
+ACTING = r"\w+\.(policy|planner\.\w+|eval_state|actor\.eval_mode)"
+"""Options, as a regular expression, that say how an agent acts and nothing of its weights."""
+
+
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
     observations: str = option("pixels", "what dm_control tasks show", ("pixels", "state", "both"))

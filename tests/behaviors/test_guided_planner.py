@@ -252,19 +252,15 @@ def test_environments_are_planned_as_if_each_were_alone():
 
 def test_the_number_of_environments_may_be_unknown_to_the_graph():
     planner, state = make_planner(), starts()
-    function = tf.function(
-        lambda deter, stoch, seed: planner.action(
-            State(deter, stoch),
-            planner.draws(
-                tf.random.Generator.from_state(seed, "philox"), tf.shape(deter)[0], "train"
-            ),
-            "train",
-        ),
-        input_signature=[tf.TensorSpec([None, SIZE])] * 2 + [tf.TensorSpec([3], tf.int64)],
-    )
-    seed = tf.random.Generator.from_seed(0, alg="philox").state
+    rng = tf.random.Generator.from_seed(0, alg="philox")
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec([None, SIZE])] * 2)
+    def act(deter, stoch):
+        noise = planner.draws(rng, tf.shape(deter)[0], "train")
+        return planner.action(State(deter, stoch), noise, "train")
+
     expected, left = planner.action(state, make_draws(planner, "train"), "train")
-    got, rest = function(*state, tf.identity(seed))
+    got, rest = act(*state)
     np.testing.assert_allclose(got, expected, atol=1e-5)
     np.testing.assert_allclose(rest, left, atol=1e-5)
 
