@@ -1,5 +1,6 @@
 # make train   sets everything up, then trains a small agent (ARGS="..." for another run)
 # make test    sets everything up, then runs the tests (ARGS="..." for pytest)
+# make learn   trains three tiny tasks and fails where they are learned less well than recorded
 # make docs    builds the documentation as a site in build/docs
 # Another interpreter: make PYTHON=python3.12 setup
 
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RENDERING := $(VENV)/.rendering
 
-.PHONY: train test lint docs bench setup browser clean
+.PHONY: train test learn lint docs bench setup browser clean
 
 train: ARGS ?= --configs dmc_proprio cpu --task dmc_cartpole_balance --steps 60000
 train: setup
@@ -17,6 +18,10 @@ train: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+# About 25 minutes where nothing else runs; a folder of runs from before must be moved away first.
+learn: setup
+	$(BIN)/python -m tests.learn $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

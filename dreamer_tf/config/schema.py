@@ -59,6 +59,12 @@ class EnvConfig:
         "(about a quarter of the time under a software GL; the images differ)",
         ("full", "fast"),
     )
+    background: str = option(
+        "own",
+        "what stands behind the bodies of dm_control tasks: own: their sky and floor; moving: "
+        "waves of colour that drift, other ones in each episode, so that most pixels are of no use",
+        ("own", "moving"),
+    )
     action_repeat: int = option(
         2,
         "simulator steps per decision; rewards are summed; 0: PlaNet's choice for a dm_control "

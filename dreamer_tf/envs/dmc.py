@@ -3,6 +3,7 @@
 import numpy as np
 
 from dreamer_tf.envs import gl
+from dreamer_tf.envs.background import MovingBackground
 from dreamer_tf.envs.base import FrameEnv
 from dreamer_tf.envs.errors import EnvError, nearest
 from dreamer_tf.specs import Space
@@ -13,6 +14,7 @@ _CAMERAS = {"quadruped": 2}
 _PLANET_ACTION_REPEATS = {"cartpole": 8, "reacher": 4, "cheetah": 4, "ball_in_cup": 4}
 _UNBOUNDED = 1e9  # MuJoCo gives an actuator without limits the bounds -1e10 and 1e10.
 _FAST_FLAGS = {"shadow": False, "reflection": False}
+_GEOM, _PLANE = 5, 0  # mjOBJ_GEOM, and mjGEOM_PLANE: floors are planes.
 
 
 class DMControl(FrameEnv):
@@ -21,7 +23,8 @@ class DMControl(FrameEnv):
     The picture is dm_control's own, drawn into a buffer of the image's size, which changes no
     pixel. ``render="fast"`` leaves out shadows and reflections: with a software GL a frame then
     takes a fraction of the time, and looks different. Multisampling stays, or thin limbs fall into
-    pieces in small images.
+    pieces in small images. ``background="moving"`` replaces sky and floor by `MovingBackground`;
+    each pixel of the bodies stays as it is, and so do states, rewards and ends.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class DMControl(FrameEnv):
         image_size=(64, 64),
         camera=-1,
         render="full",
+        background="own",
         action_repeat=1,
         time_limit=0,
     ):
@@ -43,6 +47,7 @@ class DMControl(FrameEnv):
           image_size: Height and width of images.
           camera: Number of the camera; -1 for the usual one: 2 for quadruped, 0 for the others.
           render: ``full`` or ``fast``.
+          background: ``own`` or ``moving``.
           action_repeat: Frames per step; rewards are summed. 0 for what PlaNet chose for the
             domain: cartpole 8, reacher, cheetah and ball_in_cup 4, finger and walker 2; 2 for all
             others.
@@ -54,6 +59,7 @@ class DMControl(FrameEnv):
         """
         _check_choice("observations", observations, ("pixels", "state", "both"))
         _check_choice("render", render, ("full", "fast"))
+        _check_choice("background", background, ("own", "moving"))
         self._has_image = observations != "state"
         self._has_state = observations != "pixels"
         suite = _import_suite(self._has_image)
@@ -66,6 +72,7 @@ class DMControl(FrameEnv):
         self._size = (int(image_size[0]), int(image_size[1]))
         self._camera_index = self._find_camera(domain, camera)
         self._flags = _FAST_FLAGS if render == "fast" else {}
+        self._background = MovingBackground(self._size) if background == "moving" else None
         self._camera = None
         self._size_buffer()
         self._low, self._high = self._action_bounds(name)
@@ -88,7 +95,18 @@ class DMControl(FrameEnv):
         if self._camera is None:
             self._camera = self._make_camera()
         # The picture is a view into a buffer that the next frame overwrites.
-        return np.array(self._camera.render(render_flag_overrides=self._flags))
+        picture = np.array(self._camera.render(render_flag_overrides=self._flags))
+        if self._background:
+            behind = self._behind()
+            picture[behind] = self._background.frame(self._frames)[behind]
+        return picture
+
+    def _behind(self):
+        """Which pixels show sky or floor, bool ``[height, width]``."""
+        index, kind = np.moveaxis(self._camera.render(segmentation=True), -1, 0)
+        types = self._env.physics.model.geom_type
+        is_plane = (kind == _GEOM) & (types[np.clip(index, 0, len(types) - 1)] == _PLANE)
+        return (index < 0) | is_plane
 
     def close(self):
         self._camera = None
@@ -97,6 +115,8 @@ class DMControl(FrameEnv):
     def _begin(self, seed):
         self._env.task.random.seed(seed)
         self._observation = self._env.reset().observation
+        if self._background:
+            self._background.begin(seed)
 
     def _advance(self, action):
         action = np.asarray(action["action"], np.float64)
