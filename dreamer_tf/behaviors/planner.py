@@ -292,16 +292,17 @@ class GuidedPlanner:
           `Search`.
         """
         led, led_returns = self._led(state, noise["led"]) if self.led else (None, None)
-        first = plan, tf.fill(tf.shape(plan), self.bounds[1])
         if not self.drawn:
             return self._fit(led, led_returns)
+        count = leading_size(plan)
+        nothing = tf.zeros([count, self.elites])
+        elites = tf.zeros([count, self.elites, self.horizon, self._size])
+        first = Search(plan, self.bounds[1] * tf.ones_like(plan), elites, nothing, nothing)
         start = tf.nest.map_structure(lambda x: tf.repeat(x, self.drawn, axis=0), state)
 
         def iterate(index, before):
-            mean, std = before[:2]
-            actions = tf.clip_by_value(
-                mean[:, None] + std[:, None] * noise["plan"][index], -1.0, 1.0
-            )
+            actions = before.mean[:, None] + before.std[:, None] * noise["plan"][index]
+            actions = tf.clip_by_value(actions, -1.0, 1.0)
             draws = tf.nest.map_structure(lambda x: x[index], noise["rollout"])
             states = self._rssm.predict(_time_first(actions), start, draws)
             feat = tf.concat([get_feat(start)[None], get_feat(states)], axis=0)
@@ -314,9 +315,9 @@ class GuidedPlanner:
         _, found = tf.while_loop(
             lambda index, _: index < self.iterations,
             iterate,
-            iterate(0, first),
+            (tf.constant(0), first),
             parallel_iterations=1,
-            maximum_iterations=self.iterations - 1,
+            maximum_iterations=self.iterations,
         )
         return found
 
