@@ -188,8 +188,10 @@ class ActorCritic(tf.Module):
         Returns:
           ``[N]``.
         """
-        value = self.slow_value(feat) if self.config.slow_target else self.critic.mean(feat)
-        return self.returns(reward.mean(feat), cont.mean(feat), value)[0]
+        value = self.slow_value if self.config.slow_target else self.critic.mean
+        after = [function(feat[1:]) for function in (reward.mean, cont.mean, value)]
+        # What the start states have is no part of their return, see `returns`.
+        return self.returns(*(tf.concat([x[:1], x], axis=0) for x in after))[0]
 
     def weights(self, cont):
         """How much of the future is left at each state of a trajectory but the last, ``[H, N]``.
