@@ -17,16 +17,9 @@ class MovingBackground:
     no two episodes have the same.
     """
 
-    def __init__(self, size):
-        """Lays out the pixels.
-
-        Args:
-          size: Height and width.
-        """
-        height, width = size
-        y, x = np.meshgrid(np.arange(height) / height, np.arange(width) / width, indexing="ij")
-        self._places = np.stack([y, x], -1)
-        self._phases = self._frequencies = None
+    def __init__(self):
+        """Begins no episode yet."""
+        self._vectors = self._offsets = self._frequencies = None
 
     def begin(self, seed):
         """Draws the waves of an episode.
@@ -37,21 +30,24 @@ class MovingBackground:
         rng = np.random.default_rng([seed, _WAVES])
         angle = rng.uniform(0, 2 * np.pi, (3, _WAVES))
         length = rng.uniform(_LONGEST, _SHORTEST, (3, _WAVES))
-        vectors = length[..., None] * np.stack([np.sin(angle), np.cos(angle)], -1)
-        offsets = rng.uniform(0, 1, (3, _WAVES))
+        self._vectors = length[..., None] * np.stack([np.sin(angle), np.cos(angle)], -1)
+        self._offsets = rng.uniform(0, 1, (3, _WAVES))
         self._frequencies = rng.uniform(-_FASTEST, _FASTEST, (3, _WAVES))
-        self._phases = np.einsum("hwd,cnd->hwcn", self._places, vectors) + offsets
 
-    def frame(self, time):
+    def frame(self, time, size):
         """The picture at a time of the episode.
 
         Args:
           time: Simulator frames since its beginning.
+          size: Height and width; the same waves in each.
 
         Returns:
           uint8 ``[height, width, 3]``.
         """
-        waves = np.sin(2 * np.pi * (self._phases + self._frequencies * time))
+        height, width = size
+        y, x = np.meshgrid(np.arange(height) / height, np.arange(width) / width, indexing="ij")
+        phases = np.einsum("hwd,cnd->hwcn", np.stack([y, x], -1), self._vectors) + self._offsets
+        waves = np.sin(2 * np.pi * (phases + self._frequencies * time))
         # The sum of n waves has the deviation sqrt(n / 2): two of them reach the ends.
         level = waves.sum(-1) / np.sqrt(2 * _WAVES)
         return (255 * np.clip(0.5 + 0.5 * level, 0, 1)).astype(np.uint8)

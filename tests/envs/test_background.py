@@ -13,10 +13,10 @@ from dreamer_tf.specs import Space
 
 
 def frames(seed, times=(0, 1, 30), size=(24, 32)):
-    background = MovingBackground(size)
+    background = MovingBackground()
     background.begin(1000)
     background.begin(seed)
-    return [background.frame(time).astype(int) for time in times]
+    return [background.frame(time, size).astype(int) for time in times]
 
 
 def test_a_background_is_decided_by_the_seed_and_moves_smoothly():
@@ -64,8 +64,8 @@ class Both(FrameEnv):
         return {
             "moving": moving["image"],
             "own": own["image"],
-            "behind": self._moving._behind(),
-            "waves": self._moving._background.frame(self._frames),
+            "behind": self._moving._behind((32, 32)),
+            "waves": self._moving._background.frame(self._frames, (32, 32)),
         }
 
 
