@@ -191,7 +191,14 @@ class RewardScale(tf.Module):
         Returns:
           The same shape; no gradient passes through the magnitude.
         """
-        return reward * (self.scale / (self._magnitude_with(reward) + self.epsilon))
+        return self._scaled(reward, self._magnitude_with(reward))
+
+    def as_it_is(self, reward):
+        """Normalises by the magnitude so far, whatever these rewards are."""
+        return self._scaled(reward, self.magnitude)
+
+    def _scaled(self, reward, magnitude):
+        return reward * (self.scale / (magnitude + self.epsilon))
 
     def update(self, reward, skipped):
         """Takes rewards into the magnitude, unless what they were used for was skipped (1)."""

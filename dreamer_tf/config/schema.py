@@ -45,6 +45,10 @@ FOR_ONE_START = ("run.new_task", "run.delete_episodes", "run.start_anew")
 """What is allowed to one start, and is not among the options that a run keeps."""
 
 
+ACTING = r"\w+\.(policy|planner\.\w+|eval_state|actor\.eval_mode)"
+"""Options, as a regular expression, that say how an agent acts and nothing of its weights."""
+
+
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
     observations: str = option("pixels", "what dm_control tasks show", ("pixels", "state", "both"))
@@ -57,6 +61,12 @@ class EnvConfig:
         "dm_control rendering: full quality, or fast without shadows and reflections "
         "(about a quarter of the time under a software GL; the images differ)",
         ("full", "fast"),
+    )
+    background: str = option(
+        "own",
+        "what stands behind the bodies of dm_control tasks: own: their sky and floor; moving: "
+        "waves of colour that drift, other ones in each episode, so that most pixels are of no use",
+        ("own", "moving"),
     )
     action_repeat: int = option(
         2,

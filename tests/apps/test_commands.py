@@ -134,6 +134,35 @@ def test_evaluate_prints_the_mean_of_the_same_episodes_for_the_same_seed(capsys,
     assert "standard deviation of 2 episodes" in outputs[0]
 
 
+def test_evaluate_and_export_may_act_otherwise_with_the_same_weights(capsys, trained, tmp_path):
+    words = ["--logdir", str(trained), "--episodes", "1", "--seed", "3"]
+    planner = ["--dreamer.policy", "planner", "--dreamer.planner.temperature=0"]
+    outputs = []
+    for acting in ([], planner, planner):
+        commands.evaluate([*words, *acting])
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] != outputs[1] == outputs[2]
+    out = ["--logdir", trained, "--out", tmp_path / "policy", "--no_litert"]
+    commands.export([str(word) for word in [*out, *planner]])
+    manifest = json.loads((tmp_path / "policy" / "export.json").read_text())
+    assert manifest["state"]["state_plan"]["shape"] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--dreamer.rssm.deter", "4"], ["dreamer.rssm.deter cannot change", "dreamer.policy"]),
+        (["--dreamerv3.policy", "planner"], ["dreamerv3.policy", "which is dreamer"]),
+        (["--dreamer.polici", "planner"], ["dreamer.polici", "dreamer.policy"]),
+        (["--dreamer.planner.elites", "9", "--dreamer.policy", "planner"], ["9", "8 candidates"]),
+        (["--epsiodes", "3"], ["unrecognized", "--epsiodes"]),
+    ],
+)
+def test_evaluate_refuses_what_is_more_than_how_to_act(capsys, trained, words, parts):
+    message = failure(capsys, 2, commands.evaluate, "--logdir", trained, *words)
+    assert all(part in message for part in parts), message
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
