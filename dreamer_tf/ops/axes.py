@@ -91,7 +91,9 @@ def linear(inputs, kernels, bias, plus=None):
     if taps := _taps.get():
         kernels, bias = taps.replace(inputs, kernels, bias)
     if plus is None and len(inputs) == 1:
-        return _product(inputs[0], kernels[0]) + bias
+        product = _product(inputs[0], kernels[0])
+        # As one operation, TensorFlow joins it to the product.
+        return tf.nn.bias_add(product, bias) if bias.shape.rank == 1 else product + bias
     # The bias is added to what is known already, never to a product: TensorFlow 2.21 joins product,
     # bias, a further sum and an ELU to an operation that it does not have.
     total = bias if plus is None else bias + plus
