@@ -9,6 +9,7 @@ from dreamer_tf.ops.axes import (
     scan,
     swap_time,
 )
+from dreamer_tf.ops.compiled import FlatFunction
 from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
 from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
 from dreamer_tf.ops.schedules import Schedule
@@ -26,6 +27,7 @@ from dreamer_tf.ops.transforms import (
 
 __all__ = [
     "IMAGE_OFFSET",
+    "FlatFunction",
     "Schedule",
     "contrastive_loss",
     "cumulative_discount",

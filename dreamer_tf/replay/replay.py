@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dreamer_tf.replay.carry_file import record_dtype, to_records
-from dreamer_tf.replay.samplers import Catalogue, Sampler, Sequence, UniformWindows
+from dreamer_tf.replay.samplers import Catalogue, Piece, Sampler, Sequence, UniformWindows
 from dreamer_tf.replay.store import EpisodeStore
 from dreamer_tf.specs import LOG_PREFIX, Row, Space
 
@@ -36,6 +36,28 @@ class Batch(NamedTuple):
     def continues(self) -> np.ndarray:
         """Which sequences go on where they ended in the last batch, ``[B]`` bool."""
         return np.array([sequence.continues for sequence in self.sequences])
+
+    def rows_before(self, earlier: "Batch") -> np.ndarray:
+        """Where in an earlier batch the row before each sequence's first one is.
+
+        Args:
+          earlier: `Batch` of B' sequences of T rows.
+
+        Returns:
+          ``[B]`` int array that counts through the rows ``[B' T]``; the last place if there are
+          several, -1 if there is none.
+        """
+        length = earlier.rows["is_first"].shape[1]
+        places: dict[int, list[tuple[int, Piece]]] = {}
+        for (index, place), piece in _places(earlier.sequences):
+            places.setdefault(piece.episode, []).append((index * length + place.start, piece))
+        found = np.full(len(self.sequences), -1)
+        for index, sequence in enumerate(self.sequences):
+            episode, row, _ = sequence.pieces[0]
+            for place, piece in places.get(episode, []):
+                if piece.start < row <= piece.start + piece.rows:
+                    found[index] = place + row - 1 - piece.start
+        return found
 
 
 class Replay:

@@ -164,6 +164,8 @@ class Trainer:
           EnvError: If an environment returns what its spaces do not allow.
         """
         self._seeding = self._counters.env_frames < self._parts.config.run.prefill
+        if self._seeding and self._learns:
+            self._parts.learner.trace_ahead()
         updates = self._counters.grad_steps
         try:
             self._play_and_learn()
