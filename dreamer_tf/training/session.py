@@ -33,7 +33,7 @@ from dreamer_tf.runs.machine import keep_freed_memory
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
-from dreamer_tf.training.pace import Counters, updates_per_block
+from dreamer_tf.training.pace import Counters
 from dreamer_tf.training.stopping import StopSignals
 
 if TYPE_CHECKING:
@@ -209,12 +209,13 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
+    from dreamer_tf.training.introduction import introduce
     from dreamer_tf.training.learner import Carry, Stopwatch
     from dreamer_tf.training.loop import Parts, Trainer
 
-    config = resolved.config
     spaces = vector_env.obs_space, vector_env.act_space
-    agent = make_agent(config, *spaces)
+    resolved, agent = make_settled_agent(resolved, *spaces, terminal.message)
+    config = resolved.config
     agent.native_act_space = vector_env.native_act_space
     replay = make_replay(config, folder / "replay", agent)
     seed = derive_seed(config.seed, "seed episodes")
@@ -234,7 +235,7 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
     counters = Counters(**state["counters"]) if state else Counters()
     ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
     run_folder.add_start(folder, counters.env_frames)
-    _introduce(terminal, config, agent, counters, vector_env.frames_per_step)
+    introduce(terminal, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
@@ -290,6 +291,40 @@ def _make_evaluator(config, env, told):
         told=told,
     )
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
+
+
+def make_settled_agent(
+    resolved: configs.Resolved,
+    obs_space: Mapping[str, Space],
+    act_space: Mapping[str, Space],
+    tell: Callable[[str], None],
+) -> tuple[configs.Resolved, "Agent"]:
+    """Builds the agent, and settles its precision first where the config leaves that open.
+
+    Args:
+      resolved: `config.Resolved`.
+      obs_space: As for `make_agent`.
+      act_space: Likewise.
+      tell: Function that is told what was chosen and why.
+
+    Returns:
+      The `config.Resolved` without anything open, and the agent.
+    """
+    from dreamer_tf.training.introduction import AUTO, choose_precision
+
+    config = resolved.config
+    if config.precision != AUTO:
+        return resolved, make_agent(config, obs_space, act_space)
+    trial = dataclasses.replace(config, precision="float32")
+    agent = make_agent(trial, obs_space, act_space)
+    rows = config.replay.batch_size, config.replay.batch_length
+    precision, reason = choose_precision(agent, *rows)
+    tell(f"precision auto: {precision}, because {reason}")
+    origins = resolved.origins | {"precision": f"auto: {reason}"}
+    config = dataclasses.replace(config, precision=precision)
+    # The weights of the one begin as those of the other, whatever was measured.
+    seed_libraries(config.seed)
+    return configs.Resolved(config, origins), make_agent(config, obs_space, act_space)
 
 
 def make_agent(
@@ -382,31 +417,6 @@ def _choose_size(resolved, obs_space, terminal):
     preset, reason = suitable_size(obs_space, on_gpu)
     terminal.message(f"no presets given, {reason}: the same as --configs {OWN_ENV_PRESET} {preset}")
     return configs.add_preset(resolved, preset)
-
-
-def _introduce(terminal, config, agent, counters, frames_per_step):
-    """Says on what and with what the run computes, and at which pace it learns."""
-    import tensorflow as tf
-
-    devices = [device.name for device in tf.config.list_logical_devices("GPU")]
-    terminal.message(f"device {', '.join(devices) or 'CPU'}, precision {config.precision}")
-    counts = agent.parameter_counts()
-    parts = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    terminal.message(f"agent {config.agent}: {sum(counts.values()):,} parameters  {parts}".rstrip())
-    if counts:
-        every, rows = config.run.train_every, config.replay.batch_size * config.replay.batch_length
-        updates = float(updates_per_block(config, frames_per_step))
-        terminal.message(
-            f"{frames_per_step} frames an action, {updates:.3g} updates per {every:,} frames: "
-            f"{rows:,} rows an update, each row of experience replayed "
-            f"{updates * rows * frames_per_step / every:.3g} times"
-        )
-    if counters.env_frames:
-        terminal.message(
-            f"continuing at {counters.env_frames:,} frames and {counters.grad_steps:,} updates"
-        )
-    if counters.env_frames >= config.steps:
-        terminal.message(f"all {config.steps:,} frames are collected; --steps asks for more")
 
 
 # ---- From the one seed of a run to a distinct seed for everything that draws random numbers.
