@@ -201,19 +201,46 @@ def test_configs_without_a_name_lists_the_presets(argv):
         config.parse_args(argv)
 
 
-def test_help_shows_every_option_with_default_and_meaning(capsys):
-    with pytest.raises(SystemExit) as stop:
-        config.parse_args(["--help"], "Trains an agent.")
+def helped(capsys, *words):
+    """What ``--help`` prints; no line of it is wider than a terminal."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setenv("COLUMNS", "80")
+        config.parse_args(["--help", *words], "Trains an agent.")
     assert stop.value.code == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "Trains an agent." in shown
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    return " ".join(out.split())
+
+
+def test_help_is_an_overview_of_presets_and_sections(capsys):
+    shown = helped(capsys)
+    assert "Trains an agent." in shown and "--task str" in shown
+    assert "--help dreamerv3 " in shown and "--dreamerv3.imag_horizon" not in shown
+    for name in config.preset_names():
+        assert f" {name} {preset_title(name)}" in shown
+        assert preset_title(name).endswith("."), "whole sentences"
+    assert len(shown) < 12_000
+
+
+def test_help_of_a_section_or_an_option_shows_that_alone(capsys):
+    shown = helped(capsys, "dreamerv3")
+    inside = [key for key in config.options() if key.startswith("dreamerv3.")]
+    assert sorted(re.findall(r"--(\S+\.\w+)", shown)) == sorted(inside)
+    assert re.findall(r"--(\S+\.\w+)", helped(capsys, "dreamerv3.rssm")) == [
+        key for key in inside if key.startswith("dreamerv3.rssm.")
+    ]
+    assert helped(capsys, "run.eval_every").startswith("--run.eval_every int ")
+    with pytest.raises(config.ConfigError, match="option 'dreamerv4'. Did you mean 'dreamerv"):
+        config.parse_args(["--help", "dreamerv4"])
+
+
+def test_help_all_shows_every_option_with_default_and_meaning(capsys):
+    shown = helped(capsys, "all")
     for key, option in config.options().items():
         entry = shown[shown.index(f"--{key} ") :]
         default = text(option.default) or "empty"
         assert entry.index(f"(default: {default})") < 500
         assert option.text in entry
-    for name in config.preset_names():
-        assert f" {name} {preset_title(name)}" in shown
 
 
 def test_print_config_shows_every_value_and_its_origin(capsys):
@@ -532,3 +559,65 @@ def test_an_environment_of_ones_own_is_a_task():
     assert config.parse_args(["--env", "my_robot:Arm"]).config.task == "my_robot:Arm"
     with pytest.raises(config.ConfigError, match="--env takes module:name.*got 'robot'.*env.count"):
         config.parse_args(["--env", "robot"])
+
+
+# ---- Presets that were hardly meant together, and what only one start may do.
+
+
+@pytest.mark.parametrize(
+    ("presets", "parts"),
+    [
+        (["dmc", "size12m"], ["size12m is for dreamerv3, the agent is dreamer", "changes nothing"]),
+        (["dreamerv3_dmc_proprio", "cpu"], ["cpu is for dreamer, the agent is dreamerv3"]),
+        (["debug", "cpu", "dmc"], ["dmc undoes steps", "of debug", "of cpu", "dmc goes first"]),
+        (["dmc", "dmc_proprio"], ["dmc_proprio undoes env.observations", "of dmc,"]),
+        (["dreamerv3_gym", "size1m"], ["size1m changes nothing here"]),
+        (["dmc", "cpu", "debug"], []),
+        (["dmc"], []),
+        (["dreamerv2_dmc_proprio", "plan2explore", "dreamerv2_cpu"], []),
+        (["dreamerv3_dmc_vision", "size12m"], []),
+        (["planet", "debug"], []),
+    ],
+)
+def test_presets_that_do_not_go_together_are_told(presets, parts):
+    found = config.remarks(presets, config.load(presets).config)
+    assert bool(found) == bool(parts)
+    for part in parts:
+        assert any(part in remark for remark in found), found
+
+
+def test_a_run_that_goes_on_knows_its_agent():
+    continued = config.load(["dreamerv3_gym"]).config
+    [remark] = config.remarks(["cpu"], continued, is_new=False)
+    assert "the agent is dreamerv3" in remark
+    assert config.remarks(["size200m"], continued, is_new=False) == []
+
+
+def test_no_preset_of_the_documentation_is_told_anything():
+    root = pathlib.Path(__file__).parents[1]
+    for page in [*root.glob("*.md"), *(root / "docs").rglob("*.md")]:
+        for names in re.findall(r"--configs((?: [a-z0-9_]+)+)", page.read_text("utf-8")):
+            assert config.remarks(names.split(), config.load(names.split()).config) == [], names
+
+
+def test_configs_given_twice_adds_up():
+    words = ["--configs", "dmc", "--seed", "3", "--configs", "cpu"]
+    assert config.parse_args(words) == config.parse_args(["--configs", "dmc", "cpu", "--seed", "3"])
+
+
+def test_what_one_start_may_do_is_not_kept(tmp_path):
+    given = config.load([], {"run.new_task": True, "run.start_anew": True, "seed": 3})
+    config.save(given.config, tmp_path, given.origins)
+    assert config.read(tmp_path) == config.load([], {"seed": 3}).config
+    assert config.differences(given.config, config.read(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "content", ["run: &a\n  prefill: *a\n", "&a [*a]", "env: {kwargs: &a {b: [*a]}}"]
+)
+def test_an_alias_that_leads_back_is_refused(tmp_path, content):
+    (tmp_path / "mine.yaml").write_text(content)
+    with pytest.raises(config.ConfigError, match="leads back|expected keys with values"):
+        config.load([str(tmp_path / "mine.yaml")])
+    with pytest.raises(config.ConfigError, match="leads back"):
+        config.load([], ["--env.kwargs", "{a: &a [*a]}"])

@@ -24,8 +24,10 @@ from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import EnvError
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import session
+from dreamer_tf.training.opening import UNNAMED
 
 if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
@@ -66,6 +68,7 @@ def train(
       EnvError: The environment cannot be used.
       RunFolderInUse: Another trainer works in the folder.
     """
+    quiet_tensorflow()
     continues = logdir is not None and run_folder.has_run(logdir)
     nothing_said = not configs and "agent" not in overrides and not continues
     choose_size = env is not None and nothing_said
@@ -98,14 +101,15 @@ def load(logdir: str | os.PathLike) -> "Agent":
       The `dreamer_tf.agents.Agent`.
 
     Raises:
-      RunFolderError: The folder holds no run, or no checkpoint yet.
+      RunFolderError: The folder holds no run, or no whole checkpoint.
     """
+    quiet_tensorflow()
     # Imported here: this module can be imported without TensorFlow.
     from dreamer_tf.runs.checkpoint import Checkpoints
 
     agent = session.make_agent(read_config(logdir), *run_folder.load_spaces(logdir))
     folder = pathlib.Path(logdir) / "checkpoints"
-    if Checkpoints(folder, agent=agent).restore(set_aside=False) is None:
+    if Checkpoints(folder, agent=agent).restore() is None:
         raise RunFolderError(f"there is no whole checkpoint in {folder}")
     native = run_folder.load_native_actions(logdir)
     if native is not None:
@@ -195,6 +199,7 @@ def evaluate(
       RunFolderError: The folder holds neither, or the policy cannot play in this environment.
       EnvError: The environment cannot be used, or died in every episode.
     """
+    quiet_tensorflow()
     from dreamer_tf.runs.videos import check_format, save_video
     from dreamer_tf.training.evaluation import make_recorder, play_episodes, summarize
 
@@ -228,7 +233,7 @@ def evaluate(
         try:
             save_video(video, recorder.frames)
             film = pathlib.Path(video)
-        except ValueError as error:  # What it drew are no pictures.
+        except (ValueError, OSError) as error:  # No pictures, or no place to write them.
             _LOGGER.warning("no video: %s", error)
     return Evaluation(
         returns=[episode.score for episode in played],
@@ -266,4 +271,4 @@ def _load_policy(logdir):
 def _name(env):
     """What to call the task of a user's environment in score files."""
     name = getattr(env, "__name__", type(env).__name__)
-    return "custom" if name == "<lambda>" else re.sub(r"\W+", "_", name)
+    return UNNAMED if name == "<lambda>" else re.sub(r"\W+", "_", name)

@@ -1,31 +1,34 @@
 """The commands ``train``, ``evaluate`` and ``export``: arguments, messages and exit codes.
 
 Exit codes: 0 done; 1 the run could not go on (a full disk, say); 2 the arguments, the environment
-or the run folder do not fit; 130 and 143 stopped by Ctrl-C and SIGTERM, everything saved; 141
-nobody reads the output any more (``| head``).
+or a folder do not fit; 129, 130 and 143 stopped by SIGHUP, Ctrl-C and SIGTERM, everything saved;
+141 nobody reads the output any more (``| head``), everything saved.
 """
 
 import argparse
 import contextlib
-import os
+import errno
 import signal
 import sys
 
 from dreamer_tf import config as configs
 from dreamer_tf.apps import api
 from dreamer_tf.apps.report.document import write_at_end
+from dreamer_tf.common import counted
 from dreamer_tf.config.resolve import program_name, unread_output
 from dreamer_tf.envs import EnvError
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.replay import WrongSpacesError
 from dreamer_tf.runs.errors import (
     NO_SPACE,
+    PASSING,
     CheckpointError,
     CheckpointMismatchError,
     RunFolderError,
     RunFolderInUse,
     VideoFormatError,
 )
+from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.training import session
 from dreamer_tf.training.guard import NonFiniteError
 
@@ -40,6 +43,11 @@ _USAGE_ERRORS = (
     WrongSpacesError,
 )
 _RUN_ERRORS = (CheckpointError, NonFiniteError)
+_WRONG_PLACES = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR),
+    *(errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+)
+"""System errors of a path that cannot be written or read, whatever the program does."""
 
 
 def train(argv=None):
@@ -50,7 +58,7 @@ def train(argv=None):
     """
     with exit_codes():
         resolved = configs.parse_args(argv, "Trains an agent, or continues the run in --logdir.")
-        _quiet_tensorflow()
+        quiet_tensorflow()
         session.run(resolved, at_end=[write_at_end])
 
 
@@ -74,7 +82,7 @@ def evaluate(argv=None):
     parser.add_argument("--count", type=_positive, default=1, help="environments side by side")
     with exit_codes():
         arguments = parser.parse_args(argv)
-        _quiet_tensorflow()
+        quiet_tensorflow()
         outcome = api.evaluate(
             arguments.logdir,
             arguments.episodes,
@@ -84,9 +92,9 @@ def evaluate(argv=None):
             count=arguments.count,
         )
         print(
-            f"return {outcome.mean:.1f} ± {outcome.std:.1f} "
-            f"(mean and standard deviation of {len(outcome.returns)} episodes, "
-            f"{min(outcome.returns):.1f} to {max(outcome.returns):.1f})"
+            f"return {outcome.mean:,.1f} ± {outcome.std:,.1f} "
+            f"(mean ± standard deviation of {counted(len(outcome.returns), 'episode')}, "
+            f"{min(outcome.returns):,.1f} to {max(outcome.returns):,.1f})"
         )
         if outcome.video:
             print(f"video {outcome.video}")
@@ -107,7 +115,7 @@ def export(argv=None):
     parser.add_argument("--no_litert", action="store_true", help="write no LiteRT file")
     with exit_codes():
         arguments = parser.parse_args(argv)
-        _quiet_tensorflow()
+        quiet_tensorflow()
         folder, refusal = api.export(
             arguments.logdir, arguments.out, litert=not arguments.no_litert
         )
@@ -127,7 +135,9 @@ def exit_codes():
     except _RUN_ERRORS as error:
         _end(str(error), 1, error)
     except OSError as error:
-        if error.errno not in NO_SPACE:
+        if error.errno in _WRONG_PLACES and error.filename is not None:
+            _end(f"{error.filename} cannot be used: {error.strerror}", 2, error)
+        if error.errno not in (*NO_SPACE, *PASSING):
             raise
         message = f"{error}. The run is intact: make room, and the same command continues it."
         _end(message, 1, error)
@@ -138,11 +148,6 @@ def exit_codes():
 def _end(message, code, error):
     print(f"{program_name()}: {message}", file=sys.stderr)
     raise SystemExit(code) from error
-
-
-def _quiet_tensorflow():
-    """Leaves TensorFlow's start-up notices out of what a command prints."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def _positive(text):

@@ -41,6 +41,9 @@ class AtariConfig:
 EXCLUSIVE = (("run.train_updates", "run.train_ratio"),)
 """Options of which only one is in use, the one given last; the others are 0."""
 
+FOR_ONE_START = ("run.new_task", "run.delete_episodes", "run.start_anew")
+"""What is allowed to one start, and is not among the options that a run keeps."""
+
 
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
@@ -150,13 +153,33 @@ class RunConfig:
     )
     eval_count: int = option(1, "evaluation environments side by side", minimum=1)
     video_every: int = option(
-        50_000, "env_frames between videos (at an evaluation); 0: never", minimum=0
+        50_000,
+        "env_frames between videos, at an evaluation; the last one is always filmed; 0: none",
+        minimum=0,
     )
     log_every: int = option(1000, "env_frames between lines of losses and speeds", minimum=1)
     checkpoint_every: float = option(
         300.0, "seconds between checkpoints; 0: only at the end", minimum=0
     )
     checkpoint_keep: int = option(3, "checkpoints kept", minimum=1)
+    disk_patience: float = option(
+        600.0,
+        "seconds to wait and try again when an episode or a checkpoint cannot be stored, a full "
+        "disk for example; then the run ends",
+        minimum=0,
+    )
+    new_task: bool = option(
+        False,
+        "for one start: go on with another task in the folder of a run; its curves are kept apart",
+    )
+    delete_episodes: bool = option(
+        False, "for one start: a smaller replay.capacity may delete many episodes"
+    )
+    start_anew: bool = option(
+        False,
+        "for one start: go on with fresh weights, and the replay, where all checkpoints are "
+        "damaged",
+    )
     nonfinite_limit: int = option(
         20, "updates in a row that may be skipped for a non-finite loss or gradient", minimum=1
     )

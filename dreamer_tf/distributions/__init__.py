@@ -20,6 +20,7 @@ from dreamer_tf.distributions.discrete import (
     IndependentOneHot,
     OneHot,
     TwoHot,
+    mixed_two_hot,
     symexp_bins,
     two_hot,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "TwoHot",
     "UnitNormal",
     "gaussian_kl",
+    "mixed_two_hot",
     "pairwise_log_prob",
     "symexp_bins",
     "two_hot",

@@ -76,6 +76,7 @@ def play_episodes(envs, policy, count, *, limit=0, recorder=None, stopped=lambda
         except NoPictureError as error:
             reason = (str(error).strip().splitlines() or ["it does not say why"])[-1]
             _LOGGER.warning("no video, because the environment draws no picture: %s", reason)
+            recorder.failed = True
             envs.restore(begun)
     return _play(envs, policy, count, limit, None, stopped)
 
@@ -152,6 +153,7 @@ class Evaluator:
           limit: env_frames after which the end of an episode is not waited for; 0: it is.
         """
         self._limit = limit
+        self._draws = True
         self._make_envs = make_envs
         self._envs = None
         self._begun = [0] * count
@@ -172,13 +174,15 @@ class Evaluator:
         if self._envs is None:
             self._envs = self._make_envs()
         self._envs.restore(self._begun)
-        recorder = make_recorder(self._envs)
+        # Each attempt to draw may cost a worker; a package that is missing stays so.
+        recorder = make_recorder(self._envs) if self._draws else None
         episodes = play_episodes(
             *(self._envs, policy, self._episodes),
             limit=self._limit,
             recorder=recorder,
             stopped=stopped,
         )
+        self._draws = self._draws and not (recorder and recorder.failed)
         if episodes is None:
             return None
         self._begun = self._envs.episodes.tolist()
@@ -215,6 +219,8 @@ class Recorder:
         self._filmed = False  # Another episode began since.
         self.frames = []
         """Pictures so far, uint8 ``[height, width, channels]``; empty without any."""
+        self.failed = False
+        """Whether a picture could not be drawn, so that there is no film."""
 
     def __call__(self, row, stream):
         """Takes in one row.
@@ -239,20 +245,45 @@ class Recorder:
 
 
 def make_recorder(envs, *, can_render):
-    """A recorder for the first environment, of its images or else of pictures that it renders.
+    """A recorder for the first environment: of pictures that it renders, or else of its images.
+
+    What it renders is for people to look at, and mostly larger than what an agent sees.
 
     Args:
       envs: `dreamer_tf.envs.VectorEnv`.
-      can_render: Whether to ask for pictures where no observation is one.
+      can_render: Whether it may be asked to render.
 
     Returns:
       A `Recorder`, or None if there is nothing to film.
     """
     keys = sorted(key for key, space in envs.obs_space.items() if space.is_image)
-    if keys:
-        key = "image" if "image" in keys else keys[0]
-        return Recorder(lambda row: row[key])
-    return Recorder(lambda row: envs.render(0)) if can_render else None
+    key = "image" if "image" in keys else next(iter(keys), None)
+    if not can_render:
+        return Recorder(lambda row: row[key]) if keys else None
+    if not keys:
+        return Recorder(lambda row: envs.render(0))
+    return Recorder(_RenderedOrSeen(envs, key))
+
+
+class _RenderedOrSeen:
+    """Pictures that an environment renders; those that the agent sees if there are none larger."""
+
+    def __init__(self, envs, key):
+        self._envs = envs
+        self._key = key
+        self._rendered = None  # Not known before the first picture.
+
+    def __call__(self, row):
+        if self._rendered is None:
+            self._rendered = self._is_better(row[self._key])
+        return self._envs.render(0) if self._rendered else row[self._key]
+
+    def _is_better(self, seen):
+        try:
+            rendered = self._envs.render(0)
+        except EnvError:
+            return False
+        return rendered.shape[0] * rendered.shape[1] > seen.shape[0] * seen.shape[1]
 
 
 def fit(episodes, count):

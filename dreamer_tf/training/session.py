@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import logging
+import os
 import pathlib
 import random
 import signal
@@ -33,6 +34,8 @@ from dreamer_tf.runs.machine import keep_freed_memory
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
+from dreamer_tf.training import opening
+from dreamer_tf.training.introduction import introduce
 from dreamer_tf.training.pace import Counters
 from dreamer_tf.training.stopping import StopSignals
 
@@ -70,18 +73,25 @@ def run(
 
     Raises:
       KeyboardInterrupt: After Ctrl-C, when everything is saved.
-      SystemExit: After SIGTERM, when everything is saved; with code 143.
+      SystemExit: After SIGTERM or SIGHUP, or when nobody reads the output any more, when
+        everything is saved; with code 143, 129 or 141.
     """
-    folder = pathlib.Path(resolved.config.logdir or run_folder.default_folder(resolved.config))
+    folder = resolved.config.logdir or run_folder.default_folder(resolved.config)
+    folder = pathlib.Path(os.path.abspath(folder))  # An environment may change directory.
     keep_freed_memory()
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.begun_or_removed(folder))
         stack.enter_context(run_folder.RunFolderLock(folder))
-        resolved, changes = run_folder.continue_config(resolved, folder)
+        is_new, presets = not run_folder.has_run(folder), resolved.presets
+        with run_folder.explained(folder):
+            resolved, changes = run_folder.continue_config(resolved, folder)
+        opening.check_task(folder, changes, resolved.config)
         config = dataclasses.replace(resolved.config, logdir=str(folder))
-        terminal = open_terminal(config.steps)
+        terminal = open_terminal(config.steps, on_closed=lambda: stop.request(signal.SIGPIPE))
         stop = stack.enter_context(StopSignals(terminal.message))
         terminal.message(f"run folder {folder}")
+        for remark in configs.remarks(presets, config, is_new):
+            terminal.message(f"note: {remark}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
         told: set[str] = set()
@@ -91,7 +101,8 @@ def run(
             resolved = _choose_size(resolved, vector_env.obs_space, terminal)
         evaluator = _make_evaluator(config, env, told)
         stack.callback(evaluator.close)
-        trainer = _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers)
+        ends = terminal, stop, stack, writers
+        trainer = _assemble(resolved, folder, changes, evaluator, vector_env, *ends)
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
@@ -99,8 +110,8 @@ def run(
         _call_at_end(function, folder, terminal.message)
     if stop.requested == signal.SIGINT:
         raise KeyboardInterrupt
-    if stop.requested == signal.SIGTERM:
-        raise SystemExit(128 + signal.SIGTERM)
+    if stop.requested:
+        raise SystemExit(128 + stop.requested)
     return trainer.agent
 
 
@@ -205,11 +216,10 @@ def start_envs(
         return future.result()
 
 
-def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers):
+def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, stack, writers):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
-    from dreamer_tf.training.introduction import introduce
     from dreamer_tf.training.learner import Carry, Stopwatch
     from dreamer_tf.training.loop import Parts, Trainer
 
@@ -217,7 +227,9 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
     resolved, agent = make_settled_agent(resolved, *spaces, terminal.message)
     config = resolved.config
     agent.native_act_space = vector_env.native_act_space
-    replay = make_replay(config, folder / "replay", agent)
+    with run_folder.explained(folder):
+        replay = make_replay(config, folder / "replay", agent)
+    opening.check_capacity(folder, changes, replay, config)
     seed = derive_seed(config.seed, "seed episodes")
     random_agent = make_agent(dataclasses.replace(config, agent="random", seed=seed), *spaces)
     carry = Carry(agent, config.replay.batch_size)
@@ -228,14 +240,17 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
         explorer=random_agent,  # Its name in the checkpoints of all versions, which go on.
         carry=carry,
     )
-    state = checkpoints.restore()
-    # Only now, when everything fits together, so that a wrong option does not stay in the folder.
-    configs.save(config, folder, resolved.origins)
-    run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
-    counters = Counters(**state["counters"]) if state else Counters()
-    ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
-    run_folder.add_start(folder, counters.env_frames)
-    introduce(terminal, config, agent, counters, vector_env.frames_per_step)
+    state = checkpoints.restore(anew=config.run.start_anew)
+    with run_folder.explained(folder):
+        # Everything fits. Only now is anything changed in the folder.
+        checkpoints.set_damaged_aside()
+        opening.clear(folder, changes, replay, terminal.message)
+        configs.save(config, folder, resolved.origins)
+        run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
+        counters = Counters(**state["counters"]) if state else Counters()
+        ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
+        run_folder.add_start(folder, counters.env_frames)
+    introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
@@ -299,32 +314,16 @@ def make_settled_agent(
     act_space: Mapping[str, Space],
     tell: Callable[[str], None],
 ) -> tuple[configs.Resolved, "Agent"]:
-    """Builds the agent, and settles its precision first where the config leaves that open.
+    """`make_agent`, after `precision.settle` where the config leaves the precision open."""
+    from dreamer_tf.training import precision
 
-    Args:
-      resolved: `config.Resolved`.
-      obs_space: As for `make_agent`.
-      act_space: Likewise.
-      tell: Function that is told what was chosen and why.
+    def make(config):
+        seed_libraries(config.seed)  # Weights begin as they do without a measurement.
+        return make_agent(config, obs_space, act_space)
 
-    Returns:
-      The `config.Resolved` without anything open, and the agent.
-    """
-    from dreamer_tf.training.introduction import AUTO, choose_precision
-
-    config = resolved.config
-    if config.precision != AUTO:
-        return resolved, make_agent(config, obs_space, act_space)
-    trial = dataclasses.replace(config, precision="float32")
-    agent = make_agent(trial, obs_space, act_space)
-    rows = config.replay.batch_size, config.replay.batch_length
-    precision, reason = choose_precision(agent, *rows)
-    tell(f"precision auto: {precision}, because {reason}")
-    origins = resolved.origins | {"precision": f"auto: {reason}"}
-    config = dataclasses.replace(config, precision=precision)
-    # The weights of the one begin as those of the other, whatever was measured.
-    seed_libraries(config.seed)
-    return configs.Resolved(config, origins), make_agent(config, obs_space, act_space)
+    if resolved.config.precision == precision.AUTO:
+        return precision.settle(resolved, make, tell)
+    return resolved, make_agent(resolved.config, obs_space, act_space)
 
 
 def make_agent(

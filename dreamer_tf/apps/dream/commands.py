@@ -5,13 +5,14 @@ to dream.
 """
 
 import argparse
-import os
+import secrets
 import signal
 import sys
 
 from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.apps.dream.errors import DreamError
 from dreamer_tf.config.resolve import program_name
+from dreamer_tf.runs.machine import quiet_tensorflow
 
 PORT = 8765
 
@@ -38,7 +39,7 @@ def dream(argv=None):
     )
     with exit_codes():
         arguments = parser.parse_args(argv)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        quiet_tensorflow()
         try:
             _serve(arguments.run, arguments.port)
         except DreamError as error:
@@ -57,9 +58,11 @@ def _serve(run, port):
             print(f"{program_name()}: note: {note}", file=sys.stderr)
         about = studio.about()
         print(f"{about['agent']} on {about['task']}, {_progress(about)}")
-        server = server_module.make(studio, listener)
+        token = secrets.token_urlsafe()
+        server = server_module.make(studio, listener, token)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        print(f"http://{server_module.HOST}:{server.port}  (Ctrl-C ends)", flush=True)
+        address = f"http://{server_module.HOST}:{server.port}/?{server_module.TOKEN}={token}"
+        print(f"{address}  (Ctrl-C ends)", flush=True)
         server.serve_forever()  # Returns when it is interrupted.
         print("ended")
 

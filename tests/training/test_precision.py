@@ -1,4 +1,4 @@
-"""The first lines of a run, and the precision that it chooses by measuring."""
+"""The precision that a run chooses by measuring, says and keeps."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from dreamer_tf import config
 from dreamer_tf.specs import Space
-from dreamer_tf.training import introduction, session
+from dreamer_tf.training import precision as precisions
+from dreamer_tf.training import session
 
 SPACES = (
     {"position": Space(np.float32, (3,))},
@@ -26,7 +27,7 @@ def times(monkeypatch):
     """Seconds of a product by its type, for a measurement that takes none."""
     seconds = {}
     monkeypatch.setattr(
-        introduction, "_product_seconds", lambda shapes, rows, dtype: seconds[dtype] * rows
+        precisions, "_product_seconds", lambda shapes, rows, dtype: seconds[dtype] * rows
     )
     return seconds
 
@@ -50,15 +51,13 @@ def test_what_takes_clearly_less_time_is_chosen_and_said(times, share, chosen):
 
 
 def test_products_are_measured():
-    seconds = [
-        introduction._product_seconds([(256, 256)], rows, tf.float32) for rows in (1, 20_000)
-    ]
+    seconds = [precisions._product_seconds([(256, 256)], rows, tf.float32) for rows in (1, 20_000)]
     assert 0 < seconds[0] < seconds[1]
 
 
 def test_a_run_keeps_what_it_chose_at_its_first_start(run, monkeypatch, tmp_path, capsys):
     answers = [("mixed_bfloat16", "it was quicker")]
-    monkeypatch.setattr(introduction, "choose_precision", lambda *_: answers.pop())
+    monkeypatch.setattr(precisions, "choose_precision", lambda *_: answers.pop())
     run(steps=40, precision="auto")
     shown = capsys.readouterr().out
     assert "precision auto: mixed_bfloat16, because it was quicker\n" in shown
