@@ -225,8 +225,9 @@ class Config:
     steps: int = option(5_000_000, "env_frames to collect in all", minimum=1)
     precision: str = option(
         "float32",
-        "arithmetic of the networks; losses, distributions and variables stay float32",
-        ("float32", "mixed_bfloat16"),
+        "arithmetic of the networks; losses, distributions and variables stay float32; auto: "
+        "whichever a short measurement at the first start finds quicker, which the run then keeps",
+        ("float32", "mixed_bfloat16", "auto"),
     )
     jit: bool = option(False, "compile the update with XLA: a long start, and other random draws")
     env: EnvConfig = section(EnvConfig, "environments")

@@ -11,6 +11,7 @@ from dreamer_tf.ops.axes import (
     swap_time,
     unless,
 )
+from dreamer_tf.ops.compiled import FlatFunction
 from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
 from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
 from dreamer_tf.ops.schedules import Schedule
@@ -29,6 +30,7 @@ from dreamer_tf.ops.transforms import (
 
 __all__ = [
     "IMAGE_OFFSET",
+    "FlatFunction",
     "Schedule",
     "contrastive_loss",
     "cumulative_discount",

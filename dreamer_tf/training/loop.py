@@ -205,6 +205,8 @@ class Trainer:
         """
         if self._counters.env_frames >= self._parts.config.run.prefill:
             self._end_seeding()
+        if self._seeding and self._learns:
+            self._parts.learner.trace_ahead()
         updates = self._counters.grad_steps
         try:
             self._play_and_learn()

@@ -228,9 +228,9 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
     from dreamer_tf.training.loop import Parts, Trainer
     from dreamer_tf.training.resuming import resume
 
-    config = resolved.config
     spaces = vector_env.obs_space, vector_env.act_space
-    agent = make_agent(config, *spaces)
+    resolved, agent = make_settled_agent(resolved, *spaces, terminal.message)
+    config = resolved.config
     agent.native_act_space = vector_env.native_act_space
     with run_folder.explained(folder):
         replay = make_replay(config, folder / "replay", agent)
@@ -312,6 +312,24 @@ def _make_evaluator(config, env, seen):
         **seen,
     )
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
+
+
+def make_settled_agent(
+    resolved: configs.Resolved,
+    obs_space: Mapping[str, Space],
+    act_space: Mapping[str, Space],
+    tell: Callable[[str], None],
+) -> tuple[configs.Resolved, "Agent"]:
+    """`make_agent`, after `precision.settle` where the config leaves the precision open."""
+    from dreamer_tf.training import precision
+
+    def make(config):
+        seed_libraries(config.seed)  # Weights begin as they do without a measurement.
+        return make_agent(config, obs_space, act_space)
+
+    if resolved.config.precision == precision.AUTO:
+        return precision.settle(resolved, make, tell)
+    return resolved, make_agent(resolved.config, obs_space, act_space)
 
 
 def make_agent(
