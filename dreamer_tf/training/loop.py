@@ -146,9 +146,8 @@ class Trainer:
     def _ongoing(self):
         """Where the episodes stand that are being played."""
         replay = self._parts.replay
-        items = replay.ongoing().items()
         return {
-            "episodes": [[stream, number, rows] for stream, (number, rows) in items],
+            "episodes": [[stream, *where] for stream, where in replay.ongoing().items()],
             "stored": replay.stored,
             "hand_over": self._policy.state(),
             "policy": to_json(self._driver.policy_state),
@@ -345,8 +344,7 @@ class Trainer:
         video = self._clocks["video"].due(frames)
         film = video or self._is_last_evaluation(frames)
         self._show("evaluation")
-        rng = self._parts.agent.rng
-        draws = rng.state.numpy()
+        draws = self._parts.agent.rng.state.numpy()
         with self._parts.stopwatch.section("evaluation"):
             outcome = self._parts.evaluator.play(
                 functools.partial(self._parts.agent.policy, mode="eval"),
@@ -354,7 +352,7 @@ class Trainer:
                 self._stopped,
             )
             if outcome is None:
-                rng.reset(draws)  # The next start evaluates anew.
+                self._parts.agent.rng.reset(draws)  # The next start evaluates anew.
                 return
             metrics, recorder, remarks = outcome
             for remark in remarks:

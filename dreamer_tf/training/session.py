@@ -202,15 +202,9 @@ def start_envs(
     Returns:
       `VectorEnv`; the libraries are seeded.
     """
-    make = functools.partial(
-        make_vector_env,
-        config,
-        env,
-        count=config.env.count,
-        seed=derive_seed(config.seed, "envs"),
-        workers=config.env.workers,
-        **options,
-    )
+    options = options | {"count": config.env.count, "workers": config.env.workers}
+    seed = derive_seed(config.seed, "envs")
+    make = functools.partial(make_vector_env, config, env, seed=seed, **options)
     if config.env.workers == "inline":
         seed_libraries(config.seed)
         return make()
@@ -301,16 +295,9 @@ def _make_evaluator(config, env, seen):
     from dreamer_tf.training.evaluation import Evaluator
 
     count = config.run.eval_count
-    make_envs = functools.partial(
-        make_vector_env,
-        config,
-        env,
-        count=count,
-        seed=derive_seed(config.seed, "evaluation envs"),
-        workers=config.env.workers,
-        evaluation=True,
-        **seen,
-    )
+    seen = seen | {"workers": config.env.workers, "evaluation": True}
+    seed = derive_seed(config.seed, "evaluation envs")
+    make_envs = functools.partial(make_vector_env, config, env, count=count, seed=seed, **seen)
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
 
 
