@@ -1,4 +1,4 @@
-"""Leading axes of batches, and the one loop over time with the products that are made in it."""
+"""Leading axes of batches, the loop over time with its products, and what is left out."""
 
 import contextlib
 import contextvars
@@ -249,3 +249,16 @@ def restore_leading(flat, like, event_ndims):
     static = like.shape[:ndims]
     leading = static if static.is_fully_defined() else tf.shape(like)[:ndims]
     return tf.reshape(flat, tf.concat([leading, flat.shape[1:]], axis=0))
+
+
+# ---- Leaving out.
+
+
+def unless(flags, values):
+    """The values, zeros where the flags are true; a product with 0 would keep what is not finite.
+
+    Args:
+      flags: Bool tensor that broadcasts to the shape of ``values``.
+      values: Tensor of any shape.
+    """
+    return tf.where(flags, tf.zeros_like(values), values)
