@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.behaviors import ActionEncoder, LatentModel
+from dreamer_tf.behaviors import ActionEncoder, GuidedPlanner, LatentModel
 from dreamer_tf.config import Config, OptimizerConfig
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.functions import ExportedFunctions
@@ -43,11 +43,13 @@ class PolicyState(NamedTuple):
       action: ``[N, A]``, the agent's own vector, that was taken in it.
       carry: What the replay keeps of it with the row that the action leads to, see
         `Agent.carry_space`.
+      plan: ``[N, H, A]``, what is left of the last plan, where a `GuidedPlanner` acts.
     """
 
     latent: tuple
     action: tf.Tensor
     carry: dict[str, tf.Tensor]
+    plan: tf.Tensor | tuple[()] = ()
 
 
 class Agent(tf.Module, abc.ABC):
@@ -60,11 +62,13 @@ class Agent(tf.Module, abc.ABC):
       rng: ``tf.random.Generator`` of all its random draws.
       world_model: `WorldModel`, which papers' constructors set.
       actions: `ActionEncoder`, likewise. An agent that learns nothing has neither.
+      planner: `GuidedPlanner`, where one acts in place of the actor.
       diagnostic: `DecoderDiagnostic`, where a decoder learns beside the world model.
     """
 
     world_model: WorldModel
     actions: ActionEncoder
+    planner: GuidedPlanner | None = None
     diagnostic: DecoderDiagnostic | None = None
 
     def __init__(
@@ -119,6 +123,7 @@ class Agent(tf.Module, abc.ABC):
             self.world_model.rssm.initial_state(batch_size),
             tf.zeros([batch_size, self.actions.size]),
             self.initial_carry(batch_size) or {},
+            self.planner.initial_plan(batch_size) if self.planner else (),
         )
 
     def policy(

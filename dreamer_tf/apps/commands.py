@@ -81,7 +81,7 @@ def evaluate(argv=None):
     parser.add_argument("--seed", type=int, help="decides the episodes")
     parser.add_argument("--count", type=_positive, default=1, help="environments side by side")
     with exit_codes():
-        arguments = parser.parse_args(argv)
+        arguments, acting = _parse(parser, argv)
         quiet_tensorflow()
         outcome = api.evaluate(
             arguments.logdir,
@@ -90,6 +90,7 @@ def evaluate(argv=None):
             video=arguments.video,
             seed=arguments.seed,
             count=arguments.count,
+            acting=acting,
         )
         print(
             f"return {outcome.mean:,.1f} ± {outcome.std:,.1f} "
@@ -114,14 +115,26 @@ def export(argv=None):
     parser.add_argument("--out", required=True, help="folder to make; it says how to use it")
     parser.add_argument("--no_litert", action="store_true", help="write no LiteRT file")
     with exit_codes():
-        arguments = parser.parse_args(argv)
+        arguments, acting = _parse(parser, argv)
         quiet_tensorflow()
         folder, refusal = api.export(
-            arguments.logdir, arguments.out, litert=not arguments.no_litert
+            arguments.logdir, arguments.out, litert=not arguments.no_litert, acting=acting
         )
         print(f"exported to {folder}")
         if refusal:
             print(f"no policy.tflite: {refusal}")
+
+
+def _parse(parser, argv):
+    """Arguments, and the words of options with a dot in their name, which change the acting."""
+    parser.epilog = (
+        "Options that change how the agent acts go behind these: --dreamerv3.policy planner, "
+        "--dreamerv3.planner.horizon 5."
+    )
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and not (rest[0].startswith("--") and "." in rest[0].partition("=")[0]):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments, rest
 
 
 @contextlib.contextmanager

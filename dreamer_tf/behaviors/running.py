@@ -197,7 +197,14 @@ class RewardScale(tf.Module):
         Returns:
           The same shape; no gradient passes through the magnitude.
         """
-        return reward * (self.scale / (self._magnitude_with(reward) + self.epsilon))
+        return self._scaled(reward, self._magnitude_with(reward))
+
+    def as_it_is(self, reward):
+        """Normalises by the magnitude so far, whatever these rewards are."""
+        return self._scaled(reward, self.magnitude)
+
+    def _scaled(self, reward, magnitude):
+        return reward * (self.scale / (magnitude + self.epsilon))
 
     def update(self, reward, skipped):
         """Takes rewards into the magnitude, unless what they were used for was skipped (1)."""
@@ -209,4 +216,6 @@ class RewardScale(tf.Module):
         if self.momentum == 1.0:
             return tf.convert_to_tensor(self.magnitude)
         mean = tf.reduce_mean(tf.abs(tf.stop_gradient(reward)))
-        return self.momentum * self.magnitude + (1.0 - self.momentum) * mean
+        magnitude = self.momentum * self.magnitude + (1.0 - self.momentum) * mean
+        # As in `_Average`: what is not finite would stay.
+        return tf.where(tf.math.is_finite(magnitude), magnitude, self.magnitude)

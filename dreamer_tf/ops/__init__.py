@@ -9,6 +9,7 @@ from dreamer_tf.ops.axes import (
     restore_leading,
     scan,
     swap_time,
+    unless,
 )
 from dreamer_tf.ops.compiled import FlatFunction
 from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
@@ -53,4 +54,5 @@ __all__ = [
     "swap_time",
     "symexp",
     "symlog",
+    "unless",
 ]

@@ -134,9 +134,11 @@ class TensorBoard(Writer):
         try:
             if self._file is None:
                 self._file = self._summary.create_file_writer(self._folder)
-            with self._file.as_default(step=env_frames):
+            # TensorFlow keeps a tensor of every number of Python that it has ever met, for good.
+            with self._file.as_default(step=np.int64(env_frames)):
                 for name, value in scalars.items():
-                    self._summary.scalar(name, min(max(value, -_LARGEST), _LARGEST))
+                    bounded = min(max(value, -_LARGEST), _LARGEST)
+                    self._summary.scalar(name, np.float32(bounded))
             self._file.flush()
         except Exception:
             # What follows a torn record in a file cannot be read: the next has one of its own.

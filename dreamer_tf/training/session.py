@@ -30,7 +30,7 @@ from dreamer_tf.replay import (
     UniformWindows,
 )
 from dreamer_tf.runs import run_folder
-from dreamer_tf.runs.machine import keep_freed_memory
+from dreamer_tf.runs.machine import keep_freed_memory, start_tensorflow
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
@@ -79,7 +79,9 @@ def run(
     folder = resolved.config.logdir or run_folder.default_folder(resolved.config)
     folder = pathlib.Path(os.path.abspath(folder))  # An environment may change directory.
     keep_freed_memory()
-    with contextlib.ExitStack() as stack:
+    trainer: Any = None
+    # A stop that did not wait for an environment at the start: nothing is to be saved yet.
+    with contextlib.suppress(envs.EnvAbandoned), contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.begun_or_removed(folder))
         stack.enter_context(run_folder.RunFolderLock(folder))
         is_new, presets = not run_folder.has_run(folder), resolved.presets
@@ -94,19 +96,19 @@ def run(
             terminal.message(f"note: {remark}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
-        told: set[str] = set()
-        vector_env = stack.enter_context(start_envs(config, env, told))
+        seen: dict[str, Any] = {"told": set(), "stopped": lambda: stop.requested is not None}
+        vector_env = stack.enter_context(start_envs(config, env, **seen))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
             resolved = _choose_size(resolved, vector_env.obs_space, terminal)
-        evaluator = _make_evaluator(config, env, told)
+        evaluator = _make_evaluator(config, env, seen)
         stack.callback(evaluator.close)
         ends = terminal, stop, stack, writers
         trainer = _assemble(resolved, folder, changes, evaluator, vector_env, *ends)
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
-    for function in at_end:
+    for function in at_end if trainer else ():
         _call_at_end(function, folder, terminal.message)
     if stop.requested == signal.SIGINT:
         raise KeyboardInterrupt
@@ -132,7 +134,7 @@ def make_vector_env(
     seed: int,
     workers: str,
     evaluation: bool = False,
-    told: set[str] | None = None,
+    **options: Any,
 ) -> envs.VectorEnv:
     """Starts environments and waits until they are ready.
 
@@ -143,27 +145,28 @@ def make_vector_env(
       seed: Decides their episodes.
       workers: ``process`` or ``inline``.
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
-      told: Set of the environments' notices that need not be told again.
+      **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
     Returns:
       `VectorEnv`.
     """
-    options = config.env
+    env_config = config.env
     common: dict[str, Any] = {
-        "action_repeat": options.action_repeat,
-        "time_limit": options.time_limit,
-        "image_size": options.image_size,
-        "keys": options.keys,
-        "kwargs": configs.from_text(options.kwargs),
+        "action_repeat": env_config.action_repeat,
+        "time_limit": env_config.time_limit,
+        "image_size": env_config.image_size,
+        "keys": env_config.keys,
+        "kwargs": configs.from_text(env_config.kwargs),
     }
     if env is None:
         constructor = functools.partial(
             envs.make,
             config.task,
-            observations=options.observations,
-            camera=options.camera,
-            render=options.render,
-            atari=dataclasses.asdict(options.atari),
+            observations=env_config.observations,
+            background=env_config.background,
+            camera=env_config.camera,
+            render=env_config.render,
+            atari=dataclasses.asdict(env_config.atari),
             evaluation=evaluation,
             **common,
         )
@@ -174,7 +177,8 @@ def make_vector_env(
                 "once: pass a function that makes it, such as lambda: MyEnv()"
             )
         constructor = functools.partial(envs.from_user, env, **common)
-    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, told=told)
+    options = {"step_timeout": env_config.step_timeout, **options}
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, **options)
 
 
 def evaluation_limit(config: configs.Config) -> int:
@@ -186,14 +190,14 @@ def evaluation_limit(config: configs.Config) -> int:
 def start_envs(
     config: configs.Config,
     env: Any | Callable[[], Any] | None = None,
-    told: set[str] | None = None,
+    **options: Any,
 ) -> envs.VectorEnv:
     """Starts the training environments and imports TensorFlow, side by side if that is safe.
 
     Args:
       config: `Config`.
       env: A user's environment or constructor; None: the config's task.
-      told: Set of the environments' notices that need not be told again.
+      **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
     Returns:
       `VectorEnv`; the libraries are seeded.
@@ -205,7 +209,7 @@ def start_envs(
         count=config.env.count,
         seed=derive_seed(config.seed, "envs"),
         workers=config.env.workers,
-        told=told,
+        **options,
     )
     if config.env.workers == "inline":
         seed_libraries(config.seed)
@@ -222,6 +226,7 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
     from dreamer_tf.runs.log import RunLog
     from dreamer_tf.training.learner import Carry, Stopwatch
     from dreamer_tf.training.loop import Parts, Trainer
+    from dreamer_tf.training.resuming import resume
 
     spaces = vector_env.obs_space, vector_env.act_space
     resolved, agent = make_settled_agent(resolved, *spaces, terminal.message)
@@ -248,7 +253,8 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
         configs.save(config, folder, resolved.origins)
         run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
         counters = Counters(**state["counters"]) if state else Counters()
-        ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
+        rows = resume(state, replay, vector_env, config.env.resume_steps, terminal.message)
+        ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step, replay.stored)
         run_folder.add_start(folder, counters.env_frames)
     introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, writers)
@@ -271,7 +277,7 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
         stopwatch=stopwatch,
     )
     trainer = Trainer(parts)
-    trainer.restore(state, ahead)
+    trainer.restore(state, rows, ahead)
     return trainer
 
 
@@ -291,7 +297,7 @@ def _make_learner(config, folder, agent, replay, carry, counters, stopwatch):
     )
 
 
-def _make_evaluator(config, env, told):
+def _make_evaluator(config, env, seen):
     from dreamer_tf.training.evaluation import Evaluator
 
     count = config.run.eval_count
@@ -303,7 +309,7 @@ def _make_evaluator(config, env, told):
         seed=derive_seed(config.seed, "evaluation envs"),
         workers=config.env.workers,
         evaluation=True,
-        told=told,
+        **seen,
     )
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
 
@@ -402,7 +408,7 @@ def suitable_size(obs_space: Mapping[str, Space], on_gpu: bool) -> tuple[str, st
       Name of the preset, and why it was chosen.
     """
     if not on_gpu:
-        return "dreamerv3_cpu", "no GPU"
+        return "dreamerv3_quick", "no GPU"
     if any(space.is_image for space in obs_space.values()):
         return "size50m", "a GPU, and images to see"
     return "size12m", "a GPU, and no images to see"
@@ -442,6 +448,7 @@ def derive_seed(seed: int, *names: str) -> int:
 def seed_libraries(seed: int) -> None:
     """Seeds the global generators of Python, NumPy and TensorFlow (and so Keras initialisers)."""
     # Imported here so that deriving the seeds of environments does not wait for TensorFlow.
+    start_tensorflow()
     import tensorflow as tf
 
     random.seed(derive_seed(seed, "python"))

@@ -98,3 +98,12 @@ def test_the_magnitude_has_no_gradient():
         tape.watch(reward)
         total = tf.reduce_sum(RewardScale(momentum=0.0, scale=1.0, epsilon=0.0)(reward))
     np.testing.assert_allclose(tape.gradient(total, reward), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_rewards_that_are_not_finite_leave_the_magnitude(bad):
+    scale = RewardScale(momentum=0.9, scale=1.0, epsilon=0.0)
+    scale.update(tf.constant([2.0, bad]), skipped=0.0)
+    assert float(scale.magnitude) == 1.0
+    scale.update(tf.constant([2.0, 4.0]), skipped=0.0)
+    assert float(scale.magnitude) == pytest.approx(0.9 + 0.1 * 3)
