@@ -98,11 +98,8 @@ class Trainer:
         self._pending = 0
         self._ended = []
         self._statistics = EpisodeStatistics(self._ended.append)
-        self._driver = Driver(
-            parts.envs,
-            [self._keep, self._statistics],
-            carry=parts.replay.carry_space,
-        )
+        keepers = [self._keep, self._statistics]
+        self._driver = Driver(parts.envs, keepers, carry=parts.replay.carry_space)
         self._told = set()
         self._store = Storing(run.disk_patience, parts.log.terminal.message, self._stopped)
         self._seeding = True

@@ -220,6 +220,7 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
     from dreamer_tf.runs.log import RunLog
     from dreamer_tf.training.learner import Carry, Stopwatch
     from dreamer_tf.training.loop import Parts, Trainer
+    from dreamer_tf.training.precision import make_settled_agent
     from dreamer_tf.training.resuming import resume
 
     spaces = vector_env.obs_space, vector_env.act_space
@@ -299,24 +300,6 @@ def _make_evaluator(config, env, seen):
     seed = derive_seed(config.seed, "evaluation envs")
     make_envs = functools.partial(make_vector_env, config, env, count=count, seed=seed, **seen)
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
-
-
-def make_settled_agent(
-    resolved: configs.Resolved,
-    obs_space: Mapping[str, Space],
-    act_space: Mapping[str, Space],
-    tell: Callable[[str], None],
-) -> tuple[configs.Resolved, "Agent"]:
-    """`make_agent`, after `precision.settle` where the config leaves the precision open."""
-    from dreamer_tf.training import precision
-
-    def make(config):
-        seed_libraries(config.seed)  # Weights begin as they do without a measurement.
-        return make_agent(config, obs_space, act_space)
-
-    if resolved.config.precision == precision.AUTO:
-        return precision.settle(resolved, make, tell)
-    return resolved, make_agent(resolved.config, obs_space, act_space)
 
 
 def make_agent(
