@@ -5,6 +5,7 @@ others. The command line, ``--configs``, ``--key value`` and help, is the same f
 a config.
 """
 
+import argparse
 import contextlib
 import dataclasses
 import functools
@@ -19,6 +20,7 @@ import typing
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from dreamer_tf import __version__
 from dreamer_tf.common import nearest
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.mappings import from_text, words_to_mapping
@@ -291,7 +293,7 @@ def read_tree(path: pathlib.Path) -> dict:
 def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") -> Resolved:
     """Reads ``--configs NAME ... --key value ...``.
 
-    ``--help`` and ``--print_config`` print and end the program with code 0.
+    ``--help``, ``--version`` and ``--print_config`` print and end the program with code 0.
 
     Args:
         argv: Words after the program's name; None: those of this process.
@@ -302,11 +304,14 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
 
     Raises:
         ConfigError: A preset or key does not exist, or a value does not fit.
-        SystemExit: The command line asked for ``--help`` or ``--print_config``.
+        SystemExit: The command line asked for one of these.
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     if "-h" in argv or "--help" in argv:
         print(help_text(description))
+        raise SystemExit(0)
+    if "--version" in argv:
+        print(f"{program_name()} {__version__}")
         raise SystemExit(0)
     presets, overrides, show = [], [], False
     for name, values in split_words(argv):
@@ -400,6 +405,12 @@ def program_name() -> str:
     return path.name
 
 
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Gives a command without a config the option ``--version``."""
+    text = f"{program_name()} {__version__}"
+    parser.add_argument("--version", action="version", version=text, help="show the version")
+
+
 def help_text(description: str = "") -> str:
     """What ``--help`` prints: every preset and every option with its default and meaning."""
     width = min(shutil.get_terminal_size().columns, 100)
@@ -414,6 +425,7 @@ def help_text(description: str = "") -> str:
         "--env module:name", "a class or function of your own, which is then the task", width
     )
     lines += _entry("--print_config", "show the result and where each value came from", width)
+    lines += _entry("--version", "show the version", width)
     lines += _entry("--help", "show this", width)
     whole = whole_presets()
     bases = [name for name in preset_names() if name not in whole]

@@ -11,6 +11,7 @@ from dreamer_tf.replay.samplers import (
     UniformStarts,
     UniformWindows,
 )
+from dreamer_tf.replay.store import read_episodes
 
 __all__ = [
     "Batch",
@@ -23,4 +24,5 @@ __all__ = [
     "UniformStarts",
     "UniformWindows",
     "WrongSpacesError",
+    "read_episodes",
 ]

@@ -326,6 +326,28 @@ def scan(directory):
     return Contents(sorted(episodes), max(names, default=None))
 
 
+def read_episodes(directory, spaces):
+    """The stored episodes, only read: a trainer may be at work in the folder.
+
+    Args:
+      directory: Path of the folder.
+      spaces: Dict of key to `Space`: what each row must hold.
+
+    Yields:
+      Dict of key to read-only array ``[rows, ...]``, oldest episode first. Damaged ones are passed
+      over, with a warning.
+
+    Raises:
+      WrongSpacesError: If an episode is of another task.
+    """
+    directory = pathlib.Path(directory)
+    for name in sorted(filter(None, (EpisodeName.parse(p.name) for p in directory.glob("*.npz")))):
+        try:
+            yield episode_file.map_episode(directory / str(name), spaces, name.rows)
+        except episode_file.DamagedEpisodeError as error:
+            _LOGGER.warning("damaged episode passed over: %s: %s", name, error)
+
+
 def set_aside(path, reason):
     """Renames a damaged file so that it is never read again, and says so in a warning.
 

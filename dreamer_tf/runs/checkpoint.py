@@ -6,6 +6,7 @@ A checkpoint is a folder::
       weights.index, weights.data-…   weights, optimiser slots and generators (tf.train.Checkpoint)
       state.json                      counters, clocks, replay position, episode numbers
       manifest.json                   size and SHA-256 of the files above
+    checkpoints/best.json             which one had the highest mean return in an evaluation
 
 It is written beside the others under a temporary name, flushed to the disk, and then renamed: a
 crash at any moment leaves the earlier ones as they were.
@@ -14,14 +15,21 @@ crash at any moment leaves the earlier ones as they were.
 import hashlib
 import json
 import logging
+import math
 import os
 import pathlib
 import shutil
 
 import tensorflow as tf
 
+from dreamer_tf.common import write_json
 from dreamer_tf.runs import run_folder
-from dreamer_tf.runs.errors import NO_SPACE, CheckpointError, CheckpointMismatchError
+from dreamer_tf.runs.errors import (
+    NO_SPACE,
+    CheckpointError,
+    CheckpointMismatchError,
+    NoCheckpointError,
+)
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -29,6 +37,7 @@ _NAME = run_folder.CHECKPOINT_NAME
 _TEMPORARY = ".partial"
 _DAMAGED = ".damaged"
 _WEIGHTS = "weights"
+_BEST = "best.json"
 
 
 class DamagedCheckpointError(RuntimeError):
@@ -52,13 +61,20 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**parts)
         self._keep = keep
 
-    def save(self, state, *, env_frames, grad_steps):
-        """Writes a checkpoint and deletes the oldest ones.
+    @property
+    def best_score(self):
+        """Score of the best one; minus infinity without any."""
+        name, score = self._best()
+        return -math.inf if name is None else score
+
+    def save(self, state, *, env_frames, grad_steps, score=None):
+        """Writes a checkpoint and deletes the oldest ones, but not the best.
 
         Args:
           state: What belongs to the run besides the agent, JSON values.
           env_frames: For the name.
           grad_steps: For the name.
+          score: Makes it the best one, with this score; None: it is not known.
 
         Returns:
           Path of the checkpoint.
@@ -80,9 +96,52 @@ class Checkpoints:
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise _cannot_write(path, error) from error
+        if score is not None:
+            write_json(self._folder / _BEST, {"checkpoint": path.name, "score": score})
+        best, _ = self._best()
         for name in [name for name in self._names() if not name.endswith(_DAMAGED)][: -self._keep]:
-            shutil.rmtree(self._folder / name)
+            if name != best:
+                shutil.rmtree(self._folder / name)
         return path
+
+    def _best(self):
+        """Name and score of the best one; (None, None) without any."""
+        path = self._folder / _BEST
+        if not path.is_file():
+            return None, None
+        best = json.loads(path.read_text(encoding="utf-8"))
+        there = (self._folder / best["checkpoint"]).is_dir()
+        return (best["checkpoint"], best["score"]) if there else (None, None)
+
+    def restore_one(self, which):
+        """Restores the parts from a chosen checkpoint.
+
+        Args:
+          which: ``best``, or its env_frames.
+
+        Returns:
+          The state that was saved with it.
+
+        Raises:
+          NoCheckpointError: If there is no such one, or it is damaged; the message names those that
+            there are.
+          CheckpointMismatchError: As `restore`.
+        """
+        names = [name for name in self._names() if not name.endswith(_DAMAGED)]
+        by_frames = {_NAME.match(name)[2]: name for name in names}
+        name = self._best()[0] if which == "best" else by_frames.get(str(which))
+        if name is None:
+            reason = " (run.checkpoint_best keeps one, where there are evaluations)"
+            raise NoCheckpointError(
+                f"{self._folder} has no checkpoint {which!r}{reason if which == 'best' else ''}; "
+                f"there are those at {', '.join(by_frames) or 'no'} frames"
+            )
+        try:
+            _verify(self._folder / name)
+        except DamagedCheckpointError as error:
+            raise NoCheckpointError(f"the checkpoint {name} is damaged: {error}") from error
+        self._read(self._folder / name)
+        return json.loads((self._folder / name / "state.json").read_text(encoding="utf-8"))
 
     def restore(self, *, set_aside=True):
         """Restores the parts from the newest checkpoint that is whole.

@@ -18,6 +18,10 @@ class CheckpointError(RuntimeError):
     """A checkpoint cannot be written."""
 
 
+class NoCheckpointError(ValueError):
+    """A run folder does not hold the checkpoint that was asked for."""
+
+
 class CheckpointMismatchError(ValueError):
     """A checkpoint is of another agent than the one it should continue."""
 

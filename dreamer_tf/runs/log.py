@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from dreamer_tf.common import short_name
 from dreamer_tf.config import Config
+from dreamer_tf.runs.loggers import LOGGERS
 from dreamer_tf.runs.terminal import LiveTerminal, PlainTerminal
 from dreamer_tf.runs.videos import VideoFolder, showable
 from dreamer_tf.runs.writers import MetricsFile, Scores, TensorBoard, Writer
@@ -19,8 +21,8 @@ class RunLog(Writer):
     """All writers of one run as one.
 
     The run's own files and the terminal come first; their errors, a full disk for example, end the
-    run, but not those of films. A writer that the caller adds is a guest: its first error is told,
-    and the run goes on without it.
+    run, but not those of films. A logger of another project, or a writer that the caller adds, is a
+    guest: its first error is told, and the run goes on without it.
     """
 
     def __init__(
@@ -45,19 +47,20 @@ class RunLog(Writer):
         self._scores = Scores(
             folder / "scores.json",
             task=config.task,
-            method=config.agent,
+            method=short_name(config.agent),
             seed=config.seed,
             scalar="eval/return" if config.run.eval_every else "train/return",
             until=env_frames,
         )
         self._own = [
             MetricsFile(folder / "metrics.jsonl"),
-            TensorBoard(folder / "tensorboard"),
+            *([TensorBoard(folder / "tensorboard")] if "tensorboard" in config.run.loggers else []),
             terminal,
             self._scores,
             VideoFolder(folder / "videos"),
         ]
-        self._guests = [_Guest(make, folder, terminal.message) for make in writers]
+        named = [LOGGERS[name][1] for name in config.run.loggers if name in LOGGERS]
+        self._guests = [_Guest(make, folder, terminal.message) for make in (*named, *writers)]
 
     @property
     def best_score(self) -> float | None:

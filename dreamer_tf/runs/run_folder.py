@@ -27,7 +27,7 @@ import sys
 
 import dreamer_tf
 from dreamer_tf import config as configs
-from dreamer_tf.common import write_json
+from dreamer_tf.common import short_name, write_json
 from dreamer_tf.runs.errors import RunFolderError, RunFolderInUse
 from dreamer_tf.runs.machine import machine
 from dreamer_tf.specs import space_from_json, space_to_json
@@ -51,7 +51,7 @@ _PACKAGES = (
 def default_folder(config, now=None):
     """A new folder under ``runs/`` whose name tells task, agent, seed and time."""
     now = datetime.datetime.now() if now is None else now
-    name = f"{config.task}-{config.agent}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
+    name = f"{config.task}-{short_name(config.agent)}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
     return pathlib.Path("runs") / name.replace(os.sep, "_")
 
 

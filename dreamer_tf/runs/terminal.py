@@ -1,6 +1,7 @@
-"""What a run shows while it goes on: a live bar on a terminal, plain lines elsewhere."""
+"""What a run shows while it goes on: a live bar, plain lines, or nothing."""
 
 import collections
+import logging
 import sys
 import time
 
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from dreamer_tf.runs.writers import Writer
 
+_LOGGER = logging.getLogger(__name__)
 _SHOWN = {
     "train/return": "return",
     "eval/return": "eval",
@@ -20,16 +22,19 @@ _LOSSES_SHOWN = 4
 _QUIET_SECONDS = 60
 
 
-def open_terminal(total, stream=None):
+def open_terminal(total, stream=None, quiet=False):
     """Chooses how to show progress.
 
     Args:
       total: env_frames of the whole run.
       stream: Where to write; None: stdout.
+      quiet: Whether nothing is written there.
 
     Returns:
-      A `LiveTerminal` if the stream is a terminal, else a `PlainTerminal`.
+      A `LiveTerminal` if the stream is a terminal, else a `PlainTerminal`; or a `QuietTerminal`.
     """
+    if quiet:
+        return QuietTerminal()
     stream = sys.stdout if stream is None else stream
     return LiveTerminal(total, stream) if stream.isatty() else PlainTerminal(total, stream)
 
@@ -169,6 +174,27 @@ class PlainTerminal(Writer):
 
     def _place(self, env_frames):
         return f"{env_frames:,} / {self._total:,} frames"
+
+
+class QuietTerminal(Writer):
+    """Shows nothing; what would be told goes to the logger of this module."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def message(self, text):
+        """Logs a line."""
+        _LOGGER.info("%s", text)
+
+    def advance(self, env_frames, activity):
+        """Shows nothing."""
+
+    def phase(self, text):
+        """Logs that the run goes on at another speed from here."""
+        self.message(text)
 
 
 class _Summary:

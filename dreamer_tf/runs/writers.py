@@ -12,6 +12,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import imageio.v3 as imageio
 import numpy as np
 
 from dreamer_tf.common import write_json
@@ -108,6 +109,21 @@ class TensorBoard(Writer):
         with self._file.as_default(step=env_frames):
             for name, value in scalars.items():
                 self._summary.scalar(name, value)
+        self._file.flush()
+
+    def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
+        """Writes a film where TensorBoard shows images, as an animated one."""
+        from tensorboard.plugins.image import metadata
+
+        shown = np.repeat(frames, 3 // frames.shape[-1], axis=-1)
+        film = imageio.imwrite("<bytes>", shown, extension=".gif", duration=1000 / fps, loop=0)
+        height, width = frames.shape[1:3]
+        with self._file.as_default(step=env_frames):
+            self._summary.write(
+                f"videos/{name}",
+                [str(width), str(height), film],
+                metadata=metadata.create_summary_metadata(name, ""),
+            )
         self._file.flush()
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ makes a run repeatable, and a continued run equal to one that was never interrup
 import dataclasses
 import functools
 import logging
+import math
 
 from dreamer_tf.agents import Agent
 from dreamer_tf.config import Config
@@ -23,6 +24,7 @@ from dreamer_tf.runs.checkpoint import Checkpoints
 from dreamer_tf.runs.log import RunLog
 from dreamer_tf.runs.metrics import Forecast, Interval
 from dreamer_tf.runs.videos import beside
+from dreamer_tf.training.callbacks import Run
 from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver, training_policy
 from dreamer_tf.training.evaluation import Evaluator, fit, make_recorder
 from dreamer_tf.training.learner import Learner, Stopwatch
@@ -49,6 +51,7 @@ class Parts:
       checkpoints: Saves.
       log: Writes metrics and videos.
       stop: Tells when to stop.
+      run: What callbacks see; they may stop it, too.
       counters: Shared with ``learner``.
       stopwatch: Shared with ``learner``.
     """
@@ -63,6 +66,7 @@ class Parts:
     checkpoints: Checkpoints
     log: RunLog
     stop: StopSignals
+    run: Run
     counters: Counters
     stopwatch: Stopwatch
 
@@ -111,9 +115,9 @@ class Trainer:
         )
 
     @property
-    def agent(self):
-        """The agent that learns."""
-        return self._parts.agent
+    def as_told(self):
+        """The run as callbacks see it."""
+        return self._parts.run
 
     # -------------------------------------------------------------- continuing
 
@@ -166,16 +170,20 @@ class Trainer:
         self._seeding = self._counters.env_frames < self._parts.config.run.prefill
         updates = self._counters.grad_steps
         try:
+            self._parts.run.tell("on_start")
             self._play_and_learn()
         except Exception as error:
             self._save_in_spite_of(error)
             raise
+        self._parts.run.deadline = math.inf  # What follows is not part of its time.
         if self._learns and not self._stopped() and self._counters.grad_steps == updates:
             self._tell_that_nothing_was_learned()
         self._parts.replay.cut()
         if not self._interval.is_empty:
             self._write_interval()
         self._save()
+        if self._parts.run.stopped and self._counters.env_frames < self._parts.config.steps:
+            self._parts.log.terminal.message(f"stopped, as {self._parts.run.stopped}")
 
     def _play_and_learn(self):
         while True:
@@ -189,7 +197,7 @@ class Trainer:
         name = type(error).__name__
         try:
             self._parts.replay.cut()
-            self._save()
+            self._write_checkpoint()
         except Exception as second:
             _LOGGER.warning(
                 "the run ends for %s, and could not be saved before (%s: %s)",
@@ -201,7 +209,7 @@ class Trainer:
             )
 
     def _stopped(self):
-        return self._parts.stop.requested is not None
+        return self._parts.stop.requested is not None or self._parts.run.stopped is not None
 
     def _catch_up(self):
         """Does everything that is due at this frame."""
@@ -295,6 +303,11 @@ class Trainer:
         self._clocks["eval"].mark(frames)
         self._parts.log.write(frames, metrics)
         self._parts.log.flush()
+        score = metrics.get("eval/return")
+        best = self._parts.checkpoints.best_score
+        if self._parts.config.run.checkpoint_best and score is not None and score > best:
+            self._save(score)
+        self._parts.run.tell("on_evaluation", metrics)
 
     # --------------------------------------------------------------- reporting
 
@@ -345,16 +358,24 @@ class Trainer:
         metrics = {"train/return": episode.score, "train/length": length}
         metrics |= {f"train/{key}": value for key, value in episode.log.items()}
         self._parts.log.write(self._counters.env_frames, metrics)
+        self._parts.run.tell("on_episode", metrics)
 
     def _write_interval(self):
-        self._parts.log.write(self._counters.env_frames, self._interval.take())
+        metrics = self._interval.take()
+        self._parts.log.write(self._counters.env_frames, metrics)
         self._parts.log.flush()
+        self._parts.run.tell("on_interval", metrics)
 
-    def _save(self):
+    def _save(self, score=None):
+        self._parts.run.tell("on_checkpoint", self._write_checkpoint(score))
+
+    def _write_checkpoint(self, score=None):
         with self._parts.stopwatch.section("saving"):
-            self._parts.checkpoints.save(
+            path = self._parts.checkpoints.save(
                 self.state(),
                 env_frames=self._counters.env_frames,
                 grad_steps=self._counters.grad_steps,
+                score=score,
             )
         self._save_clock.mark()
+        return path

@@ -28,19 +28,19 @@ from dreamer_tf.replay import (
     UniformStarts,
     UniformWindows,
 )
-from dreamer_tf.runs import run_folder
+from dreamer_tf.runs import loggers, run_folder
 from dreamer_tf.runs.machine import keep_freed_memory
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
+from dreamer_tf.training.callbacks import Callback, Own, Run
+from dreamer_tf.training.no_envs import NoEnvs
 from dreamer_tf.training.pace import Counters, updates_per_block
+from dreamer_tf.training.sizes import choose_size_for
 from dreamer_tf.training.stopping import StopSignals
 
 if TYPE_CHECKING:
     from dreamer_tf.agents.base import Agent
-
-OWN_ENV_PRESET = "dreamerv3_gym"
-"""What trains in an environment of one's own where nobody says what, in the size that suits."""
 
 _SAMPLERS = {"windows": UniformWindows, "starts": UniformStarts, "episode_ends": EpisodeEnds}
 _LOGGER = logging.getLogger(__name__)
@@ -50,23 +50,32 @@ def run(
     resolved: configs.Resolved,
     env: Any | Callable[[], Any] | None = None,
     *,
+    agent: "type[Agent] | None" = None,
+    recorded: NoEnvs | None = None,
     choose_size: bool = False,
+    callbacks: Sequence[Callback] = (),
     writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
+    quiet: bool = False,
     at_end: Sequence[Callable[[pathlib.Path, Callable[[str], None]], Any]] = (),
-) -> "Agent":
+) -> Run:
     """Trains in the folder ``logdir``, from the beginning or from where it stopped.
 
     Args:
       resolved: `config.Resolved`; without ``logdir``, a new folder under ``runs/``.
       env: A user's environment or constructor; None: the config's task.
-      choose_size: Whether to add the preset that suits the machine, see `suitable_size`.
+      agent: A class of one's own; None: the config's.
+      recorded: Spaces of the episodes in the folder's replay, to learn from these without acting;
+        the environment is then for evaluations alone, and ``steps`` are updates. None: it acts.
+      choose_size: Whether to add the preset that suits the machine, see `sizes.suitable_size`.
+      callbacks: Whom to tell what happens.
       writers: Further places for metrics and videos: functions of the run folder that return a
         `runs.writers.Writer`. If one fails, that is told, and the run goes on without it.
+      quiet: Whether to leave the terminal alone.
       at_end: Functions of the run folder and of a function that tells a line of text. They are
         called in turn when the run has ended and is saved, so that no failure may end it.
 
     Returns:
-      The trained agent.
+      The `Run`, with the trained agent.
 
     Raises:
       KeyboardInterrupt: After Ctrl-C, when everything is saved.
@@ -79,19 +88,22 @@ def run(
         stack.enter_context(run_folder.RunFolderLock(folder))
         resolved, changes = run_folder.continue_config(resolved, folder)
         config = dataclasses.replace(resolved.config, logdir=str(folder))
-        terminal = open_terminal(config.steps)
+        loggers.check(config.run.loggers)
+        terminal = open_terminal(config.steps, quiet=quiet)
         stop = stack.enter_context(StopSignals(terminal.message))
         terminal.message(f"run folder {folder}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
         told: set[str] = set()
-        vector_env = stack.enter_context(start_envs(config, env, told))
+        acts_in = env if recorded is None else recorded
+        vector_env = stack.enter_context(start_envs(config, acts_in, told))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
-            resolved = _choose_size(resolved, vector_env.obs_space, terminal)
+            resolved = choose_size_for(resolved, vector_env.obs_space, terminal)
         evaluator = _make_evaluator(config, env, told)
         stack.callback(evaluator.close)
-        trainer = _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers)
+        own = Own(agent, callbacks, writers)
+        trainer = _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, own)
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
@@ -101,7 +113,7 @@ def run(
         raise KeyboardInterrupt
     if stop.requested == signal.SIGTERM:
         raise SystemExit(128 + signal.SIGTERM)
-    return trainer.agent
+    return trainer.as_told
 
 
 def _call_at_end(function, folder, tell):
@@ -122,7 +134,7 @@ def make_vector_env(
     workers: str,
     evaluation: bool = False,
     told: set[str] | None = None,
-) -> envs.VectorEnv:
+) -> Any:
     """Starts environments and waits until they are ready.
 
     Args:
@@ -135,7 +147,7 @@ def make_vector_env(
       told: Set of the environments' notices that need not be told again.
 
     Returns:
-      `VectorEnv`.
+      `VectorEnv`, or what has its interface.
     """
     options = config.env
     common: dict[str, Any] = {
@@ -145,6 +157,10 @@ def make_vector_env(
         "keys": options.keys,
         "kwargs": configs.from_text(options.kwargs),
     }
+    if isinstance(env, NoEnvs):
+        return env
+    if isinstance(env, envs.Vectorized):
+        return env.start(seed, **common)
     if env is None:
         constructor = functools.partial(
             envs.make,
@@ -196,7 +212,7 @@ def start_envs(
         workers=config.env.workers,
         told=told,
     )
-    if config.env.workers == "inline":
+    if config.env.workers == "inline" or isinstance(env, envs.Vectorized | NoEnvs):
         seed_libraries(config.seed)
         return make()
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
@@ -205,16 +221,18 @@ def start_envs(
         return future.result()
 
 
-def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers):
+def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, own):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
     from dreamer_tf.training.learner import Carry, Stopwatch
+    from dreamer_tf.training.loading import start_from
     from dreamer_tf.training.loop import Parts, Trainer
+    from dreamer_tf.training.offline import OfflineTrainer
 
     config = resolved.config
     spaces = vector_env.obs_space, vector_env.act_space
-    agent = make_agent(config, *spaces)
+    agent = make_agent(config, *spaces, kind=own.agent)
     agent.native_act_space = vector_env.native_act_space
     replay = make_replay(config, folder / "replay", agent)
     seed = derive_seed(config.seed, "seed episodes")
@@ -232,10 +250,13 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
     configs.save(config, folder, resolved.origins)
     run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
     counters = Counters(**state["counters"]) if state else Counters()
-    ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
+    # What was only recorded is nothing that these counters are behind of.
+    recorded = isinstance(vector_env, NoEnvs)
+    steps = 0 if recorded else replay.agent_steps
+    ahead = counters.catch_up(steps, vector_env.frames_per_step)
     run_folder.add_start(folder, counters.env_frames)
     _introduce(terminal, config, agent, counters, vector_env.frames_per_step)
-    log = RunLog(folder, config, terminal, counters.env_frames, writers)
+    log = RunLog(folder, config, terminal, counters.env_frames, own.writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
     learner = _make_learner(config, folder, agent, replay, carry, counters, stopwatch)
@@ -251,11 +272,14 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
         checkpoints=checkpoints,
         log=log,
         stop=stop,
+        run=Run(folder, agent, config, counters, own.callbacks),
         counters=counters,
         stopwatch=stopwatch,
     )
-    trainer = Trainer(parts)
+    trainer = OfflineTrainer(parts) if recorded else Trainer(parts)
     trainer.restore(state, ahead)
+    if state is None and config.run.from_run:
+        start_from(agent, config.run.from_run, terminal.message)
     return trainer
 
 
@@ -293,9 +317,18 @@ def _make_evaluator(config, env, told):
 
 
 def make_agent(
-    config: configs.Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    config: configs.Config,
+    obs_space: Mapping[str, Space],
+    act_space: Mapping[str, Space],
+    kind: "type[Agent] | None" = None,
 ) -> "Agent":
     """Builds the agent that the config names.
+
+    Args:
+      config: `Config`.
+      obs_space: Dict of observation key to `Space`.
+      act_space: Dict of action key to `Space`.
+      kind: Its class; None: it is found by its name.
 
     Raises:
       ConfigError: If it cannot serve these spaces.
@@ -303,7 +336,7 @@ def make_agent(
     from dreamer_tf import agents
 
     try:
-        return agents.make(config, obs_space, act_space)
+        return agents.make(config, obs_space, act_space, kind)
     except ValueError as error:
         raise configs.ConfigError(
             f"the agent {config.agent!r} cannot play {config.task!r}: {error}"
@@ -353,35 +386,6 @@ def _make_sampler(options):
     if options.consecutive > 1:
         sampler = Consecutive(sampler, options.consecutive)
     return sampler
-
-
-def suitable_size(obs_space: Mapping[str, Space], on_gpu: bool) -> tuple[str, str]:
-    """The preset that goes after `OWN_ENV_PRESET`.
-
-    It sets neither ``env`` nor ``steps``: the environments run already when it is chosen.
-
-    Args:
-      obs_space: Dict of observation key to `Space`.
-      on_gpu: Whether TensorFlow has a GPU to compute on.
-
-    Returns:
-      Name of the preset, and why it was chosen.
-    """
-    if not on_gpu:
-        return "dreamerv3_cpu", "no GPU"
-    if any(space.is_image for space in obs_space.values()):
-        return "size50m", "a GPU, and images to see"
-    return "size12m", "a GPU, and no images to see"
-
-
-def _choose_size(resolved, obs_space, terminal):
-    """Adds the preset that suits the machine, and says so."""
-    import tensorflow as tf
-
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    preset, reason = suitable_size(obs_space, on_gpu)
-    terminal.message(f"no presets given, {reason}: the same as --configs {OWN_ENV_PRESET} {preset}")
-    return configs.add_preset(resolved, preset)
 
 
 def _introduce(terminal, config, agent, counters, frames_per_step):

@@ -15,6 +15,7 @@ from dreamer_tf.apps.figures.run_folders import is_run_folder, read_settings
 from dreamer_tf.apps.figures.tasks import canonical
 from dreamer_tf.apps.report.errors import ReportError
 from dreamer_tf.apps.report.metrics_file import History, read_metrics
+from dreamer_tf.common import short_name
 from dreamer_tf.config.files import CONFIG_NAME
 
 _METRICS = "metrics.jsonl"
@@ -136,7 +137,7 @@ def _read_run(path, name, label):
     starts, notes = _read_starts(path / _INFO)
     restarts = [start.get("env_frames", 0) for start in starts[1:]]
     history = read_metrics(path / _METRICS, restarts)
-    method = name or str(settings.get("agent", "unknown"))
+    method = name or short_name(str(settings.get("agent", "unknown")))
     return Run(path, label, method, settings, history, starts, (*notes, *history.notes))
 
 
