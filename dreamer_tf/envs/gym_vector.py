@@ -1,4 +1,4 @@
-"""Environments that a simulator steps together already: gymnasium's ``VectorEnv``."""
+"""Environments that a simulator steps together already: gymnasium's own VectorEnv."""
 
 import dataclasses
 import functools
@@ -19,10 +19,10 @@ _MODES = ("NextStep", "SameStep", "Disabled")
 
 @dataclasses.dataclass(frozen=True)
 class Vectorized:
-    """Says that a function makes a gymnasium ``VectorEnv``, for where an environment is taken.
+    """Says that a function makes a VectorEnv of gymnasium, for where an environment is taken.
 
     Attributes:
-      make: Function without arguments. It is called in this process: a ``VectorEnv`` has its own.
+      make: Function without arguments. It is called in this process; such environments have their own.
     """
 
     make: Callable[..., Any]
@@ -41,7 +41,7 @@ class Vectorized:
 
         Raises:
           EnvError: If they cannot be used, or should repeat actions or limit episodes, which a
-            ``VectorEnv`` does itself.
+            such environments do themselves.
         """
         if action_repeat != 1 or time_limit:
             raise EnvError(
@@ -54,7 +54,7 @@ class Vectorized:
 
 
 class GymVectorEnv:
-    """A gymnasium ``VectorEnv`` with the interface of `VectorEnv`.
+    """A VectorEnv of gymnasium with the interface of `VectorEnv`.
 
     Where a sub-environment ends, depends on ``metadata["autoreset_mode"]``::
 
@@ -84,7 +84,7 @@ class GymVectorEnv:
         """Makes the environments.
 
         Args:
-          make: Function without arguments that returns the ``VectorEnv``.
+          make: Function without arguments that returns the VectorEnv of gymnasium.
           seed: Decides the first episodes.
           image_size: Height and width that images are resized to; None keeps theirs.
           keys: Regular expression that the whole key of an observation must match.
@@ -270,7 +270,7 @@ class GymVectorEnv:
 
 
 def is_vectorized(environment: Any) -> bool:
-    """Whether something is a ``VectorEnv`` of gymnasium, by its attributes."""
+    """Whether something is a VectorEnv of gymnasium, by its attributes."""
     names = ("num_envs", "single_observation_space", "single_action_space")
     return not isinstance(environment, type) and all(hasattr(environment, n) for n in names)
 

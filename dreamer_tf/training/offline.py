@@ -17,11 +17,7 @@ class OfflineTrainer(Trainer):
     def _act(self):
         parts, done = self._parts, self._counters.grad_steps
         if not parts.learner.is_ready():
-            raise RunFolderError(
-                f"the recorded episodes are too few, or too short for a sequence of "
-                f"{parts.config.replay.batch_length} rows (replay.batch_length): "
-                f"there are {parts.replay.episodes:,} with {parts.replay.rows:,} rows"
-            )
+            raise RunFolderError("the replay of the run holds no recorded episode any more")
         if not self._learning:
             self._learning = True
             parts.log.terminal.phase(

@@ -87,9 +87,14 @@ def test_callbacks_stop_a_fit(train, fit):
 def test_what_cannot_be_learned_from_is_refused(train, fit, tmp_path):
     with pytest.raises(RunFolderError, match="is not the folder of a run"):
         fit(tmp_path)
-    source = train("source", env=lambda: CountingEnv(4)).logdir
-    with pytest.raises(RunFolderError, match="too short for a sequence of 6 rows"):
+    with pytest.raises(RunFolderError, match="holds no episode"):
+        fit(Dataset(**(vars(DATASET) | {"episodes": []})))
+    source = train("source", steps=20).logdir
+    for file in (source / "replay").glob("*.npz"):
+        file.unlink()
+    with pytest.raises(RunFolderError, match="no episode in .*source.*replay"):
         fit(source)
+    assert not (tmp_path / "fitted").exists()
 
 
 # ---- Minari.

@@ -68,7 +68,7 @@ def fit(
     Raises:
       ConfigError: A preset or option does not exist, or does not fit.
       EnvError: The recorded values are not as their spaces say, or of a kind that is not supported.
-      RunFolderError: There are no episodes, or all are too short for a sequence.
+      RunFolderError: There are no episodes.
     """
     if env is None:
         overrides["run.eval_every"] = 0
