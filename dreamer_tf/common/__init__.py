@@ -2,6 +2,20 @@
 
 from dreamer_tf.common.files import TEMPORARY, replacing, sync, write_json
 from dreamer_tf.common.names import nearest
+from dreamer_tf.common.numbers import counted, duration, number, rounded, wrapped
 from dreamer_tf.common.own import own_name, short_name
 
-__all__ = ["TEMPORARY", "nearest", "own_name", "replacing", "short_name", "sync", "write_json"]
+__all__ = [
+    "TEMPORARY",
+    "counted",
+    "duration",
+    "nearest",
+    "number",
+    "own_name",
+    "replacing",
+    "rounded",
+    "short_name",
+    "sync",
+    "wrapped",
+    "write_json",
+]

@@ -3,6 +3,7 @@
 from dreamer_tf.ops.axes import (
     flatten_time,
     leading_size,
+    linear,
     merge_leading,
     open_shape,
     restore_leading,
@@ -15,6 +16,7 @@ from dreamer_tf.ops.schedules import Schedule
 from dreamer_tf.ops.transforms import (
     IMAGE_OFFSET,
     float_to_image,
+    gru_gates,
     image_to_float,
     layer_norm,
     quantize_image,
@@ -32,10 +34,12 @@ __all__ = [
     "cyclic_window",
     "flatten_time",
     "float_to_image",
+    "gru_gates",
     "image_to_float",
     "lambda_return",
     "layer_norm",
     "leading_size",
+    "linear",
     "merge_leading",
     "open_shape",
     "quantize_image",

@@ -17,6 +17,7 @@ from dreamer_tf.envs import RecordedEpisodes
 from dreamer_tf.replay import Replay, read_episodes
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import session
 from dreamer_tf.training.callbacks import Callback, stop_when
@@ -70,6 +71,7 @@ def fit(
       EnvError: The recorded values are not as their spaces say, or of a kind that is not supported.
       RunFolderError: There are no episodes.
     """
+    quiet_tensorflow()
     if env is None:
         overrides["run.eval_every"] = 0
     continues = logdir is not None and run_folder.has_run(logdir)

@@ -13,6 +13,7 @@ from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import EnvError
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.training import session
 from dreamer_tf.training.loading import load_agent
 
@@ -43,6 +44,7 @@ def load(
       RunFolderError: The folder holds no run, or no checkpoint yet.
       NoCheckpointError: It does not hold the one that was asked for; names those that it holds.
     """
+    quiet_tensorflow()
     return load_agent(logdir, checkpoint, agent)
 
 
@@ -139,6 +141,7 @@ def evaluate(
       RunFolderError: The folder holds neither, or the policy cannot play in this environment.
       EnvError: The environment cannot be used, or died in every episode.
     """
+    quiet_tensorflow()
     from dreamer_tf.runs.videos import check_format, save_video
     from dreamer_tf.training.evaluation import make_recorder, play_episodes, summarize
 

@@ -17,6 +17,7 @@ from dreamer_tf.common import own_name
 from dreamer_tf.config import Resolved
 from dreamer_tf.config import load as load_config
 from dreamer_tf.runs import run_folder
+from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import session, sizes
 from dreamer_tf.training.callbacks import Callback, Run, stop_when
@@ -114,6 +115,7 @@ def train(
       EnvError: The environment cannot be used.
       RunFolderInUse: Another trainer works in the folder.
     """
+    quiet_tensorflow()
     env, resolved, choose_size = prepare(env, configs, logdir, steps, agent, overrides)
     run = session.run(
         resolved,

@@ -5,7 +5,6 @@ to dream.
 """
 
 import argparse
-import os
 import signal
 import sys
 
@@ -13,6 +12,7 @@ from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.apps.dream.errors import DreamError
 from dreamer_tf.common.extras import install_hint
 from dreamer_tf.config.resolve import add_version, program_name
+from dreamer_tf.runs.machine import quiet_tensorflow
 
 PORT = 8765
 
@@ -40,7 +40,7 @@ def dream(argv=None):
     )
     with exit_codes():
         arguments = parser.parse_args(argv)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        quiet_tensorflow()
         try:
             _serve(arguments.run, arguments.port)
         except DreamError as error:
