@@ -22,7 +22,7 @@ class Vectorized:
     """Says that a function makes a VectorEnv of gymnasium, for where an environment is taken.
 
     Attributes:
-      make: Function without arguments. It is called in this process; such environments have their own.
+      make: Function without arguments. It is called in this process: they have their own.
     """
 
     make: Callable[..., Any]

@@ -133,7 +133,8 @@ def test_evaluate_prints_the_mean_of_the_same_episodes_for_the_same_seed(capsys,
 def test_a_checkpoint_that_is_not_there_is_named(capsys, trained):
     for command, words in (commands.evaluate, []), (commands.export, ["--out", trained / "new"]):
         words = ["--logdir", trained, "--checkpoint", "100", *words]
-        assert "there are those at 220 frames" in failure(capsys, 2, command, *words)
+        message = failure(capsys, 2, command, *words)
+        assert "has no checkpoint '100'; there are those at " in message and "220" in message
 
 
 @pytest.mark.parametrize(

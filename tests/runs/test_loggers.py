@@ -14,7 +14,7 @@ from dreamer_tf.runs import log, loggers
 from dreamer_tf.runs.terminal import QuietTerminal
 from dreamer_tf.runs.writers import TensorBoard
 
-FILM = np.arange(4 * 32 * 32 * 3, dtype=np.uint32).astype(np.uint8).reshape(4, 32, 32, 3)
+FILM = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
 
 
 @pytest.fixture
@@ -57,10 +57,11 @@ def read_wandb(path):
 
 
 def test_wandb_offline_has_every_number_film_and_option(folder, monkeypatch):
-    pytest.importorskip("wandb", reason="pip install -e '.[wandb]'")
+    wandb = pytest.importorskip("wandb", reason="pip install -e '.[wandb]'")
     monkeypatch.setenv("WANDB_MODE", "offline")
     for frames in 100, 200:
         play(loggers.WandB, folder, frames)
+    wandb.teardown()  # Its process may still be writing; at a program's end it is waited for, too.
     files = sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"))
     [id_] = {file.stem for file in files}  # A run that goes on is the same run.
     assert id_ == f"run-{json.loads((folder / 'loggers.json').read_text())['wandb']}"
