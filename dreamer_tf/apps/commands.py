@@ -1,12 +1,13 @@
 """The commands ``train``, ``evaluate`` and ``export``: arguments, messages and exit codes.
 
 Exit codes: 0 done; 1 the run could not go on (a full disk, say); 2 the arguments, the environment
-or the run folder do not fit; 130 and 143 stopped by Ctrl-C and SIGTERM, everything saved; 141
-nobody reads the output any more (``| head``).
+or a folder do not fit; 129, 130 and 143 stopped by SIGHUP, Ctrl-C and SIGTERM, everything saved;
+141 nobody reads the output any more (``| head``), everything saved.
 """
 
 import argparse
 import contextlib
+import errno
 import signal
 import sys
 
@@ -20,6 +21,7 @@ from dreamer_tf.export.errors import ExportError
 from dreamer_tf.replay import WrongSpacesError
 from dreamer_tf.runs.errors import (
     NO_SPACE,
+    PASSING,
     CheckpointError,
     CheckpointMismatchError,
     NoCheckpointError,
@@ -43,6 +45,11 @@ _USAGE_ERRORS = (
     WrongSpacesError,
 )
 _RUN_ERRORS = (CheckpointError, NonFiniteError)
+_WRONG_PLACES = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR),
+    *(errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+)
+"""System errors of a path that cannot be written or read, whatever the program does."""
 
 
 def train(argv=None):
@@ -170,7 +177,9 @@ def exit_codes():
     except _RUN_ERRORS as error:
         _end(str(error), 1, error)
     except OSError as error:
-        if error.errno not in NO_SPACE:
+        if error.errno in _WRONG_PLACES and error.filename is not None:
+            _end(f"{error.filename} cannot be used: {error.strerror}", 2, error)
+        if error.errno not in (*NO_SPACE, *PASSING):
             raise
         message = f"{error}. The run is intact: make room, and the same command continues it."
         _end(message, 1, error)

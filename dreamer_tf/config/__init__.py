@@ -15,6 +15,7 @@ from dreamer_tf.config.help import help_text
 from dreamer_tf.config.mappings import from_text
 from dreamer_tf.config.options import Option, flatten, options
 from dreamer_tf.config.planet import PlaNetConfig
+from dreamer_tf.config.remarks import remarks
 from dreamer_tf.config.resolve import (
     Resolved,
     add_preset,
@@ -58,5 +59,6 @@ __all__ = [
     "print_config",
     "read",
     "read_preset",
+    "remarks",
     "save",
 ]

@@ -11,7 +11,7 @@ from dreamer_tf.common import replacing
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.options import build, checked, flatten, options
 from dreamer_tf.config.resolve import CONFIG_NAME, read_tree
-from dreamer_tf.config.schema import Config
+from dreamer_tf.config.schema import FOR_ONE_START, Config
 
 COMMENT_COLUMN = 40
 
@@ -20,6 +20,8 @@ def save(
     config: Config, folder: str | os.PathLike, origins: typing.Mapping[str, str] | None = None
 ) -> pathlib.Path:
     """Writes ``config.yaml`` into a run folder, replacing an older one in a single step.
+
+    What is allowed to one start, see `schema.FOR_ONE_START`, is left out.
 
     Args:
         config: What to write.
@@ -33,6 +35,8 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     tree = CommentedMap()
     for key, value in flatten(config).items():
+        if key in FOR_ONE_START:
+            continue
         *groups, name = key.split(".")
         parent = tree
         for group in groups:
@@ -62,7 +66,8 @@ def read(folder: str | os.PathLike) -> Config:
 def differences(old: Config, new: Config) -> list[tuple[str, typing.Any, typing.Any]]:
     """The options whose values differ, as (dotted key, old value, new value)."""
     before, after = flatten(old), flatten(new)
-    return [(key, before[key], after[key]) for key in before if before[key] != after[key]]
+    kept = [key for key in before if key not in FOR_ONE_START]
+    return [(key, before[key], after[key]) for key in kept if before[key] != after[key]]
 
 
 def _flow(value):

@@ -23,7 +23,7 @@ from ruamel.yaml.error import YAMLError
 from dreamer_tf import __version__
 from dreamer_tf.common import nearest
 from dreamer_tf.config.errors import ConfigError
-from dreamer_tf.config.mappings import from_text, words_to_mapping
+from dreamer_tf.config.mappings import from_text, require_end, words_to_mapping
 from dreamer_tf.config.options import (
     build,
     checked,
@@ -54,10 +54,12 @@ class Resolved:
         config: The values.
         origins: By dotted key: ``default``, ``preset <name>`` (the one whose file holds the
             value), ``command line`` or ``argument`` (given from Python).
+        presets: The presets that were applied, in their order.
     """
 
     config: Config
     origins: dict[str, str]
+    presets: tuple[str, ...] = ()
 
     def given(self) -> dict[str, typing.Any]:
         """The values that do not come from the defaults, by dotted key."""
@@ -98,7 +100,7 @@ def load(
     layer = _without_rivals(layer, origin)
     values |= layer
     origins |= dict.fromkeys(layer, origin)
-    return Resolved(build(values), origins)
+    return Resolved(build(values), origins, tuple(presets))
 
 
 def add_preset(resolved: Resolved, name: str) -> Resolved:
@@ -117,7 +119,7 @@ def add_preset(resolved: Resolved, name: str) -> Resolved:
         layer = {key: value for key, value in layer.items() if key not in given}
         values |= layer
         origins |= dict.fromkeys(layer, origin)
-    return Resolved(build(values), origins)
+    return Resolved(build(values), origins, (*resolved.presets, name))
 
 
 def _layers(preset):
@@ -288,6 +290,7 @@ def read_tree(path: pathlib.Path) -> dict:
         return {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected keys with values, got {type(tree).__name__}.")
+    require_end(tree, path)
     return tree
 
 

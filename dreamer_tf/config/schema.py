@@ -42,6 +42,9 @@ class AtariConfig:
 EXCLUSIVE = (("run.train_updates", "run.train_ratio"),)
 """Options of which only one is in use, the one given last; the others are 0."""
 
+FOR_ONE_START = ("run.new_task", "run.delete_episodes", "run.start_anew")
+"""What is allowed to one start, and is not among the options that a run keeps."""
+
 
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
@@ -175,6 +178,24 @@ class RunConfig:
         True,
         "keep, beside these, the checkpoint with the highest mean return in an evaluation, written "
         "at that evaluation",
+    )
+    disk_patience: float = option(
+        600.0,
+        "seconds to wait and try again when an episode or a checkpoint cannot be stored, a full "
+        "disk for example; then the run ends",
+        minimum=0,
+    )
+    new_task: bool = option(
+        False,
+        "for one start: go on with another task in the folder of a run; its curves are kept apart",
+    )
+    delete_episodes: bool = option(
+        False, "for one start: a smaller replay.capacity may delete many episodes"
+    )
+    start_anew: bool = option(
+        False,
+        "for one start: go on with fresh weights, and the replay, where all checkpoints are "
+        "damaged",
     )
     nonfinite_limit: int = option(
         20, "updates in a row that may be skipped for a non-finite loss or gradient", minimum=1

@@ -60,7 +60,8 @@ class Replay:
         Args:
           directory: Path of the folder.
           spaces: Dict of key to `Space`: what each row holds, see `specs.row_spaces`.
-          capacity: Rows to keep; above it the oldest episodes are deleted. 0 keeps all.
+          capacity: Rows to keep; above it the oldest episodes are deleted, by `evict` or when an
+            episode is stored. 0 keeps all.
           seed: Non-negative integer; decides what is sampled.
           sampler: `Sampler`: which sequences are drawn; None: `UniformWindows`.
           carry: Dict of key to `Space`: what each row holds of what the agent carried into it;
@@ -169,6 +170,16 @@ class Replay:
                 self._finished.pop(0)
                 self._sampler.stored(episode.number, serial)
                 self._store.evict()
+
+    def excess(self) -> tuple[int, int]:
+        """What is above the capacity: how many episodes `evict` would delete, and their rows."""
+        with self._lock:
+            return self._store.excess()
+
+    def evict(self) -> None:
+        """Deletes the oldest episodes above the capacity; the newest stays, however long."""
+        with self._lock:
+            self._store.evict()
 
     # ---------------------------------------------------------------- sampling
 

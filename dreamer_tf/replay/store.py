@@ -36,7 +36,7 @@ class EpisodeStore:
     """
 
     def __init__(self, directory, spaces, carry, capacity):
-        """Opens a folder, or creates it.
+        """Opens a folder, or creates it. Nothing is deleted for the capacity yet, see `evict`.
 
         Files that a killed writer left unfinished are removed, damaged ones set aside.
 
@@ -61,7 +61,6 @@ class EpisodeStore:
         self._serial, _, self.agent_steps = contents.last or (0, 0, 0)
         self.index = EpisodeIndex(contents.episodes)
         self._check_files()
-        self.evict()
 
     @property
     def nbytes(self):
@@ -115,6 +114,11 @@ class EpisodeStore:
         """`CarryFile` of an episode; None if the episode is not there."""
         position = self.index.find(serial)
         return None if position is None else self._carry_file(self.index[position])
+
+    def excess(self):
+        """What `evict` would delete: how many episodes, and their rows."""
+        count = self.index.count_above(self._capacity) if self._capacity else 0
+        return count, int(self.index.rows[:count].sum())
 
     def evict(self):
         """Deletes the oldest episodes above the capacity; the newest stays, however long."""
@@ -193,19 +197,23 @@ class EpisodeIndex:
         """Takes out the episode at a position."""
         self._table = np.delete(self._table, position, axis=0)
 
-    def drop_oldest(self, capacity):
-        """Takes out the oldest episodes until at most ``capacity`` rows are left.
+    def count_above(self, capacity):
+        """How many of the oldest episodes go until at most ``capacity`` rows are left.
 
         The newest episode stays, however long it is.
+        """
+        excess = int(self.rows.sum()) - capacity
+        if excess <= 0:
+            return 0
+        return min(int(np.searchsorted(np.cumsum(self.rows), excess)) + 1, len(self) - 1)
+
+    def drop_oldest(self, capacity):
+        """Takes out the oldest episodes, see `count_above`.
 
         Returns:
           List of the names taken out, oldest first.
         """
-        excess = int(self.rows.sum()) - capacity
-        if excess <= 0:
-            return []
-        count = int(np.searchsorted(np.cumsum(self.rows), excess)) + 1
-        count = min(count, len(self) - 1)
+        count = self.count_above(capacity)
         names = [self[position] for position in range(count)]
         self._table = self._table[count:].copy()
         return names

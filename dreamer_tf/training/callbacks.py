@@ -39,7 +39,8 @@ class Callback:
 
         Args:
           run: The `Run`.
-          metrics: ``train/return``, ``train/length``, and what the environment logs.
+          metrics: ``train/return``, ``train/length``, and what the environment logs; where it died
+            ``train/crashed`` alone.
         """
 
     def on_interval(self, run: "Run", metrics: Mapping[str, float]) -> None:
@@ -183,6 +184,8 @@ class StopWhen(Callback):
 
     def on_episode(self, run: Run, metrics: Mapping[str, float]) -> None:
         """Looks at the mean of the last episodes, in a run without evaluations."""
+        if "train/return" not in metrics:  # The environment died in it.
+            return
         self._returns.append(metrics["train/return"])
         if not run.config.run.eval_every and len(self._returns) == _EPISODES:
             self._compare(run, statistics.fmean(self._returns))

@@ -41,10 +41,8 @@ def load_saved(
     loaded = session.make_agent(configs.read(logdir), *spaces, kind=agent)
     folder = pathlib.Path(logdir) / "checkpoints"
     checkpoints = Checkpoints(folder, agent=loaded)
-    if checkpoint is not None:
-        state = checkpoints.restore_one(checkpoint)
-    else:
-        state = checkpoints.restore(set_aside=False)
+    restore_one, newest = checkpoints.restore_one, checkpoint is None
+    state = checkpoints.restore() if newest else restore_one(checkpoint)
     if state is None:
         raise RunFolderError(f"there is no whole checkpoint in {folder}")
     native = run_folder.load_native_actions(logdir)

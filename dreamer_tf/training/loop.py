@@ -21,8 +21,9 @@ from dreamer_tf.config import Config
 from dreamer_tf.envs import VectorEnv
 from dreamer_tf.replay import Replay
 from dreamer_tf.runs.checkpoint import Checkpoints
+from dreamer_tf.runs.forecast import Forecast, Pretraining
 from dreamer_tf.runs.log import RunLog
-from dreamer_tf.runs.metrics import Forecast, Interval
+from dreamer_tf.runs.metrics import Interval
 from dreamer_tf.runs.videos import beside
 from dreamer_tf.training.callbacks import Run
 from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver, training_policy
@@ -30,6 +31,7 @@ from dreamer_tf.training.evaluation import Evaluator, fit, make_recorder
 from dreamer_tf.training.learner import Learner, Stopwatch
 from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
 from dreamer_tf.training.stopping import StopSignals
+from dreamer_tf.training.storing import Storing
 
 _LOGGER = logging.getLogger(__name__)
 _PREDICTIONS_SHOWN = 6
@@ -99,13 +101,17 @@ class Trainer:
         self._statistics = EpisodeStatistics(self._ended.append)
         self._driver = Driver(
             parts.envs,
-            [parts.replay.add, self._statistics],
+            [self._keep, self._statistics],
             carry=parts.replay.carry_space,
         )
         self._told = set()
+        self._store = Storing(run.disk_patience, parts.log.terminal.message, self._stopped)
         self._seeding = False
         self._policy = training_policy(parts.agent, parts.replay)
-        self._forecast = Forecast(parts.counters, parts.stopwatch)
+        self._forecast = Forecast(parts.counters, parts.stopwatch, config.steps)
+        self._pretraining = ""
+        if self._learns and updates:
+            parts.log.terminal.left.hide()  # Random actions say nothing about learning.
         self._interval = Interval(
             parts.counters,
             parts.stopwatch,
@@ -164,7 +170,8 @@ class Trainer:
 
         Raises:
           NonFiniteError: If too many updates in a row were skipped.
-          CheckpointError: If a checkpoint cannot be written.
+          OSError: If an episode cannot be stored, nor after ``run.disk_patience``.
+          CheckpointError: If a checkpoint cannot be written, likewise.
           EnvError: If an environment returns what its spaces do not allow.
         """
         self._seeding = self._counters.env_frames < self._parts.config.run.prefill
@@ -172,13 +179,13 @@ class Trainer:
         try:
             self._parts.run.tell("on_start")
             self._play_and_learn()
-        except Exception as error:
+        except BaseException as error:  # Also an environment that calls sys.exit.
             self._save_in_spite_of(error)
             raise
         self._parts.run.deadline = math.inf  # What follows is not part of its time.
         if self._learns and not self._stopped() and self._counters.grad_steps == updates:
             self._tell_that_nothing_was_learned()
-        self._parts.replay.cut()
+        self._cut()
         if not self._interval.is_empty:
             self._write_interval()
         self._save()
@@ -196,7 +203,7 @@ class Trainer:
         """Saves what there is before an error ends the run, which no second error may hide."""
         name = type(error).__name__
         try:
-            self._parts.replay.cut()
+            self._cut()
             self._write_checkpoint()
         except Exception as second:
             _LOGGER.warning(
@@ -207,6 +214,12 @@ class Trainer:
             self._parts.log.terminal.message(
                 f"saved at {self._counters.env_frames:,} frames, before {name} ends the run"
             )
+
+    def _keep(self, row, stream):
+        self._store(lambda: self._parts.replay.add(row, stream), self._parts.replay.flush)
+
+    def _cut(self):
+        self._store(self._parts.replay.cut, self._parts.replay.flush)
 
     def _stopped(self):
         return self._parts.stop.requested is not None or self._parts.run.stopped is not None
@@ -234,8 +247,9 @@ class Trainer:
         with self._parts.stopwatch.section("acting"):
             steps = self._driver.step(self._play_randomly if self._seeding else self._policy)
         self._counters.acted(steps, self._parts.envs.frames_per_step)
+        died = self._parts.envs.died
         for episode in self._ended:
-            self._write_episode(episode)
+            self._write_episode(episode, died[episode.stream])
         self._ended.clear()
         self._show("random actions" if self._seeding else "acting")
         if self._seeding and self._counters.env_frames >= self._parts.config.run.prefill:
@@ -262,24 +276,32 @@ class Trainer:
     def _learn(self):
         if not self._learning:
             self._learning = True
-            self._pending += self._parts.config.run.pretrain
+            pretrain = self._parts.config.run.pretrain
+            self._pending += pretrain
+            self._pretraining = Pretraining(self._counters, self._parts.stopwatch, pretrain)
             if self._parts.config.run.train_ratio:
                 # As in DreamerV3's code: one update, and the ratio counts from here. The frames
                 # before are not caught up with, on the few sequences that there are.
                 self._pending += 1
                 self._due.restart(self._counters.env_frames)
-            self._parts.log.terminal.phase("learning starts")
+            first = f", with {pretrain:,} updates at once" if pretrain else ""
+            self._parts.log.terminal.message(f"learning starts{first}")
         self._pending += self._due.take(self._counters.env_frames)
         while self._pending and not self._stopped():
-            self._pending -= self._parts.learner.update(self._pending, self._interrupt_updates)
+            made = self._counters.grad_steps
+            try:
+                self._parts.learner.update(self._pending, self._interrupt_updates)
+            finally:  # An error does not take back the updates before it.
+                self._pending -= self._counters.grad_steps - made
             if self._save_clock.due():
                 self._save()
         forecast = self._forecast.take()
         if forecast:
             self._parts.log.terminal.message(forecast)
+            self._parts.log.terminal.left.expect(self._counters.env_frames, self._forecast.speed)
 
     def _interrupt_updates(self):
-        self._show(f"update {self._counters.grad_steps:,}")
+        self._show(str(self._pretraining) or f"update {self._counters.grad_steps:,}")
         return self._stopped() or self._save_clock.due()
 
     def _evaluate(self):
@@ -354,7 +376,12 @@ class Trainer:
         log, frames = self._parts.log, self._counters.env_frames
         if not self._learning:
             return {}
-        report = self._parts.agent.report(self._parts.learner.draw())
+        try:
+            report = self._parts.agent.report(self._parts.learner.draw())
+        except Exception as error:  # They are something to look at, as the film is.
+            _LOGGER.debug("the predictions failed", exc_info=True)
+            self._tell_once(f"no predictions ({type(error).__name__}: {error}); the run goes on")
+            return {}
         videos = {key: value for key, value in report.items() if key.startswith("openloop/")}
         for key, video in videos.items():
             log.video(frames, key, beside(video, _PREDICTIONS_SHOWN), _PREDICTION_FPS)
@@ -363,10 +390,13 @@ class Trainer:
     def _show(self, activity):
         self._parts.log.terminal.advance(self._counters.env_frames, activity)
 
-    def _write_episode(self, episode):
+    def _write_episode(self, episode, died):
         self._counters.episodes += 1
         length = episode.length * self._parts.envs.frames_per_step
-        metrics = {"train/return": episode.score, "train/length": length}
+        if died:  # No return: what the episode would have brought is not known.
+            metrics = {"train/crashed": length}
+        else:
+            metrics = {"train/return": episode.score, "train/length": length}
         metrics |= {f"train/{key}": value for key, value in episode.log.items()}
         self._parts.log.write(self._counters.env_frames, metrics)
         self._parts.run.tell("on_episode", metrics)
@@ -381,12 +411,14 @@ class Trainer:
         self._parts.run.tell("on_checkpoint", self._write_checkpoint(score))
 
     def _write_checkpoint(self, score=None):
+        save = functools.partial(
+            self._parts.checkpoints.save,
+            self.state(),
+            env_frames=self._counters.env_frames,
+            grad_steps=self._counters.grad_steps,
+            score=score,
+        )
         with self._parts.stopwatch.section("saving"):
-            path = self._parts.checkpoints.save(
-                self.state(),
-                env_frames=self._counters.env_frames,
-                grad_steps=self._counters.grad_steps,
-                score=score,
-            )
+            path = self._store(save)
         self._save_clock.mark()
         return path

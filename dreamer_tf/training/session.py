@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import logging
+import os
 import pathlib
 import random
 import signal
@@ -20,7 +21,6 @@ import numpy as np
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs, specs
-from dreamer_tf.common import counted, rounded
 from dreamer_tf.replay import (
     Consecutive,
     EpisodeEnds,
@@ -34,9 +34,11 @@ from dreamer_tf.runs.machine import keep_freed_memory
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
+from dreamer_tf.training import opening
 from dreamer_tf.training.callbacks import Callback, Own, Run
+from dreamer_tf.training.introduction import introduce
 from dreamer_tf.training.no_envs import NoEnvs
-from dreamer_tf.training.pace import Counters, updates_per_block
+from dreamer_tf.training.pace import Counters
 from dreamer_tf.training.sizes import choose_size_for
 from dreamer_tf.training.stopping import StopSignals
 
@@ -80,19 +82,28 @@ def run(
 
     Raises:
       KeyboardInterrupt: After Ctrl-C, when everything is saved.
-      SystemExit: After SIGTERM, when everything is saved; with code 143.
+      SystemExit: After SIGTERM or SIGHUP, or when nobody reads the output any more, when
+        everything is saved; with code 143, 129 or 141.
     """
-    folder = pathlib.Path(resolved.config.logdir or run_folder.default_folder(resolved.config))
+    folder = resolved.config.logdir or run_folder.default_folder(resolved.config)
+    folder = pathlib.Path(os.path.abspath(folder))  # An environment may change directory.
     keep_freed_memory()
     with contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.begun_or_removed(folder))
         stack.enter_context(run_folder.RunFolderLock(folder))
-        resolved, changes = run_folder.continue_config(resolved, folder)
+        is_new, presets = not run_folder.has_run(folder), resolved.presets
+        with run_folder.explained(folder):
+            resolved, changes = run_folder.continue_config(resolved, folder)
+        opening.check_task(folder, changes, resolved.config)
         config = dataclasses.replace(resolved.config, logdir=str(folder))
         loggers.check(config.run.loggers)
-        terminal = open_terminal(config.steps, quiet=quiet)
+        terminal = open_terminal(
+            config.steps, on_closed=lambda: stop.request(signal.SIGPIPE), quiet=quiet
+        )
         stop = stack.enter_context(StopSignals(terminal.message))
         terminal.message(f"run folder {folder}")
+        for remark in configs.remarks(presets, config, is_new):
+            terminal.message(f"note: {remark}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
         told: set[str] = set()
@@ -103,8 +114,8 @@ def run(
             resolved = choose_size_for(resolved, vector_env.obs_space, terminal)
         evaluator = _make_evaluator(config, env, told)
         stack.callback(evaluator.close)
-        own = Own(agent, callbacks, writers)
-        trainer = _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, own)
+        ends = terminal, stop, stack, Own(agent, callbacks, writers)
+        trainer = _assemble(resolved, folder, changes, evaluator, vector_env, *ends)
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
@@ -112,8 +123,8 @@ def run(
         _call_at_end(function, folder, terminal.message)
     if stop.requested == signal.SIGINT:
         raise KeyboardInterrupt
-    if stop.requested == signal.SIGTERM:
-        raise SystemExit(128 + signal.SIGTERM)
+    if stop.requested:
+        raise SystemExit(128 + stop.requested)
     return trainer.as_told
 
 
@@ -222,7 +233,7 @@ def start_envs(
         return future.result()
 
 
-def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, own):
+def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, stack, own):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
@@ -235,7 +246,9 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, ow
     spaces = vector_env.obs_space, vector_env.act_space
     agent = make_agent(config, *spaces, kind=own.agent)
     agent.native_act_space = vector_env.native_act_space
-    replay = make_replay(config, folder / "replay", agent)
+    with run_folder.explained(folder):
+        replay = make_replay(config, folder / "replay", agent)
+    opening.check_capacity(folder, changes, replay, config)
     seed = derive_seed(config.seed, "seed episodes")
     random_agent = make_agent(dataclasses.replace(config, agent="random", seed=seed), *spaces)
     carry = Carry(agent, config.replay.batch_size)
@@ -246,17 +259,20 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, ow
         explorer=random_agent,  # Its name in the checkpoints of all versions, which go on.
         carry=carry,
     )
-    state = checkpoints.restore()
-    # Only now, when everything fits together, so that a wrong option does not stay in the folder.
-    configs.save(config, folder, resolved.origins)
-    run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
-    counters = Counters(**state["counters"]) if state else Counters()
-    # What was only recorded is nothing that these counters are behind of.
-    recorded = isinstance(vector_env, NoEnvs)
-    steps = 0 if recorded else replay.agent_steps
-    ahead = counters.catch_up(steps, vector_env.frames_per_step)
-    run_folder.add_start(folder, counters.env_frames)
-    _introduce(terminal, config, agent, counters, vector_env.frames_per_step)
+    state = checkpoints.restore(anew=config.run.start_anew)
+    with run_folder.explained(folder):
+        # Everything fits. Only now is anything changed in the folder.
+        checkpoints.set_damaged_aside()
+        opening.clear(folder, changes, replay, terminal.message)
+        configs.save(config, folder, resolved.origins)
+        run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
+        counters = Counters(**state["counters"]) if state else Counters()
+        # What was only recorded is nothing that these counters are behind of.
+        recorded = isinstance(vector_env, NoEnvs)
+        steps = 0 if recorded else replay.agent_steps
+        ahead = counters.catch_up(steps, vector_env.frames_per_step)
+        run_folder.add_start(folder, counters.env_frames)
+    introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, own.writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
@@ -387,31 +403,6 @@ def _make_sampler(options):
     if options.consecutive > 1:
         sampler = Consecutive(sampler, options.consecutive)
     return sampler
-
-
-def _introduce(terminal, config, agent, counters, frames_per_step):
-    """Says on what and with what the run computes, and at which pace it learns."""
-    import tensorflow as tf
-
-    devices = [device.name for device in tf.config.list_logical_devices("GPU")]
-    terminal.message(f"device {', '.join(devices) or 'CPU'}, precision {config.precision}")
-    counts = agent.parameter_counts()
-    parts = ", ".join(f"{name}\u00a0{count:,}" for name, count in counts.items())
-    terminal.message(f"agent {config.agent}: {sum(counts.values()):,} parameters  {parts}".rstrip())
-    if counts:
-        every, rows = config.run.train_every, config.replay.batch_size * config.replay.batch_length
-        updates = float(updates_per_block(config, frames_per_step))
-        terminal.message(
-            f"{counted(frames_per_step, 'frame')} an action, {rounded(updates)} updates in "
-            f"{counted(every, 'frame')}: {rows:,} rows an update, each row of experience replayed "
-            f"{rounded(updates * rows * frames_per_step / every)} times"
-        )
-    if counters.env_frames:
-        terminal.message(
-            f"continuing at {counters.env_frames:,} frames and {counters.grad_steps:,} updates"
-        )
-    if counters.env_frames >= config.steps:
-        terminal.message(f"all {config.steps:,} frames are collected; --steps asks for more")
 
 
 # ---- From the one seed of a run to a distinct seed for everything that draws random numbers.

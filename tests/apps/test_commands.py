@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -15,7 +16,9 @@ from ruamel.yaml import YAML
 
 import dreamer_tf
 from dreamer_tf.apps import commands
+from dreamer_tf.runs import forecast
 from dreamer_tf.runs.run_folder import RunFolderLock
+from dreamer_tf.training import session
 from tests.limits import files_of_at_most
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -147,6 +150,13 @@ def test_a_checkpoint_that_is_not_there_is_named(capsys, trained):
 )
 def test_evaluate_refuses_what_it_cannot_do(capsys, words, part):
     assert part in failure(capsys, 2, commands.evaluate, *words)
+
+
+def test_a_video_that_cannot_be_written_does_not_hide_the_returns(capsys, caplog, trained):
+    film = ["--video", "/proc/nothing/film.mp4"]
+    commands.evaluate(["--logdir", str(trained), "--episodes", "1", *film])
+    assert capsys.readouterr().out.startswith("return -")
+    assert "no video" in caplog.text
 
 
 def test_a_full_disk_is_exit_code_1_and_the_run_can_go_on(capsys, tmp_path):
@@ -286,6 +296,40 @@ def test_export_refuses_what_is_no_trained_run(capsys, trained, tmp_path, missin
     assert str(tmp_path) in message
     assert ("no whole checkpoint" in message) == (missing == "checkpoint")
     assert not (tmp_path / "policy").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "x" * 300, "/proc/nothing/below"])
+def test_what_cannot_be_written_is_one_line(capsys, trained, tmp_path, place):
+    (tmp_path / "file").touch()
+    for words in (["--configs", "dmc_proprio"], ["--logdir", tmp_path / place, "--print_config"]):
+        if "--print_config" not in words:
+            message = failure(capsys, 2, commands.train, *words, "--logdir", tmp_path / place)
+            assert "cannot be used as a run folder" in message and message.count("\n") == 1
+    message = failure(capsys, 2, commands.export, "--logdir", trained, "--out", tmp_path / place)
+    assert "cannot be written" in message or "is there already" in message
+    assert message.count("\n") == 1
+
+
+def test_the_defaults_say_before_they_begin_that_they_take_days(capsys, tmp_path, monkeypatch):
+    assert 1e8 < forecast._operations_per_second() < 1e17
+    monkeypatch.setattr(forecast, "_operations_per_second", lambda: 3e10)  # Of any machine.
+    monkeypatch.setattr(session, "_assemble", _only_introduce(session._assemble))
+    with pytest.raises(_EnoughError):
+        commands.train(["--configs", "dmc_proprio", "--logdir", str(tmp_path / "run")])
+    shown = capsys.readouterr().out
+    assert re.search(r"this is long: 500,000 updates for 5,000,000 frames take [\d.]+ days", shown)
+
+
+class _EnoughError(Exception):
+    """Ends a run after it has introduced itself."""
+
+
+def _only_introduce(assemble):
+    def stop(*args, **kwargs):
+        assemble(*args, **kwargs)
+        raise _EnoughError
+
+    return stop
 
 
 def test_export_does_not_write_over_other_files(capsys, trained):

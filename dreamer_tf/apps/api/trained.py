@@ -41,7 +41,7 @@ def load(
       The `dreamer_tf.agents.Agent`.
 
     Raises:
-      RunFolderError: The folder holds no run, or no checkpoint yet.
+      RunFolderError: The folder holds no run, or no whole checkpoint.
       NoCheckpointError: It does not hold the one that was asked for; names those that it holds.
     """
     quiet_tensorflow()
@@ -175,7 +175,7 @@ def evaluate(
         try:
             save_video(video, recorder.frames)
             film = pathlib.Path(video)
-        except ValueError as error:  # What it drew are no pictures.
+        except (ValueError, OSError) as error:  # No pictures, or no place to write them.
             _LOGGER.warning("no video: %s", error)
     return Evaluation(
         returns=[episode.score for episode in played],

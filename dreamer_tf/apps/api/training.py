@@ -21,6 +21,7 @@ from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import session, sizes
 from dreamer_tf.training.callbacks import Callback, Run, stop_when
+from dreamer_tf.training.opening import UNNAMED
 
 if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
@@ -186,4 +187,4 @@ def _may_be_sized(agent):
 def _name(env):
     """What to call the task of a user's environment in score files."""
     name = getattr(env, "__name__", type(env).__name__)
-    return "custom" if name == "<lambda>" else re.sub(r"\W+", "_", name)
+    return UNNAMED if name == "<lambda>" else re.sub(r"\W+", "_", name)

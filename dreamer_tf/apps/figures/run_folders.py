@@ -9,14 +9,13 @@ import json
 import os
 import pathlib
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.scores import Curve, read_score_file
+from dreamer_tf.config import ConfigError
 from dreamer_tf.config.files import CONFIG_NAME
 from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.options import nested_items
+from dreamer_tf.config.resolve import read_tree
 
 _SCORES = "scores.json"
 _METRICS = "metrics.jsonl"
@@ -112,10 +111,10 @@ def read_settings(path):
     if not path.is_file():
         raise FigureError(f"{path.parent} is not a run folder: it has no {path.name}")
     try:
-        tree = YAML(typ="safe", pure=True).load(path)
-    except YAMLError as error:
-        raise FigureError(f"{path} is not valid YAML: {error}") from error
-    settings = dict(nested_items(tree)) if isinstance(tree, dict) else {}
+        tree = read_tree(path)
+    except ConfigError as error:
+        raise FigureError(str(error)) from error
+    settings = dict(nested_items(tree))
     # Runs from before an option got another name are found by the new one, too.
     moved = {new: value for key, value in settings.items() for new in MOVED.get(key, ())}
     settings = moved | settings
