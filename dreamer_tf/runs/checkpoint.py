@@ -6,7 +6,7 @@ A checkpoint is a folder::
       weights.index, weights.data-…   weights, optimiser slots and generators (tf.train.Checkpoint)
       state.json                      counters, clocks, replay position, episode numbers
       manifest.json                   size and SHA-256 of the files above
-    checkpoints/best.json             which one had the highest mean return in an evaluation
+    best.json                         which one had the highest mean return in an evaluation
 
 It is written beside the others under a temporary name, flushed to the disk, and then renamed: a
 crash at any moment leaves the earlier ones as they were.
@@ -118,19 +118,19 @@ class Checkpoints:
 
     def _set_best(self, name, score):
         try:
-            write_json(self._folder / _BEST, {"checkpoint": name, "score": score})
+            write_json(self._folder.parent / _BEST, {"checkpoint": name, "score": score})
         except OSError as error:
             _LOGGER.warning("the best checkpoint %s could not be noted: %s", name, error)
 
     def _best(self):
         """Name and score of the best one; (None, None) without any."""
         try:
-            best = json.loads((self._folder / _BEST).read_text(encoding="utf-8"))
+            best = json.loads((self._folder.parent / _BEST).read_text(encoding="utf-8"))
             name, score = best["checkpoint"], float(best["score"])
         except FileNotFoundError:
             return None, None
         except (OSError, ValueError, TypeError, KeyError) as error:
-            _LOGGER.warning("%s cannot be read: %s", self._folder / _BEST, error)
+            _LOGGER.warning("%s cannot be read: %s", self._folder.parent / _BEST, error)
             return None, None
         return (name, score) if name in self._names() else (None, None)
 

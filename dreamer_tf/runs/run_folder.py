@@ -7,7 +7,7 @@
     info.json       packages and commit per start  replay/        see dreamer_tf.replay
     metrics.jsonl   see docs/metrics.md            tensorboard/   the same, as event files
     scores.json     the learning curve             videos/        evaluation and prediction
-    report.html     all of this to look at, see dreamer_tf.apps.report
+    best.json       the best checkpoint            report.html    see dreamer_tf.apps.report
     earlier/        the curves of tasks that were learned before, see upkeep.py
 """
 

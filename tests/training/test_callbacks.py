@@ -145,7 +145,7 @@ def test_quiet_leaves_the_terminal_alone(train, capsys, caplog):
 
 
 def best_of(folder):
-    return json.loads((folder / "checkpoints" / "best.json").read_text())
+    return json.loads((folder / "best.json").read_text())
 
 
 def test_the_best_checkpoint_is_that_of_the_best_evaluation_and_is_kept(train, tmp_path):
@@ -199,7 +199,7 @@ def test_keeping_the_best_changes_nothing_in_the_run(train, tmp_path):
         for text in runs
     )
     assert with_best == without
-    assert not (tmp_path / "without" / "checkpoints" / "best.json").exists()
+    assert not (tmp_path / "without" / "best.json").exists()
 
 
 # ---- A class of one's own.
