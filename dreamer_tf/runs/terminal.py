@@ -234,10 +234,6 @@ class QuietTerminal(Writer):
     def advance(self, env_frames, activity):
         """Shows nothing."""
 
-    def phase(self, text):
-        """Logs that the run goes on at another speed from here."""
-        self.message(text)
-
 
 class _Summary:
     """The latest of the few metrics that a glance should show."""

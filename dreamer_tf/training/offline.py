@@ -20,7 +20,7 @@ class OfflineTrainer(Trainer):
             raise RunFolderError("the replay of the run holds no recorded episode any more")
         if not self._learning:
             self._learning = True
-            parts.log.terminal.phase(
+            parts.log.terminal.message(
                 f"learning from {parts.replay.episodes:,} recorded episodes with "
                 f"{parts.replay.rows:,} rows: what is called frames below are updates"
             )

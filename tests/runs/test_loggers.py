@@ -151,7 +151,7 @@ def test_the_loggers_of_a_run_are_those_of_its_option(folder, monkeypatch):
             raise OSError("no network")
 
     told = []
-    terminal = QuietTerminal()
+    terminal = QuietTerminal(total=100)
     terminal.message = told.append
     monkeypatch.setitem(loggers.LOGGERS, "wandb", ("json", Fake))
     config = configs.load([], {"run.loggers": ("wandb",)}).config
