@@ -41,7 +41,7 @@ ALLOWED = {
     "apps.overview": {"config"},  # It imports a command when that is started.
     "__main__": {"apps.overview"},
     "apps.sweep": {"config", "runs", "apps.figures", "apps.commands"},
-    "apps.benchmark": {"specs", "config", "envs", "runs", "training", "apps.commands"},
+    "apps.benchmark": {"specs", "optim", "config", "envs", "runs", "training", "apps.commands"},
     "apps.dream": {"specs", "config", "replay", "export", "behaviors", "runs"}
     | {"apps.figures", "apps.report", "apps.api", "apps.commands"},
 }

@@ -85,7 +85,7 @@ def evaluate(argv=None):
     _add_checkpoint(parser)
     add_version(parser)
     with exit_codes():
-        arguments = parser.parse_args(argv)
+        arguments, acting = _parse(parser, argv)
         quiet_tensorflow()
         outcome = api.evaluate(
             arguments.logdir,
@@ -95,6 +95,7 @@ def evaluate(argv=None):
             seed=arguments.seed,
             count=arguments.count,
             checkpoint=arguments.checkpoint,
+            acting=acting,
         )
         print(
             f"return {outcome.mean:,.1f} ± {outcome.std:,.1f} "
@@ -135,9 +136,11 @@ def export(argv=None):
     _add_checkpoint(parser)
     add_version(parser)
     with exit_codes():
-        arguments = parser.parse_args(argv)
+        arguments, acting = _parse(parser, argv)
         quiet_tensorflow()
         if arguments.card:
+            if acting:
+                parser.error(f"a card is of the agent as it trained; got {' '.join(acting)}")
             _write_card(arguments)
             return
         folder, refusal = api.export(
@@ -146,6 +149,7 @@ def export(argv=None):
             litert=not arguments.no_litert,
             onnx=arguments.onnx,
             checkpoint=arguments.checkpoint,
+            acting=acting,
         )
         print(f"exported to {folder}")
         if refusal:
@@ -164,6 +168,18 @@ def _write_card(arguments):
     )
     print(f"return {results['mean']:.1f} ± {results['std']:.1f}")
     print(f"card {folder / 'README.md'}")
+
+
+def _parse(parser, argv):
+    """Arguments, and the words of options with a dot in their name, which change the acting."""
+    parser.epilog = (
+        "Options that change how the agent acts go behind these: --dreamerv3.policy planner, "
+        "--dreamerv3.planner.horizon 5."
+    )
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and not (rest[0].startswith("--") and "." in rest[0].partition("=")[0]):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments, rest
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from dreamer_tf.distributions import UnitNormal
+from dreamer_tf.ops import unless
 
 _SMALLEST_VARIANCE = 1e-12
 
@@ -52,9 +53,9 @@ class Disagreement:
         target = tf.broadcast_to(tf.stop_gradient(target[:, 1:]), prediction.shape)
         dist = UnitNormal(prediction, event_ndims=1)
         error = -dist.log_prob(target) - dist.floor
-        follows = tf.cast(~is_first[:, 1:], tf.float32)
-        total = tf.reduce_sum(error * follows, axis=[1, 2])
-        return tf.reduce_sum(total) / tf.maximum(tf.reduce_sum(follows), 1.0)
+        error = unless(is_first[:, 1:], error)
+        pairs = tf.reduce_sum(tf.cast(~is_first[:, 1:], tf.float32))
+        return tf.reduce_sum(tf.reduce_sum(error, axis=[1, 2])) / tf.maximum(pairs, 1.0)
 
     def reward(self, feat, action):
         """Standard deviation of the predictions, mean over their elements.

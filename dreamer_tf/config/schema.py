@@ -46,6 +46,10 @@ FOR_ONE_START = ("run.new_task", "run.delete_episodes", "run.start_anew")
 """What is allowed to one start, and is not among the options that a run keeps."""
 
 
+ACTING = r"\w+\.(policy|planner\.\w+|eval_state|actor\.eval_mode)"
+"""Options, as a regular expression, that say how an agent acts and nothing of its weights."""
+
+
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
     observations: str = option("pixels", "what dm_control tasks show", ("pixels", "state", "both"))
@@ -58,6 +62,12 @@ class EnvConfig:
         "dm_control rendering: full quality, or fast without shadows and reflections "
         "(about a quarter of the time under a software GL; the images differ)",
         ("full", "fast"),
+    )
+    background: str = option(
+        "own",
+        "what stands behind the bodies of dm_control tasks: own: their sky and floor; moving: "
+        "waves of colour that drift, other ones in each episode, so that most pixels are of no use",
+        ("own", "moving"),
     )
     action_repeat: int = option(
         2,
@@ -74,6 +84,18 @@ class EnvConfig:
         "process: each environment in its own process, without TensorFlow, restarted when it dies; "
         "inline: in the training process (crashes with a software GL that renders)",
         ("process", "inline"),
+    )
+    step_timeout: float = option(
+        600.0,
+        "seconds after which an environment that does not answer to a step or reset counts as "
+        "dead, as after a crash; 0: never; only with env.workers process",
+        minimum=0,
+    )
+    resume_steps: int = option(
+        100_000,
+        "agent steps of an unfinished episode that are played again, from its seed and its stored "
+        "actions, when a run continues; longer ones are cut off; 0: all are",
+        minimum=0,
     )
     keys: str = option(
         ".*",
@@ -151,7 +173,7 @@ class RunConfig:
         1, "episodes per evaluation, played with the mode action", minimum=1
     )
     eval_limit: int = option(
-        10_000,
+        40_000,
         "env_frames after which an evaluation waits no longer for the end of an episode, unless "
         "env.time_limit is longer; the episode counts as it is, and that is said; 0: waits for "
         "good",
@@ -223,8 +245,9 @@ class Config:
     steps: int = option(5_000_000, "env_frames to collect in all", minimum=1)
     precision: str = option(
         "float32",
-        "arithmetic of the networks; losses, distributions and variables stay float32",
-        ("float32", "mixed_bfloat16"),
+        "arithmetic of the networks; losses, distributions and variables stay float32; auto: "
+        "whichever a short measurement at the first start finds quicker, which the run then keeps",
+        ("float32", "mixed_bfloat16", "auto"),
     )
     jit: bool = option(False, "compile the update with XLA: a long start, and other random draws")
     env: EnvConfig = section(EnvConfig, "environments")

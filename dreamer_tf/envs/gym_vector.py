@@ -150,6 +150,10 @@ class GymVectorEnv:
         self._episodes = np.full(len(self), total // len(self) + bool(total % len(self)))
         self._running[:] = False
 
+    def play_again(self, rows: Mapping[int, Any]) -> dict[int, str]:
+        """Says of every episode that it cannot be brought to where it was, see `VectorEnv`."""
+        return dict.fromkeys(rows, "the seeds of its episodes are the simulator's own")
+
     def step(self, actions: Mapping[str, np.ndarray], reset: ArrayLike) -> dict[str, np.ndarray]:
         """Steps every environment, or begins all of them.
 

@@ -9,7 +9,9 @@ from dreamer_tf.ops.axes import (
     restore_leading,
     scan,
     swap_time,
+    unless,
 )
+from dreamer_tf.ops.compiled import FlatFunction
 from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
 from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
 from dreamer_tf.ops.schedules import Schedule
@@ -28,6 +30,7 @@ from dreamer_tf.ops.transforms import (
 
 __all__ = [
     "IMAGE_OFFSET",
+    "FlatFunction",
     "Schedule",
     "contrastive_loss",
     "cumulative_discount",
@@ -51,4 +54,5 @@ __all__ = [
     "swap_time",
     "symexp",
     "symlog",
+    "unless",
 ]

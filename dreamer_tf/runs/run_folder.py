@@ -41,7 +41,6 @@ LOCK_NAME = "trainer.lock"
 _PACKAGES = (
     "tensorflow",
     "keras",
-    "tensorflow-probability",
     "numpy",
     "dm_control",
     "mujoco",
@@ -121,10 +120,12 @@ def continue_config(resolved, folder):
             f"started: put it there from a copy, or remove it and give all options again"
         )
     earlier = configs.read(folder)
-    merged = configs.load([str(pathlib.Path(folder) / configs.CONFIG_NAME)], resolved.given())
+    given = resolved.given()
+    if given.get("precision") == "auto":
+        del given["precision"]  # It was chosen at the first start.
+    merged = configs.load([str(pathlib.Path(folder) / configs.CONFIG_NAME)], given)
     origins = {
-        key: resolved.origins[key] if key in resolved.given() else "earlier start"
-        for key in merged.origins
+        key: resolved.origins[key] if key in given else "earlier start" for key in merged.origins
     }
     changes = configs.differences(earlier, merged.config)
     changes = [change for change in changes if change[0] != "logdir"]

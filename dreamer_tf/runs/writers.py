@@ -132,7 +132,7 @@ class TensorBoard(Writer):
         """
         with self._appending(env_frames) as is_open:
             for name, value in scalars.items() if is_open else ():
-                self._summary.scalar(name, min(max(value, -_LARGEST), _LARGEST))
+                self._summary.scalar(name, np.float32(min(max(value, -_LARGEST), _LARGEST)))
 
     def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
         """Writes a film where TensorBoard shows images, as an animated one."""
@@ -158,7 +158,8 @@ class TensorBoard(Writer):
         try:
             if self._file is None:
                 self._file = self._summary.create_file_writer(self._folder)
-            with self._file.as_default(step=env_frames):
+            # TensorFlow keeps a tensor of every number of Python that it has ever met, for good.
+            with self._file.as_default(step=np.int64(env_frames)):
                 yield True
             self._file.flush()
         except Exception:

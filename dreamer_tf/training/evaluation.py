@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 
-from dreamer_tf.envs import EnvDied, EnvError
+from dreamer_tf.envs import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.training.driver import Driver, EpisodeStatistics
 
 _LOGGER = logging.getLogger(__name__)
@@ -171,17 +171,20 @@ class Evaluator:
           Dict of metrics, the recorder, and remarks about the evaluation as sentences; None if
           stopped.
         """
-        if self._envs is None:
-            self._envs = self._make_envs()
-        self._envs.restore(self._begun)
-        # Each attempt to draw may cost a worker; a package that is missing stays so.
-        recorder = make_recorder(self._envs) if self._draws else None
-        episodes = play_episodes(
-            *(self._envs, policy, self._episodes),
-            limit=self._limit,
-            recorder=recorder,
-            stopped=stopped,
-        )
+        try:
+            if self._envs is None:
+                self._envs = self._make_envs()
+            self._envs.restore(self._begun)
+            # Each attempt to draw may cost a worker; a package that is missing stays so.
+            recorder = make_recorder(self._envs) if self._draws else None
+            episodes = play_episodes(
+                *(self._envs, policy, self._episodes),
+                limit=self._limit,
+                recorder=recorder,
+                stopped=stopped,
+            )
+        except EnvAbandoned:
+            return None
         self._draws = self._draws and not (recorder and recorder.failed)
         if episodes is None:
             return None

@@ -20,7 +20,8 @@ def introduce(tell, config, agent, counters, frames_per_step):
     import tensorflow as tf
 
     devices = [device.name for device in tf.config.list_logical_devices("GPU")]
-    tell(f"device {', '.join(devices) or 'CPU'}, precision {config.precision}")
+    xla = "on" if config.jit else "off"
+    tell(f"device {', '.join(devices) or 'CPU'}, precision {config.precision}, XLA {xla}")
     counts = agent.parameter_counts()
     weights = sum(counts.values())
     parts = ", ".join(f"{name}\u00a0{count:,}" for name, count in counts.items())

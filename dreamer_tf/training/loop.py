@@ -8,7 +8,9 @@
                                          └────────────────────────────────────────────────────┘
 
 Acting and learning never overlap, and what happens depends only on the counters: this is what
-makes a run repeatable, and a continued run equal to one that was never interrupted.
+makes a run repeatable. A checkpoint is made between two steps and holds all that the next one
+depends on, so that a continued run is equal to one that was never interrupted; `resuming.py` says
+where it is not.
 """
 
 import dataclasses
@@ -16,61 +18,19 @@ import functools
 import logging
 import math
 
-from dreamer_tf.agents import Agent
-from dreamer_tf.config import Config
-from dreamer_tf.envs import VectorEnv
-from dreamer_tf.replay import Replay
-from dreamer_tf.runs.checkpoint import Checkpoints
+from dreamer_tf.envs import EnvAbandoned
 from dreamer_tf.runs.forecast import Forecast, Pretraining
-from dreamer_tf.runs.log import RunLog
 from dreamer_tf.runs.metrics import Interval
 from dreamer_tf.runs.videos import beside
-from dreamer_tf.training.callbacks import Run
 from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver, training_policy
-from dreamer_tf.training.evaluation import Evaluator, fit, make_recorder
-from dreamer_tf.training.learner import Learner, Stopwatch
-from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
-from dreamer_tf.training.stopping import StopSignals
+from dreamer_tf.training.evaluation import fit, make_recorder
+from dreamer_tf.training.pace import Due, Every, Seconds, updates_per_block
+from dreamer_tf.training.resuming import from_json, to_json
 from dreamer_tf.training.storing import Storing
 
 _LOGGER = logging.getLogger(__name__)
 _PREDICTIONS_SHOWN = 6
 _EVALUATION_FPS, _PREDICTION_FPS = 30, 10
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """What a run is made of; ``session.py`` puts it together.
-
-    Attributes:
-      config: Options.
-      agent: Learns.
-      random_agent: Plays the seed episodes.
-      envs: Environments to act in.
-      evaluator: Plays evaluations in environments of its own.
-      replay: Keeps the experience.
-      learner: Makes updates.
-      checkpoints: Saves.
-      log: Writes metrics and videos.
-      stop: Tells when to stop.
-      run: What callbacks see; they may stop it, too.
-      counters: Shared with ``learner``.
-      stopwatch: Shared with ``learner``.
-    """
-
-    config: Config
-    agent: Agent
-    random_agent: Agent
-    envs: VectorEnv
-    evaluator: Evaluator
-    replay: Replay
-    learner: Learner
-    checkpoints: Checkpoints
-    log: RunLog
-    stop: StopSignals
-    run: Run
-    counters: Counters
-    stopwatch: Stopwatch
 
 
 class Trainer:
@@ -106,8 +66,10 @@ class Trainer:
         )
         self._told = set()
         self._store = Storing(run.disk_patience, parts.log.terminal.message, self._stopped)
-        self._seeding = False
-        self._policy = training_policy(parts.agent, parts.replay)
+        self._seeding = True
+        self._policy = HandOver(
+            self._play_randomly, training_policy(parts.agent, parts.replay), len(parts.envs)
+        )
         self._forecast = Forecast(parts.counters, parts.stopwatch, config.steps)
         self._pretraining = ""
         if self._learns and updates:
@@ -133,6 +95,7 @@ class Trainer:
             "counters": dataclasses.asdict(self._counters),
             "replay": self._parts.replay.state(),
             "envs": self._parts.envs.episodes.tolist(),
+            "ongoing": self._ongoing(),
             "evaluator": self._parts.evaluator.state(),
             "learning": self._learning,
             "pending_updates": self._pending,
@@ -141,16 +104,28 @@ class Trainer:
             "best_score": self._parts.log.best_score,
         }
 
-    def restore(self, state, ahead):
-        """Continues an earlier run; the counters are those of this run already.
+    def _ongoing(self):
+        """Where the episodes stand that are being played."""
+        replay = self._parts.replay
+        items = replay.ongoing().items()
+        return {
+            "episodes": [[stream, number, rows] for stream, (number, rows) in items],
+            "stored": replay.stored,
+            "hand_over": self._policy.state(),
+            "policy": to_json(self._driver.policy_state),
+            "statistics": self._statistics.state(),
+        }
+
+    def restore(self, state, rows, ahead):
+        """Continues an earlier run; counters and replay are those of this run already.
 
         Args:
           state: What `state` returned then; None if there was no checkpoint.
+          rows: What `resume` returned, the rows where environments stand within episodes.
           ahead: Agent steps that the replay holds beyond the checkpoint.
         """
         begun = []
         if state is not None:
-            self._parts.replay.restore(state["replay"])
             self._parts.evaluator.restore(state["evaluator"])
             self._learning = state["learning"]
             self._pending = state["pending_updates"]
@@ -158,10 +133,25 @@ class Trainer:
             for name, clock in self._clocks.items():
                 clock.restore(state["clocks"][name])
             begun = state["envs"]
+            if "ongoing" in state and len(begun) == len(self._parts.envs):
+                self._resume(state["ongoing"], rows)
+        if rows:
+            return
         # Episodes stored after the checkpoint are not played again: each has at least one step,
         # so counting one for every step ahead passes over all of them.
         begun = fit(begun, len(self._parts.envs))
         self._parts.envs.restore([count + ahead for count in begun])
+
+    def _resume(self, ongoing, rows):
+        """Goes on where the policy was, and within the episodes that were taken up."""
+        self._statistics.restore(ongoing["statistics"], rows)
+        if self._counters.env_frames >= self._parts.config.run.prefill:
+            self._policy.restore(ongoing["hand_over"])
+            self._seeding = not self._policy.has_begun
+        if rows:
+            agents = self._parts.random_agent, self._parts.agent
+            states = from_json(ongoing["policy"], *agents, len(self._parts.envs))
+            self._driver.resume(rows, states)
 
     # ----------------------------------------------------------------- running
 
@@ -174,7 +164,10 @@ class Trainer:
           CheckpointError: If a checkpoint cannot be written, likewise.
           EnvError: If an environment returns what its spaces do not allow.
         """
-        self._seeding = self._counters.env_frames < self._parts.config.run.prefill
+        if self._counters.env_frames >= self._parts.config.run.prefill:
+            self._end_seeding()
+        if self._seeding and self._learns:
+            self._parts.learner.trace_ahead()
         updates = self._counters.grad_steps
         try:
             self._parts.run.tell("on_start")
@@ -185,7 +178,6 @@ class Trainer:
         self._parts.run.deadline = math.inf  # What follows is not part of its time.
         if self._learns and not self._stopped() and self._counters.grad_steps == updates:
             self._tell_that_nothing_was_learned()
-        self._cut()
         if not self._interval.is_empty:
             self._write_interval()
         self._save()
@@ -220,6 +212,7 @@ class Trainer:
 
     def _cut(self):
         self._store(self._parts.replay.cut, self._parts.replay.flush)
+        self._counters.episodes = max(self._counters.episodes, self._parts.replay.stored)
 
     def _stopped(self):
         return self._parts.stop.requested is not None or self._parts.run.stopped is not None
@@ -244,8 +237,12 @@ class Trainer:
         return self._parts.learner.is_ready(whole_batch=ratio and not self._learning)
 
     def _act(self):
-        with self._parts.stopwatch.section("acting"):
-            steps = self._driver.step(self._play_randomly if self._seeding else self._policy)
+        try:
+            with self._parts.stopwatch.section("acting"):
+                steps = self._driver.step(self._policy)
+        except EnvAbandoned as error:  # A stop was requested, and everything is as before the step.
+            self._tell_once(f"{error}; its step is given up")
+            return
         self._counters.acted(steps, self._parts.envs.frames_per_step)
         died = self._parts.envs.died
         for episode in self._ended:
@@ -253,14 +250,18 @@ class Trainer:
         self._ended.clear()
         self._show("random actions" if self._seeding else "acting")
         if self._seeding and self._counters.env_frames >= self._parts.config.run.prefill:
-            self._seeding = False
-            self._policy = HandOver(self._play_randomly, self._policy, self._patience())
+            self._end_seeding()
             if not self._parts.learner.is_ready() and self._learns and not self._statistics.longest:
                 self._tell_once(
                     f"no episode has ended in {self._counters.env_frames:,} frames, and there is "
                     f"nothing to learn from before one does: env.time_limit cuts them, and "
                     f"replay.ongoing learns from unfinished ones"
                 )
+
+    def _end_seeding(self):
+        if self._seeding:
+            self._seeding = False
+            self._policy.begin(self._patience())
 
     def _patience(self):
         """Actions that the running random episodes are worth waiting for, per environment.
@@ -309,6 +310,8 @@ class Trainer:
         video = self._clocks["video"].due(frames)
         film = video or self._is_last_evaluation(frames)
         self._show("evaluation")
+        rng = self._parts.agent.rng
+        draws = rng.state.numpy()
         with self._parts.stopwatch.section("evaluation"):
             outcome = self._parts.evaluator.play(
                 functools.partial(self._parts.agent.policy, mode="eval"),
@@ -316,6 +319,7 @@ class Trainer:
                 self._stopped,
             )
             if outcome is None:
+                rng.reset(draws)  # The next start evaluates anew.
                 return
             metrics, recorder, remarks = outcome
             for remark in remarks:
@@ -411,13 +415,15 @@ class Trainer:
         self._parts.run.tell("on_checkpoint", self._write_checkpoint(score))
 
     def _write_checkpoint(self, score=None):
-        save = functools.partial(
-            self._parts.checkpoints.save,
-            self.state(),
-            env_frames=self._counters.env_frames,
-            grad_steps=self._counters.grad_steps,
-            score=score,
-        )
+        def save():
+            self._parts.replay.store_ongoing()
+            return self._parts.checkpoints.save(
+                self.state(),
+                env_frames=self._counters.env_frames,
+                grad_steps=self._counters.grad_steps,
+                score=score,
+            )
+
         with self._parts.stopwatch.section("saving"):
             path = self._store(save)
         self._save_clock.mark()

@@ -30,7 +30,7 @@ from dreamer_tf.replay import (
     UniformWindows,
 )
 from dreamer_tf.runs import loggers, run_folder
-from dreamer_tf.runs.machine import keep_freed_memory
+from dreamer_tf.runs.machine import keep_freed_memory, start_tensorflow
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
@@ -88,7 +88,9 @@ def run(
     folder = resolved.config.logdir or run_folder.default_folder(resolved.config)
     folder = pathlib.Path(os.path.abspath(folder))  # An environment may change directory.
     keep_freed_memory()
-    with contextlib.ExitStack() as stack:
+    trainer: Any = None
+    # A stop that did not wait for an environment at the start: nothing is to be saved yet.
+    with contextlib.suppress(envs.EnvAbandoned), contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.begun_or_removed(folder))
         stack.enter_context(run_folder.RunFolderLock(folder))
         is_new, presets = not run_folder.has_run(folder), resolved.presets
@@ -106,20 +108,20 @@ def run(
             terminal.message(f"note: {remark}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
-        told: set[str] = set()
+        seen: dict[str, Any] = {"told": set(), "stopped": lambda: stop.requested is not None}
         acts_in = env if recorded is None else recorded
-        vector_env = stack.enter_context(start_envs(config, acts_in, told))
+        vector_env = stack.enter_context(start_envs(config, acts_in, **seen))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
             resolved = choose_size_for(resolved, vector_env.obs_space, terminal)
-        evaluator = _make_evaluator(config, env, told)
+        evaluator = _make_evaluator(config, env, seen)
         stack.callback(evaluator.close)
         ends = terminal, stop, stack, Own(agent, callbacks, writers)
         trainer = _assemble(resolved, folder, changes, evaluator, vector_env, *ends)
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
-    for function in at_end:
+    for function in at_end if trainer else ():
         _call_at_end(function, folder, terminal.message)
     if stop.requested == signal.SIGINT:
         raise KeyboardInterrupt
@@ -145,7 +147,7 @@ def make_vector_env(
     seed: int,
     workers: str,
     evaluation: bool = False,
-    told: set[str] | None = None,
+    **options: Any,
 ) -> Any:
     """Starts environments and waits until they are ready.
 
@@ -156,18 +158,18 @@ def make_vector_env(
       seed: Decides their episodes.
       workers: ``process`` or ``inline``.
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
-      told: Set of the environments' notices that need not be told again.
+      **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
     Returns:
       `VectorEnv`, or what has its interface.
     """
-    options = config.env
+    env_config = config.env
     common: dict[str, Any] = {
-        "action_repeat": options.action_repeat,
-        "time_limit": options.time_limit,
-        "image_size": options.image_size,
-        "keys": options.keys,
-        "kwargs": configs.from_text(options.kwargs),
+        "action_repeat": env_config.action_repeat,
+        "time_limit": env_config.time_limit,
+        "image_size": env_config.image_size,
+        "keys": env_config.keys,
+        "kwargs": configs.from_text(env_config.kwargs),
     }
     if isinstance(env, NoEnvs):
         return env
@@ -177,10 +179,11 @@ def make_vector_env(
         constructor = functools.partial(
             envs.make,
             config.task,
-            observations=options.observations,
-            camera=options.camera,
-            render=options.render,
-            atari=dataclasses.asdict(options.atari),
+            observations=env_config.observations,
+            background=env_config.background,
+            camera=env_config.camera,
+            render=env_config.render,
+            atari=dataclasses.asdict(env_config.atari),
             evaluation=evaluation,
             **common,
         )
@@ -191,7 +194,8 @@ def make_vector_env(
                 "once: pass a function that makes it, such as lambda: MyEnv()"
             )
         constructor = functools.partial(envs.from_user, env, **common)
-    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, told=told)
+    options = {"step_timeout": env_config.step_timeout, **options}
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, **options)
 
 
 def evaluation_limit(config: configs.Config) -> int:
@@ -203,14 +207,14 @@ def evaluation_limit(config: configs.Config) -> int:
 def start_envs(
     config: configs.Config,
     env: Any | Callable[[], Any] | None = None,
-    told: set[str] | None = None,
+    **options: Any,
 ) -> envs.VectorEnv:
     """Starts the training environments and imports TensorFlow, side by side if that is safe.
 
     Args:
       config: `Config`.
       env: A user's environment or constructor; None: the config's task.
-      told: Set of the environments' notices that need not be told again.
+      **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
     Returns:
       `VectorEnv`; the libraries are seeded.
@@ -222,7 +226,7 @@ def start_envs(
         count=config.env.count,
         seed=derive_seed(config.seed, "envs"),
         workers=config.env.workers,
-        told=told,
+        **options,
     )
     if config.env.workers == "inline" or isinstance(env, envs.Vectorized | NoEnvs):
         seed_libraries(config.seed)
@@ -239,12 +243,14 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
     from dreamer_tf.runs.log import RunLog
     from dreamer_tf.training.learner import Carry, Stopwatch
     from dreamer_tf.training.loading import start_from
-    from dreamer_tf.training.loop import Parts, Trainer
+    from dreamer_tf.training.loop import Trainer
     from dreamer_tf.training.offline import OfflineTrainer
+    from dreamer_tf.training.parts import Parts, make_learner
+    from dreamer_tf.training.resuming import resume
 
-    config = resolved.config
     spaces = vector_env.obs_space, vector_env.act_space
-    agent = make_agent(config, *spaces, kind=own.agent)
+    resolved, agent = make_settled_agent(resolved, *spaces, terminal.message, own.agent)
+    config = resolved.config
     agent.native_act_space = vector_env.native_act_space
     with run_folder.explained(folder):
         replay = make_replay(config, folder / "replay", agent)
@@ -267,16 +273,17 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
         configs.save(config, folder, resolved.origins)
         run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
         counters = Counters(**state["counters"]) if state else Counters()
+        rows = resume(state, replay, vector_env, config.env.resume_steps, terminal.message)
         # What was only recorded is nothing that these counters are behind of.
         recorded = isinstance(vector_env, NoEnvs)
-        steps = 0 if recorded else replay.agent_steps
-        ahead = counters.catch_up(steps, vector_env.frames_per_step)
+        stored = (0, 0) if recorded else (replay.agent_steps, replay.stored)
+        ahead = counters.catch_up(stored[0], vector_env.frames_per_step, stored[1])
         run_folder.add_start(folder, counters.env_frames)
     introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, own.writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
-    learner = _make_learner(config, folder, agent, replay, carry, counters, stopwatch)
+    learner = make_learner(config, folder, agent, replay, carry, counters, stopwatch)
     stack.callback(learner.close)
     parts = Parts(
         config=config,
@@ -294,29 +301,13 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
         stopwatch=stopwatch,
     )
     trainer = OfflineTrainer(parts) if recorded else Trainer(parts)
-    trainer.restore(state, ahead)
+    trainer.restore(state, rows, ahead)
     if state is None and config.run.from_run:
         start_from(agent, config.run.from_run, terminal.message)
     return trainer
 
 
-def _make_learner(config, folder, agent, replay, carry, counters, stopwatch):
-    from dreamer_tf.training.guard import NonFiniteGuard
-    from dreamer_tf.training.learner import Learner
-
-    return Learner(
-        agent,
-        replay,
-        carry=carry,
-        batch_size=config.replay.batch_size,
-        batch_length=config.replay.batch_length,
-        counters=counters,
-        stopwatch=stopwatch,
-        guard=NonFiniteGuard(config.run.nonfinite_limit, folder),
-    )
-
-
-def _make_evaluator(config, env, told):
+def _make_evaluator(config, env, seen):
     from dreamer_tf.training.evaluation import Evaluator
 
     count = config.run.eval_count
@@ -328,9 +319,28 @@ def _make_evaluator(config, env, told):
         seed=derive_seed(config.seed, "evaluation envs"),
         workers=config.env.workers,
         evaluation=True,
-        told=told,
+        **seen,
     )
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
+
+
+def make_settled_agent(
+    resolved: configs.Resolved,
+    obs_space: Mapping[str, Space],
+    act_space: Mapping[str, Space],
+    tell: Callable[[str], None],
+    kind: "type[Agent] | None" = None,
+) -> tuple[configs.Resolved, "Agent"]:
+    """`make_agent`, after `precision.settle` where the config leaves the precision open."""
+    from dreamer_tf.training import precision
+
+    def make(config):
+        seed_libraries(config.seed)  # Weights begin as they do without a measurement.
+        return make_agent(config, obs_space, act_space, kind=kind)
+
+    if resolved.config.precision == precision.AUTO:
+        return precision.settle(resolved, make, tell)
+    return resolved, make_agent(resolved.config, obs_space, act_space, kind=kind)
 
 
 def make_agent(
@@ -429,6 +439,7 @@ def derive_seed(seed: int, *names: str) -> int:
 def seed_libraries(seed: int) -> None:
     """Seeds the global generators of Python, NumPy and TensorFlow (and so Keras initialisers)."""
     # Imported here so that deriving the seeds of environments does not wait for TensorFlow.
+    start_tensorflow()
     import tensorflow as tf
 
     random.seed(derive_seed(seed, "python"))

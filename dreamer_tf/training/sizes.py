@@ -23,7 +23,7 @@ def suitable_size(obs_space: Mapping[str, Space], on_gpu: bool) -> tuple[str, st
       Name of the preset, and why it was chosen.
     """
     if not on_gpu:
-        return "dreamerv3_cpu", "no GPU"
+        return "dreamerv3_quick", "no GPU"
     if any(space.is_image for space in obs_space.values()):
         return "size50m", "a GPU, and images to see"
     return "size12m", "a GPU, and no images to see"

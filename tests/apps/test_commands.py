@@ -16,6 +16,8 @@ from ruamel.yaml import YAML
 
 import dreamer_tf
 from dreamer_tf.apps import commands
+from dreamer_tf.export import saved_model
+from dreamer_tf.export.errors import ExportError
 from dreamer_tf.runs import forecast
 from dreamer_tf.runs.run_folder import RunFolderLock
 from dreamer_tf.training import session
@@ -138,6 +140,35 @@ def test_a_checkpoint_that_is_not_there_is_named(capsys, trained):
         words = ["--logdir", trained, "--checkpoint", "100", *words]
         message = failure(capsys, 2, command, *words)
         assert "has no checkpoint '100'; there are those at " in message and "220" in message
+
+
+def test_evaluate_and_export_may_act_otherwise_with_the_same_weights(capsys, trained, tmp_path):
+    words = ["--logdir", str(trained), "--episodes", "1", "--seed", "3"]
+    planner = ["--dreamer.policy", "planner", "--dreamer.planner.temperature=0"]
+    outputs = []
+    for acting in ([], planner, planner):
+        commands.evaluate([*words, *acting])
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] != outputs[1] == outputs[2]
+    out = ["--logdir", trained, "--out", tmp_path / "policy", "--no_litert"]
+    commands.export([str(word) for word in [*out, *planner]])
+    manifest = json.loads((tmp_path / "policy" / "export.json").read_text())
+    assert manifest["state"]["state_plan"]["shape"] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--dreamer.rssm.deter", "4"], ["dreamer.rssm.deter cannot change", "dreamer.policy"]),
+        (["--dreamerv3.policy", "planner"], ["dreamerv3.policy", "which is dreamer"]),
+        (["--dreamer.polici", "planner"], ["dreamer.polici", "dreamer.policy"]),
+        (["--dreamer.planner.elites", "9", "--dreamer.policy", "planner"], ["9", "8 candidates"]),
+        (["--epsiodes", "3"], ["unrecognized", "--epsiodes"]),
+    ],
+)
+def test_evaluate_refuses_what_is_more_than_how_to_act(capsys, trained, words, parts):
+    message = failure(capsys, 2, commands.evaluate, "--logdir", trained, *words)
+    assert all(part in message for part in parts), message
 
 
 @pytest.mark.parametrize(
@@ -299,15 +330,13 @@ def test_export_refuses_what_is_no_trained_run(capsys, trained, tmp_path, missin
 
 
 @pytest.mark.parametrize("place", ["file", "file/below", "x" * 300, "/proc/nothing/below"])
-def test_what_cannot_be_written_is_one_line(capsys, trained, tmp_path, place):
+def test_what_cannot_be_written_is_one_line(capsys, tmp_path, place):
     (tmp_path / "file").touch()
-    for words in (["--configs", "dmc_proprio"], ["--logdir", tmp_path / place, "--print_config"]):
-        if "--print_config" not in words:
-            message = failure(capsys, 2, commands.train, *words, "--logdir", tmp_path / place)
-            assert "cannot be used as a run folder" in message and message.count("\n") == 1
-    message = failure(capsys, 2, commands.export, "--logdir", trained, "--out", tmp_path / place)
-    assert "cannot be written" in message or "is there already" in message
-    assert message.count("\n") == 1
+    words = ["--configs", "dmc_proprio", "--logdir", tmp_path / place]
+    message = failure(capsys, 2, commands.train, *words)
+    assert "cannot be used as a run folder" in message and message.count("\n") == 1
+    with pytest.raises(ExportError, match="cannot be written: [A-Z]|is there already"):
+        saved_model.write(None, tmp_path / place)
 
 
 def test_the_defaults_say_before_they_begin_that_they_take_days(capsys, tmp_path, monkeypatch):
@@ -315,7 +344,8 @@ def test_the_defaults_say_before_they_begin_that_they_take_days(capsys, tmp_path
     monkeypatch.setattr(forecast, "_operations_per_second", lambda: 3e10)  # Of any machine.
     monkeypatch.setattr(session, "_assemble", _only_introduce(session._assemble))
     with pytest.raises(_EnoughError):
-        commands.train(["--configs", "dmc_proprio", "--logdir", str(tmp_path / "run")])
+        words = ["--task", "gymnasium_Pendulum-v1", "--env.action_repeat", "1"]
+        commands.train([*words, "--logdir", str(tmp_path / "run")])
     shown = capsys.readouterr().out
     assert re.search(r"this is long: 500,000 updates for 5,000,000 frames take [\d.]+ days", shown)
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf.runs import writers
+from dreamer_tf.runs.metrics import memory
 from dreamer_tf.runs.writers import MetricsFile, Scores, TensorBoard
 from tests.limits import files_of_at_most
 
@@ -161,3 +162,15 @@ def test_tensorboard_goes_on_in_a_file_of_its_own_after_an_error(tmp_path, monke
     board.write(4, {"loss": 4.0})
     board.close()
     assert events(tmp_path / "board") == {("loss", 4): 4.0}
+
+
+def test_writing_to_tensorboard_keeps_no_memory(tmp_path):
+    writer = TensorBoard(tmp_path)
+    grown = []
+    for begin in (1, 1001, 2001):
+        before = memory()["rss_anon"]
+        for step in range(begin, begin + 1000):
+            writer.write(step, {"a": 1 / step, "b": 2 / step, "c": 3 / step})
+        grown.append(memory()["rss_anon"] - before)
+    writer.close()
+    assert min(grown) < 300_000, "4,000 numbers were kept"

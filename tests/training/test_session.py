@@ -29,8 +29,8 @@ OPTIONS = {
 @pytest.mark.parametrize(
     ("obs_space", "on_gpu", "preset"),
     [
-        (VECTOR, False, "dreamerv3_cpu"),
-        (IMAGE, False, "dreamerv3_cpu"),
+        (VECTOR, False, "dreamerv3_quick"),
+        (IMAGE, False, "dreamerv3_quick"),
         (VECTOR, True, "size12m"),
         (IMAGE, True, "size50m"),
     ],
@@ -39,7 +39,7 @@ def test_the_size_suits_machine_and_observations(obs_space, on_gpu, preset):
     assert sizes.suitable_size(obs_space, on_gpu)[0] == preset
 
 
-@pytest.mark.parametrize("preset", ["dreamerv3_cpu", "size12m", "size50m"])
+@pytest.mark.parametrize("preset", ["dreamerv3_quick", "size12m", "size50m"])
 def test_the_size_leaves_alone_what_has_begun_when_it_is_chosen(preset):
     base = config.load([sizes.OWN_ENV_PRESET])
     changes = config.differences(base.config, config.add_preset(base, preset).config)

@@ -6,14 +6,14 @@ import logging
 import os
 import pathlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import EnvError
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
-from dreamer_tf.runs.machine import quiet_tensorflow
+from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
 from dreamer_tf.training import session
 from dreamer_tf.training.loading import load_agent
 
@@ -25,6 +25,7 @@ _LOGGER = logging.getLogger(__name__)
 
 def load(
     logdir: str | os.PathLike,
+    acting: Mapping[str, Any] | Sequence[str] = (),
     *,
     checkpoint: int | str | None = None,
     agent: "type[Agent] | None" = None,
@@ -33,6 +34,8 @@ def load(
 
     Args:
       logdir: Run folder.
+      acting: Options that change how it acts, dotted, such as ``{"dreamerv3.policy": "planner"}``;
+        or words of a command line.
       checkpoint: ``"best"``, the one with the highest mean return in an evaluation; or the
         env_frames of one that is kept; None: the newest.
       agent: The agent's class, where it is one's own and no module has it under its name.
@@ -43,9 +46,11 @@ def load(
     Raises:
       RunFolderError: The folder holds no run, or no whole checkpoint.
       NoCheckpointError: It does not hold the one that was asked for; names those that it holds.
+      ConfigError: An option does not exist, or cannot change after training.
     """
     quiet_tensorflow()
-    return load_agent(logdir, checkpoint, agent)
+    start_tensorflow()
+    return load_agent(logdir, checkpoint, agent, acting)
 
 
 def export(
@@ -55,6 +60,7 @@ def export(
     litert: bool = True,
     onnx: bool = False,
     checkpoint: int | str | None = None,
+    acting: Mapping[str, Any] | Sequence[str] = (),
 ) -> tuple[pathlib.Path, str | None]:
     """Writes the trained policy of a run as a SavedModel that TensorFlow alone can run.
 
@@ -64,6 +70,7 @@ def export(
       litert: Whether to write a LiteRT file, too, if its operations allow.
       onnx: Whether to write an ONNX file, too; needs the extra ``onnx``.
       checkpoint: As for `load`.
+      acting: As for `load`.
 
     Returns:
       The folder, and why there is no LiteRT file: None if there is one, or none was wanted.
@@ -73,7 +80,7 @@ def export(
       ExportError: The agent has nothing to export, or the folder is taken.
     """
     config = read_config(logdir)
-    agent = load(logdir, checkpoint=checkpoint)
+    agent = load(logdir, acting, checkpoint=checkpoint)
     if run_folder.load_native_actions(logdir) is None:
         _LOGGER.warning(
             "%s does not tell the environment's own action range: the export's numbers lie between "
@@ -120,6 +127,7 @@ def evaluate(
     count: int = 1,
     checkpoint: int | str | None = None,
     agent: "type[Agent] | None" = None,
+    acting: Mapping[str, Any] | Sequence[str] = (),
 ) -> Evaluation:
     """Plays episodes with the mode action; nothing is learned or stored.
 
@@ -133,6 +141,7 @@ def evaluate(
       count: Environments side by side, in worker processes.
       checkpoint: As for `load`; an export has none to choose.
       agent: As for `load`.
+      acting: As for `load`; an export acts as it was exported.
 
     Returns:
       An `Evaluation`.
@@ -142,6 +151,7 @@ def evaluate(
       EnvError: The environment cannot be used, or died in every episode.
     """
     quiet_tensorflow()
+    start_tensorflow()
     from dreamer_tf.runs.videos import check_format, save_video
     from dreamer_tf.training.evaluation import make_recorder, play_episodes, summarize
 
@@ -150,7 +160,7 @@ def evaluate(
     config = read_config(logdir)
     config = dataclasses.replace(config, task=task or config.task)
     seed = session.derive_seed(config.seed if seed is None else seed, "evaluate")
-    make_policy = _load_policy(logdir, checkpoint=checkpoint, agent=agent)
+    make_policy = _load_policy(logdir, acting, checkpoint=checkpoint, agent=agent)
     with session.make_vector_env(
         config,
         env,
@@ -188,14 +198,16 @@ def evaluate(
     )
 
 
-def _load_policy(logdir, **chosen):
+def _load_policy(logdir, acting, **chosen):
     """Function of a `VectorEnv` to the policy of a run or of an export for it."""
     from dreamer_tf.export.exported_policy import ExportedPolicy, is_export
 
     exported = is_export(logdir)
+    if exported and acting:
+        raise RunFolderError(f"{logdir} is an export, which acts as it was exported")
     if exported and chosen["checkpoint"] is not None:
         raise RunFolderError(f"{logdir} is an export: it holds no checkpoints to choose among")
-    agent = ExportedPolicy(logdir) if exported else load(logdir, **chosen)
+    agent = ExportedPolicy(logdir) if exported else load(logdir, acting, **chosen)
 
     def make_policy(vector_env):
         actions = "native_act_space" if exported else "act_space"

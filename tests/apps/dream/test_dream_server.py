@@ -34,7 +34,7 @@ def client(studio):
     client = server.make_app(studio, PORT, TOKEN).test_client()
     client.get(f"/?token={TOKEN}", base_url=HERE)
     # The test's client keeps cookies by host; the tests ask under every name of this machine.
-    for host in ("localhost", "[::1]", "evil.example", "localhost.evil.example"):
+    for host in ("localhost", "::1"):
         client.set_cookie(f"dream-{PORT}", TOKEN, domain=host)
     return client
 
