@@ -369,8 +369,7 @@ class Agent(tf.Module, abc.ABC):
           The folder, and why there is no LiteRT file: None if there is one, or none was wanted.
 
         Raises:
-          ExportError: If the agent has nothing to export, the folder is taken, the actions do not
-            fit, or ONNX cannot hold it.
+          ExportError: If there is nothing to export, the folder is taken, or something is unfit.
         """
         if not self.networks:
             raise ExportError(f"the agent {self.name!r} has no networks to export")

@@ -343,6 +343,12 @@ def scan(directory):
     return Contents(sorted(episodes), max(names, default=None))
 
 
+def episode_files(directory):
+    """Paths of the stored episodes with their `EpisodeName`, oldest first."""
+    paths = {EpisodeName.parse(path.name): path for path in directory.glob("*.npz")}
+    return sorted((name, path) for name, path in paths.items() if name)
+
+
 def read_episodes(directory, spaces):
     """The stored episodes, only read: a trainer may be at work in the folder.
 
@@ -351,18 +357,20 @@ def read_episodes(directory, spaces):
       spaces: Dict of key to `Space`: what each row must hold.
 
     Yields:
-      Dict of key to read-only array ``[rows, ...]``, oldest episode first. Damaged ones are passed
-      over, with a warning.
+      Dict of key to array ``[rows, ...]``, oldest episode first. Damaged ones are passed over, with
+      a warning.
 
     Raises:
       WrongSpacesError: If an episode is of another task.
     """
-    directory = pathlib.Path(directory)
-    for name in sorted(filter(None, (EpisodeName.parse(p.name) for p in directory.glob("*.npz")))):
+    for name, path in episode_files(pathlib.Path(directory)):
         try:
-            yield episode_file.map_episode(directory / str(name), spaces, name.rows)
+            episode = episode_file.open_episode(path, spaces, name.rows)
+            arrays = {key: stored[:] for key, stored in episode.items()}
         except episode_file.DamagedEpisodeError as error:
-            _LOGGER.warning("damaged episode passed over: %s: %s", name, error)
+            _LOGGER.warning("damaged episode passed over: %s: %s", path, error)
+        else:
+            yield arrays
 
 
 def set_aside(path, reason):

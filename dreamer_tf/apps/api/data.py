@@ -14,7 +14,7 @@ from dreamer_tf.apps.api.training import Result, Stop, prepare
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.common.extras import install_hint
 from dreamer_tf.envs import RecordedEpisodes
-from dreamer_tf.replay import Replay, read_episodes
+from dreamer_tf.replay import Replay, episode_files, read_episodes
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.runs.machine import quiet_tensorflow
@@ -120,7 +120,7 @@ def _bring(dataset, folder, config):
 
 def _bring_run(source, folder):
     spaces = _spaces_of(source)
-    files = sorted((source / _REPLAY).glob("*.npz"))
+    files = [path for _, path in episode_files(source / _REPLAY)]
     if not files:
         raise RunFolderError(f"there is no episode in {source / _REPLAY} to learn from")
     folder.mkdir(parents=True, exist_ok=True)
