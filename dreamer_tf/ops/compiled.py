@@ -68,5 +68,5 @@ class FlatFunction:
 def _has_control_flow(graph):
     """Whether a graph, or a function that it calls, has a loop or a branch."""
     definition = graph.as_graph_def()
-    functions = [function.node_def for function in definition.library.function]
-    return any(node.op in _CONTROL_FLOW for nodes in (definition.node, *functions) for node in nodes)
+    bodies = [definition.node, *(body.node_def for body in definition.library.function)]
+    return any(node.op in _CONTROL_FLOW for nodes in bodies for node in nodes)

@@ -17,7 +17,7 @@ _KERNELS = 12
 _REPEATS = 3
 
 
-def make_settled_agent(resolved, obs_space, act_space, tell):
+def make_settled_agent(resolved, obs_space, act_space, tell, kind=None):
     """Builds the agent; the precision ``auto`` is replaced by the one that is chosen.
 
     Args:
@@ -25,18 +25,19 @@ def make_settled_agent(resolved, obs_space, act_space, tell):
       obs_space: Dict of observation key to `Space`.
       act_space: Dict of action key to `Space`.
       tell: Function that is told what was chosen, and why.
+      kind: As for `session.make_agent`.
 
     Returns:
       `Resolved`, and the agent in that precision.
     """
     config = resolved.config
     if config.precision != AUTO:
-        return resolved, session.make_agent(config, obs_space, act_space)
+        return resolved, session.make_agent(config, obs_space, act_space, kind)
 
     def make(precision):
         chosen = dataclasses.replace(config, precision=precision)
         session.seed_libraries(config.seed)  # Weights begin as they do without a measurement.
-        return chosen, session.make_agent(chosen, obs_space, act_space)
+        return chosen, session.make_agent(chosen, obs_space, act_space, kind)
 
     chosen, agent = make("float32")
     rows = config.replay.batch_size, config.replay.batch_length
