@@ -438,7 +438,7 @@ def test_damage_is_set_aside_and_the_run_goes_on(run, tmp_path, caplog):
     checkpoint = max((tmp_path / "run" / "checkpoints").iterdir())
     weights = next(checkpoint.glob("weights.data*"))
     os.truncate(weights, weights.stat().st_size // 2)
-    episode = max((tmp_path / "run" / "replay").iterdir())
+    episode = max((tmp_path / "run" / "replay").glob("*.npz"))
     os.truncate(episode, episode.stat().st_size // 2)
     run(steps=150)
     assert checkpoint.with_name(checkpoint.name + ".damaged").is_dir()
