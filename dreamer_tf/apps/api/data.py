@@ -22,6 +22,7 @@ from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import session
 from dreamer_tf.training.callbacks import Callback, stop_when
 from dreamer_tf.training.no_envs import NoEnvs
+from dreamer_tf.training.opening import UNNAMED
 
 if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
@@ -76,7 +77,7 @@ def fit(
         overrides["run.eval_every"] = 0
     continues = logdir is not None and run_folder.has_run(logdir)
     if not (continues or isinstance(env, str)):
-        overrides.setdefault("task", "recorded")
+        overrides.setdefault("task", UNNAMED)  # Whatever it was.
     env, resolved, choose_size = prepare(
         env, configs, logdir, updates, agent, overrides, has_data=True
     )
