@@ -65,7 +65,7 @@ def evaluate(feat):
     """Return of features [stoch, deter]: nearness to the goal, discounted."""
     x = feat[..., SIZE:]
     near = -tf.reduce_sum(tf.square(x[1:] - GOAL), -1)
-    return tf.reduce_sum(near * (0.9 ** np.arange(len(near), dtype="f"))[:, None], 0)
+    return tf.reduce_sum(near * (0.9 ** np.arange(near.shape[0], dtype="f"))[:, None], 0)
 
 
 def make_planner(**options):
