@@ -8,16 +8,12 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import logging
 import os
 import pathlib
-import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs, specs
@@ -30,13 +26,14 @@ from dreamer_tf.replay import (
     UniformWindows,
 )
 from dreamer_tf.runs import run_folder
-from dreamer_tf.runs.machine import keep_freed_memory, start_tensorflow
+from dreamer_tf.runs.machine import keep_freed_memory
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
 from dreamer_tf.training import opening
 from dreamer_tf.training.introduction import introduce
 from dreamer_tf.training.pace import Counters
+from dreamer_tf.training.seeds import derive_seed, seed_libraries
 from dreamer_tf.training.stopping import StopSignals
 
 if TYPE_CHECKING:
@@ -422,35 +419,3 @@ def _choose_size(resolved, obs_space, terminal):
     preset, reason = suitable_size(obs_space, on_gpu)
     terminal.message(f"no presets given, {reason}: the same as --configs {OWN_ENV_PRESET} {preset}")
     return configs.add_preset(resolved, preset)
-
-
-# ---- From the one seed of a run to a distinct seed for everything that draws random numbers.
-
-
-def derive_seed(seed: int, *names: str) -> int:
-    """A seed for one named part of a run.
-
-    Parts with different names get unrelated seeds, and the same name always gets the same one, so
-    that adding a part does not change the numbers that another part draws.
-
-    Args:
-      seed: The run's seed.
-      *names: What the seed is for, for example ``"replay"``.
-
-    Returns:
-      An int in [0, 2**31).
-    """
-    text = "/".join(str(part) for part in (seed, *names))
-    digest = hashlib.sha256(text.encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
-
-
-def seed_libraries(seed: int) -> None:
-    """Seeds the global generators of Python, NumPy and TensorFlow (and so Keras initialisers)."""
-    # Imported here so that deriving the seeds of environments does not wait for TensorFlow.
-    start_tensorflow()
-    import tensorflow as tf
-
-    random.seed(derive_seed(seed, "python"))
-    np.random.seed(derive_seed(seed, "numpy"))
-    tf.random.set_seed(derive_seed(seed, "tensorflow"))
