@@ -44,6 +44,11 @@ EXTRAS_REQUIRE = {
         # arguments, but lets pip choose it.
         "pandas>=2.2.2,<3",  # 2.2.2: the first for NumPy 2
     ],
+    "wandb": ["wandb>=0.20"],
+    # The client alone, with what its SQLite store needs: the whole of mlflow brings a web server.
+    "mlflow": ["mlflow-skinny>=3.0", "sqlalchemy>=2.0", "alembic>=1.10"],
+    "minari": ["minari>=0.5", "h5py>=3.10"],
+    "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
     "dream": ["flask>=3.0", "werkzeug>=3.0"],
     "docs": ["sphinx>=9.0", "myst-parser>=5.0", "furo>=2025.9", "sphinx-copybutton>=0.5.2"],
     "dev": [
@@ -52,6 +57,8 @@ EXTRAS_REQUIRE = {
         "ruff>=0.12",
         "mypy>=2.0",
         "selenium>=4.20",
+        "nbclient>=0.10",
+        "ipykernel>=6.29",
         # What distributions are compared with. It imports tf-keras, which must match TensorFlow.
         "tensorflow-probability>=0.25,<0.26",
         "tf-keras>=2.21,<2.22",
@@ -62,6 +69,15 @@ setup(
     name="dreamer-tf",
     version=version(),
     description="PlaNet, Dreamer, DreamerV2 and DreamerV3 in TensorFlow 2 and Keras 3",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    project_urls={
+        "PlaNet": "https://arxiv.org/abs/1811.04551",
+        "Dreamer": "https://arxiv.org/abs/1912.01603",
+        "DreamerV2": "https://arxiv.org/abs/2010.02193",
+        "DreamerV3": "https://arxiv.org/abs/2301.04104",
+    },
+    keywords=["reinforcement learning", "world models", "dreamer", "tensorflow", "keras"],
     author="The dreamer-tf authors",
     license="MIT",
     python_requires=">=3.11,<3.14",  # what TensorFlow 2.21 and current NumPy and Keras share
@@ -90,6 +106,11 @@ setup(
     classifiers=[
         "License :: OSI Approved :: MIT License",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Operating System :: POSIX :: Linux",
+        "Typing :: Typed",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
     ],
 )

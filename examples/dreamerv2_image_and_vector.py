@@ -64,10 +64,10 @@ def main(logdir="runs/catch", steps=12_000, configs=("dreamerv2_cpu",), **overri
         "dreamerv2.discount_model": True,  # an episode's end is part of the task
         "dreamerv2.entropy_scale": 3e-3,  # rewards come late: the policy must stay open until then
     }
-    agent = dreamer.train(Catch, configs, logdir, steps, **(options | overrides))
+    run = dreamer.train(Catch, configs, logdir, steps, **(options | overrides))
     result = dreamer.evaluate(logdir, episodes=20, env=Catch)
     print(f"return {result.mean:.2f} ± {result.std:.2f} in 20 episodes")
-    return agent, result
+    return run.agent, result
 
 
 if __name__ == "__main__":

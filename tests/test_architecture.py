@@ -33,10 +33,13 @@ ALLOWED = {
     # Applications, each a room of its own.
     "apps.figures": {"config", "runs"},
     "apps.report": {"config", "runs", "apps.figures"},
-    "apps.api": {"config", "envs", "export", "agents", "runs", "training", "apps.report"},
+    "apps.api": {"specs", "config", "envs", "replay", "export", "agents", "runs", "training"}
+    | {"apps.report"},
     "apps.commands": {"config", "envs", "replay", "export", "runs", "training"}
     | {"apps.report", "apps.api"},
     "apps.train": {"apps.commands"},
+    "apps.overview": {"config"},  # It imports a command when that is started.
+    "__main__": {"apps.overview"},
     "apps.sweep": {"config", "runs", "apps.figures", "apps.commands"},
     "apps.benchmark": {"specs", "optim", "config", "envs", "runs", "training", "apps.commands"},
     "apps.dream": {"specs", "config", "replay", "export", "behaviors", "runs"}

@@ -4,21 +4,24 @@ One run has all three: a family of environments, an objective of DreamerV3 witho
 logger.
 """
 
+import importlib
 import json
+import pathlib
+import re
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import dreamer_tf
-from dreamer_tf import agents
+from dreamer_tf import agents, envs
+from dreamer_tf import config as configs
 from dreamer_tf.envs import registry
 from dreamer_tf.runs.writers import Writer
-from dreamer_tf.world_model import Objective
 from tests.counting import CountingEnv
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = {
-    "agent": "dreamerv3",
     "run.prefill": 20,
     "run.train_every": 10,
     "run.log_every": 20,
@@ -28,23 +31,18 @@ SMALL = {
 }
 
 
-class Whitening(Objective):
-    """A toy: every unit of the features shall have mean 0 and variance 1 over the batch."""
+def objective_page():
+    """What docs/objective.md defines, by name; the call of `train` is not run."""
+    text = (ROOT / "docs" / "objective.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    names = {}
+    for block in blocks:
+        if "dreamer.train(" not in block:
+            exec(compile(block, "docs/objective.md", "exec"), names)
+    return names
 
-    def __init__(self, scale):
-        super().__init__("whitening", {"whitening": scale})
 
-    def terms(self, obs, feat, embed):
-        mean, variance = tf.nn.moments(feat, axes=[0, 1])
-        loss = tf.reduce_mean(tf.square(mean) + tf.square(variance - 1.0))
-        return {"whitening": loss}, {"whitening_spread": tf.math.reduce_std(variance)}
-
-
-class WhiteningDreamerV3(agents.DreamerV3):
-    """DreamerV3 with it."""
-
-    def make_objective(self, encoder, rssm, dtype):
-        return Whitening(scale=0.5)
+OBJECTIVE_PAGE = objective_page()
 
 
 class Kept(Writer):
@@ -74,16 +72,16 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "toy"
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(registry.FAMILIES, "counting", make_counting)
-        patch.setitem(agents.AGENTS, "dreamerv3", WhiteningDreamerV3)
-        agent = dreamer_tf.train(
+        result = dreamer_tf.train(
             "counting_to_9",
             ["dreamerv3_gym", "debug"],
             logdir=folder,
             steps=80,
+            agent=OBJECTIVE_PAGE["WhiteningDreamerV3"],
             writers=[Kept],
             **SMALL,
         )
-    return folder, agent
+    return folder, result.agent
 
 
 def test_a_family_of_environments_plays(run):
@@ -106,3 +104,58 @@ def test_a_logger_gets_every_line_and_every_video(run):
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert Kept.lines == [json.loads(line) for line in lines]
     assert "eval" in Kept.videos
+
+
+def test_two_lines_in_an_agent_make_imagined_actions_cost_something():
+    config = configs.load(["dreamerv3_gym", "debug"]).config
+    env = CountingEnv(9)
+    made = []
+    for kind in (None, OBJECTIVE_PAGE["Frugal"]):
+        tf.keras.utils.set_random_seed(0)
+        made.append(agents.make(config, env.obs_space, env.act_space, kind))
+    state = made[0].world_model.rssm.initial_state(2)
+    post = tf.nest.map_structure(lambda x: x[:, None], state)
+    noise = made[0].update_noise(2, 1)
+    (path, reward, _), (_, less, _) = [agent.imagine(post, noise) for agent in made]
+    cost = np.sum(np.square(path.action), -1)
+    np.testing.assert_allclose((reward - less)[1:], 0.1 * cost, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(reward[0], less[0])
+    assert cost.min() > 0
+
+
+# ---- By entry points of another package.
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package that is installed and offers an agent and a family of environments."""
+    folder = tmp_path / "my_package-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text(
+        f"[dreamer_tf.agents]\nlazy = dreamer_tf.agents:RandomAgent\nwrong = json:dumps\n"
+        f"[dreamer_tf.environments]\ncounting = {__name__}:make_counting\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.invalidate_caches()
+
+
+def test_another_package_offers_agents_and_environments(package):
+    config = configs.load([], {"agent": "lazy", "task": "counting_to_9"}).config
+    env = envs.make(config.task)
+    assert env.obs_space.keys() >= {"count"}
+    made = agents.make(config, env.obs_space, env.act_space)
+    assert type(made) is agents.RandomAgent
+    with pytest.raises(envs.EnvError, match="nearest names are counting"):
+        envs.make("countng_to_9")
+    with pytest.raises(configs.ConfigError, match="lazy, wrong, or module:name.*'lazy'"):
+        configs.load([], {"agent": "lasy"})
+    with pytest.raises(ValueError, match="'wrong' is <function dumps.*subclass of dreamer_tf.age"):
+        agents.find("wrong")
+
+
+def test_without_the_package_there_are_none():
+    with pytest.raises(configs.ConfigError, match="expected one of dreamer, .*random, or module"):
+        configs.load([], {"agent": "lazy"})
+    with pytest.raises(ValueError, match="there is no module 'nowhere'"):
+        agents.find("nowhere:Agent")

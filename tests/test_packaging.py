@@ -10,6 +10,7 @@ import sys
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from ruamel.yaml import YAML
 
 import dreamer_tf
 from dreamer_tf import config
@@ -53,6 +54,10 @@ def pins(name):
         ("docs", "requirements-dev.txt"),
         ("dream", "requirements-dev.txt"),
         ("figures", "requirements-dev.txt"),
+        ("minari", "requirements-dev.txt"),
+        ("mlflow", "requirements-dev.txt"),
+        ("onnx", "requirements-dev.txt"),
+        ("wandb", "requirements-dev.txt"),
         ("dev", "requirements-dev.txt"),
     ],
 )
@@ -145,3 +150,27 @@ def test_environments_replay_and_config_load_no_tensorflow():
 def test_an_unknown_attribute_of_the_package_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         dreamer_tf.trian  # noqa: B018
+
+
+def test_the_citation_is_of_this_version():
+    citation = YAML(typ="safe").load(ROOT / "CITATION.cff")
+    assert citation["version"] == dreamer_tf.__version__
+    assert citation["license"] == setup_lists()["license"]
+    papers = {reference["url"] for reference in citation["references"]}
+    assert papers == set(setup_lists()["project_urls"].values())
+
+
+def test_the_image_for_gpus_has_the_same_tensorflow_with_its_libraries():
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    [command] = re.findall(r'"\$\((sed .+)\)"', dockerfile)
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True, check=True)
+    pinned = pins("requirements.txt")["tensorflow"]
+    assert done.stdout == f"tensorflow[and-cuda]=={pinned}\n"
+    assert re.findall("^FROM (\\S+) AS (\\S+)$", dockerfile, re.M)[-1] == ("base", "cpu")
+
+
+def test_what_the_extras_bring_is_what_the_tests_run_with():
+    pinned = pins("requirements.txt") | pins("requirements-dev.txt")
+    for extra, requirements in setup_lists()["EXTRAS_REQUIRE"].items():
+        names = {canonicalize_name(Requirement(text).name) for text in requirements}
+        assert names <= pinned.keys(), extra

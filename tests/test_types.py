@@ -14,13 +14,17 @@ PACKAGE = ROOT / "dreamer_tf"
 TYPED = [
     "agents/__init__.py",
     "agents/base.py",
-    "apps/api.py",
+    "apps/api/data.py",
+    "apps/api/publishing.py",
+    "apps/api/training.py",
+    "apps/api/trained.py",
     "config/files.py",
     "config/options.py",
     "config/resolve.py",
     "envs/base.py",
     "envs/checks.py",
     "envs/preview.py",
+    "envs/recorded.py",
     "envs/registry.py",
     "envs/vector.py",
     "export/exported_policy.py",
@@ -28,14 +32,18 @@ TYPED = [
     "replay/replay.py",
     "replay/samplers.py",
     "runs/log.py",
+    "runs/loggers.py",
     "runs/videos.py",
     "runs/writers.py",
     "specs.py",
+    "training/callbacks.py",
+    "training/sizes.py",
     "training/session.py",
 ]
 
 USE = """
 import dataclasses
+import datetime
 import pathlib
 
 import numpy as np
@@ -69,8 +77,26 @@ class Light(envs.Env):
         return envs.make_row({"light": np.zeros(3, np.float32)}, 1.0)
 
 
-agent = dreamer.train(Light, ["cpu"], "runs/light", writers=[Printer], run={"prefill": 9})
-agent = dreamer.load(pathlib.Path("runs/light"))
+class Patience(dreamer.Callback):
+    def on_evaluation(self, run, metrics):
+        if run.env_frames > 100 and metrics["eval/return"] < 0:
+            run.stop("it does not learn")
+
+
+result = dreamer.train(
+    Light,
+    ["cpu"],
+    "runs/light",
+    agent=agents.DreamerV2,
+    stop=[900, datetime.timedelta(hours=1), lambda run: run.grad_steps > 10],
+    callbacks=[Patience()],
+    writers=[Printer],
+    quiet=True,
+    run={"prefill": 9},
+)
+last = float(result.curve.ys[-1]) + result.metrics()["train/length"].xs[0]
+agent = result.agent
+agent = dreamer.load(pathlib.Path("runs/light"), checkpoint="best")
 obs = {"light": np.zeros([2, 3]), "is_first": [True, False]}
 actions, state = agent.policy(obs)
 actions, state = agent.policy(obs, state, mode="eval")
@@ -89,9 +115,12 @@ print(envs.check_env(Light).upper(), config.read("runs/light").steps + 1)
 """Right use, which the checker must not complain of."""
 
 WRONG = [
-    'dreamer.train(Light, "cpu", stepps=3).policy()',
+    'dreamer.train(Light, "cpu", stepps=3).agent.policy()',
     'dreamer.train(Light, steps="many")',
     "dreamer.train(Light, writers=[Light])",
+    "dreamer.train(Light, callbacks=[Printer])",
+    'dreamer.train(Light, stop="soon")',
+    "dreamer.train(Light).policy(obs)",
     "dreamer.load(3)",
     "dreamer.load()",
     "dreamer.lode('runs/light')",

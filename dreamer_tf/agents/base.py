@@ -352,6 +352,7 @@ class Agent(tf.Module, abc.ABC):
         *,
         native_actions: Mapping[str, Space] | None = None,
         litert: bool = True,
+        onnx: bool = False,
         info: Mapping[str, Any] | None = None,
     ) -> tuple[pathlib.Path, str | None]:
         """Writes the policy as a SavedModel that TensorFlow alone can run, see docs/export.md.
@@ -361,20 +362,20 @@ class Agent(tf.Module, abc.ABC):
           native_actions: Dict of action key to the `Space` of actions that the export answers in;
             None: `native_act_space`, which an agent from a run knows.
           litert: Whether to write a LiteRT file, too, if its operations allow.
+          onnx: Whether to write an ONNX file, too; needs the extra ``onnx``.
           info: Dict of JSON values that ``export.json`` should hold too.
 
         Returns:
           The folder, and why there is no LiteRT file: None if there is one, or none was wanted.
 
         Raises:
-          ExportError: If the agent has nothing to export, the folder is taken, or the actions do
-            not fit.
+          ExportError: If there is nothing to export, the folder is taken, or something is unfit.
         """
         if not self.networks:
             raise ExportError(f"the agent {self.name!r} has no networks to export")
         native = NativeActions(self.act_space, native_actions or self.native_act_space)
         policy = ExportedFunctions(self, native).policy()
-        return write(policy, path, with_litert=litert, info=info)
+        return write(policy, path, with_litert=litert, with_onnx=onnx, info=info)
 
 
 def make_step(

@@ -15,7 +15,7 @@ from dreamer_tf import config as configs
 from dreamer_tf.apps import api
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.common import counted
-from dreamer_tf.config.resolve import program_name, unread_output
+from dreamer_tf.config.resolve import add_version, program_name, unread_output
 from dreamer_tf.envs import EnvError
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.replay import WrongSpacesError
@@ -24,6 +24,7 @@ from dreamer_tf.runs.errors import (
     PASSING,
     CheckpointError,
     CheckpointMismatchError,
+    NoCheckpointError,
     RunFolderError,
     RunFolderInUse,
     VideoFormatError,
@@ -35,6 +36,7 @@ from dreamer_tf.training.guard import NonFiniteError
 _USAGE_ERRORS = (
     configs.ConfigError,
     CheckpointMismatchError,
+    NoCheckpointError,
     EnvError,
     ExportError,
     RunFolderError,
@@ -80,6 +82,8 @@ def evaluate(argv=None):
     parser.add_argument("--video", help="save the first episode as .mp4 or .gif")
     parser.add_argument("--seed", type=int, help="decides the episodes")
     parser.add_argument("--count", type=_positive, default=1, help="environments side by side")
+    _add_checkpoint(parser)
+    add_version(parser)
     with exit_codes():
         arguments, acting = _parse(parser, argv)
         quiet_tensorflow()
@@ -90,6 +94,7 @@ def evaluate(argv=None):
             video=arguments.video,
             seed=arguments.seed,
             count=arguments.count,
+            checkpoint=arguments.checkpoint,
             acting=acting,
         )
         print(
@@ -114,15 +119,55 @@ def export(argv=None):
     parser.add_argument("--logdir", required=True, help="run folder")
     parser.add_argument("--out", required=True, help="folder to make; it says how to use it")
     parser.add_argument("--no_litert", action="store_true", help="write no LiteRT file")
+    parser.add_argument(
+        "--onnx", action="store_true", help='write an ONNX file, too; needs the extra "onnx"'
+    )
+    parser.add_argument(
+        "--card",
+        action="store_true",
+        help="write a folder for a model hub: a card with results, a video, the agent, and the "
+        "policy with all its files",
+    )
+    parser.add_argument(
+        "--episodes", type=_positive, default=10, help="to play for the card (default: 10)"
+    )
+    parser.add_argument("--env", metavar="MODULE:NAME", help="where the card's episodes are played")
+    parser.add_argument("--license", help="the hub's name of the licence, for the card")
+    _add_checkpoint(parser)
+    add_version(parser)
     with exit_codes():
         arguments, acting = _parse(parser, argv)
         quiet_tensorflow()
+        if arguments.card:
+            if acting:
+                parser.error(f"a card is of the agent as it trained; got {' '.join(acting)}")
+            _write_card(arguments)
+            return
         folder, refusal = api.export(
-            arguments.logdir, arguments.out, litert=not arguments.no_litert, acting=acting
+            arguments.logdir,
+            arguments.out,
+            litert=not arguments.no_litert,
+            onnx=arguments.onnx,
+            checkpoint=arguments.checkpoint,
+            acting=acting,
         )
         print(f"exported to {folder}")
         if refusal:
             print(f"no policy.tflite: {refusal}")
+
+
+def _write_card(arguments):
+    folder, results = api.publish(
+        arguments.logdir,
+        arguments.out,
+        episodes=arguments.episodes,
+        task=configs.own_environment([arguments.env]) if arguments.env else None,
+        checkpoint=arguments.checkpoint,
+        onnx=arguments.onnx,
+        license=arguments.license,
+    )
+    print(f"return {results['mean']:.1f} ± {results['std']:.1f}")
+    print(f"card {folder / 'README.md'}")
 
 
 def _parse(parser, argv):
@@ -161,6 +206,15 @@ def exit_codes():
 def _end(message, code, error):
     print(f"{program_name()}: {message}", file=sys.stderr)
     raise SystemExit(code) from error
+
+
+def _add_checkpoint(parser):
+    parser.add_argument(
+        "--checkpoint",
+        metavar="best|FRAMES",
+        help="the one with the highest mean return in an evaluation, or the one at so many frames "
+        "(default: the newest)",
+    )
 
 
 def _positive(text):

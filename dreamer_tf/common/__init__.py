@@ -3,6 +3,7 @@
 from dreamer_tf.common.files import TEMPORARY, replacing, sync, write_json
 from dreamer_tf.common.names import nearest
 from dreamer_tf.common.numbers import counted, duration, number, rounded, wrapped
+from dreamer_tf.common.own import own_name, short_name
 
 __all__ = [
     "TEMPORARY",
@@ -10,8 +11,10 @@ __all__ = [
     "duration",
     "nearest",
     "number",
+    "own_name",
     "replacing",
     "rounded",
+    "short_name",
     "sync",
     "wrapped",
     "write_json",

@@ -9,7 +9,17 @@ import dataclasses
 import functools
 
 
-def option(default, text, choices=None, *, minimum=None, above=None, maximum=None, mapping=False):
+def option(
+    default,
+    text,
+    choices=None,
+    *,
+    minimum=None,
+    above=None,
+    maximum=None,
+    mapping=False,
+    group=None,
+):
     """A documented field with the values it may take.
 
     Args:
@@ -20,6 +30,7 @@ def option(default, text, choices=None, *, minimum=None, above=None, maximum=Non
         above: Number that the value must exceed.
         maximum: Largest number allowed.
         mapping: Whether it holds names with values of any type, kept as JSON text.
+        group: Entry-point group whose names are allowed beside the choices, as ``module:name`` is.
 
     Returns:
         The dataclass field.
@@ -31,6 +42,7 @@ def option(default, text, choices=None, *, minimum=None, above=None, maximum=Non
         "above": above,
         "maximum": maximum,
         "mapping": mapping,
+        "group": group,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

@@ -34,6 +34,7 @@ def help_text(description: str = "", name: str = "") -> str:
         ("--configs NAME ...", "presets, applied from left to right; or YAML files"),
         ("--env module:name", "a class or function of your own, which is then the task"),
         ("--print_config", "show the result and where each value came from"),
+        ("--version", "show the version"),
         ("--help", "show this"),
         ("--help NAME", f"show the options of a section, one option, or {ALL} of them"),
     ):

@@ -10,6 +10,7 @@ import pathlib
 import typing
 
 from dreamer_tf.common import nearest
+from dreamer_tf.common.own import OWN_NAME, offered
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.mappings import mapping_to_text, words_to_mapping
 from dreamer_tf.config.moved import MOVED
@@ -31,6 +32,8 @@ class Option:
         above: Number that the value must exceed, or None.
         maximum: Largest number allowed, or None.
         mapping: Whether a ``str`` holds names with values, as JSON text; empty: none.
+        group: Entry-point group whose names are allowed beside the choices, as ``module:name`` is;
+            None: no others are.
     """
 
     key: str
@@ -42,6 +45,7 @@ class Option:
     above: float | None
     maximum: float | None
     mapping: bool = False
+    group: str | None = None
 
     @property
     def type_name(self) -> str:
@@ -213,11 +217,18 @@ def _scalar(option, kind, value, origin):
         value = kind(value)
     else:
         value = _number(option, kind, value, origin)
-    if option.choices and value not in option.choices:
-        near = nearest(str(value), option.choices, count=1)
+    if option.choices and value not in option.choices and not _is_others(option, value):
+        names = [*option.choices, *(offered(option.group) if option.group else ())]
+        near = nearest(str(value), names, count=1)
         hint = f" {suggestion(near)}" if near else ""
-        raise _not_allowed(option, value, f"one of {', '.join(option.choices)}", origin, hint)
+        expected = f"one of {', '.join(names)}" + ", or module:name" * bool(option.group)
+        raise _not_allowed(option, value, expected, origin, hint)
     return value
+
+
+def _is_others(option, value):
+    """Whether a value is what somebody else's code adds to the choices."""
+    return option.group and (OWN_NAME.fullmatch(value) or value in offered(option.group))
 
 
 def _number(option, kind, value, origin):

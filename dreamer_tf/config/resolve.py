@@ -5,6 +5,7 @@ others. The command line, ``--configs``, ``--key value`` and help, is the same f
 a config.
 """
 
+import argparse
 import contextlib
 import dataclasses
 import functools
@@ -19,6 +20,7 @@ import typing
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from dreamer_tf import __version__
 from dreamer_tf.common import nearest
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.mappings import from_text, require_end, words_to_mapping
@@ -300,7 +302,8 @@ def read_tree(path: pathlib.Path) -> dict:
 def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") -> Resolved:
     """Reads ``--configs NAME ... --key value ...``.
 
-    ``--help``, also of a section, and ``--print_config`` print and end the program with code 0.
+    ``--help``, also of a section, ``--version`` and ``--print_config`` print and end the program,
+    with code 0.
 
     Args:
         argv: Words after the program's name; None: those of this process.
@@ -311,11 +314,14 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
 
     Raises:
         ConfigError: A preset or key does not exist, or a value does not fit.
-        SystemExit: The command line asked for ``--help`` or ``--print_config``.
+        SystemExit: The command line asked for one of these.
     """
     from dreamer_tf.config.help import help_text  # It lists the presets, which stand here.
 
     argv = sys.argv[1:] if argv is None else list(argv)
+    if "--version" in argv:
+        print(f"{program_name()} {__version__}")
+        raise SystemExit(0)
     for word in ("-h", "--help"):
         if word in argv:
             names = [name for name in argv[argv.index(word) + 1 :] if not name.startswith("-")]
@@ -411,3 +417,9 @@ def program_name() -> str:
     if path.name == "__main__.py":  # python -m dreamer_tf.<room>
         return f"python -m {path.parent.parent.name}.{path.parent.name}"
     return path.name
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Gives a command without a config the option ``--version``."""
+    text = f"{program_name()} {__version__}"
+    parser.add_argument("--version", action="version", version=text, help="show the version")

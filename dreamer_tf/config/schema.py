@@ -11,6 +11,7 @@ Units: ``env_frames`` count steps of the simulator (agent steps times action rep
 
 import dataclasses
 
+from dreamer_tf.common.own import AGENTS_GROUP
 from dreamer_tf.config.dreamer import DreamerConfig
 from dreamer_tf.config.dreamerv2 import DreamerV2Config
 from dreamer_tf.config.dreamerv3 import DreamerV3Config
@@ -148,6 +149,11 @@ class ReplayConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
+    from_run: str = option(
+        "",
+        "run folder whose agent's weights a new run begins with, each component where it fits; "
+        "empty: none",
+    )
     prefill: int = option(5000, "env_frames of random actions before learning starts", minimum=0)
     pretrain: int = option(0, "grad_steps at once when learning starts", minimum=0)
     train_every: int = option(1000, "env_frames between blocks of updates", minimum=1)
@@ -179,11 +185,22 @@ class RunConfig:
         "env_frames between videos, at an evaluation; the last one is always filmed; 0: none",
         minimum=0,
     )
+    loggers: tuple[str, ...] = option(
+        ("tensorboard",),
+        "where numbers and videos go beside the run's own files, one or more; wandb and mlflow are "
+        "extras; none: nowhere",
+        ("tensorboard", "wandb", "mlflow", "none"),
+    )
     log_every: int = option(1000, "env_frames between lines of losses and speeds", minimum=1)
     checkpoint_every: float = option(
         300.0, "seconds between checkpoints; 0: only at the end", minimum=0
     )
     checkpoint_keep: int = option(3, "checkpoints kept", minimum=1)
+    checkpoint_best: bool = option(
+        True,
+        "keep, beside these, the checkpoint with the highest mean return in an evaluation, written "
+        "at that evaluation",
+    )
     disk_patience: float = option(
         600.0,
         "seconds to wait and try again when an episode or a checkpoint cannot be stored, a full "
@@ -217,7 +234,10 @@ class Config:
     )
     logdir: str = option("", "run folder; the same folder continues the run; empty: under runs/")
     agent: str = option(
-        "dreamer", "which agent learns", ("dreamer", "dreamerv2", "dreamerv3", "planet", "random")
+        "dreamer",
+        "which agent learns; module:name is a class of your own",
+        ("dreamer", "dreamerv2", "dreamerv3", "planet", "random"),
+        group=AGENTS_GROUP,
     )
     seed: int = option(
         0, "reaches Python, NumPy, TensorFlow, replay and every environment", minimum=0

@@ -8,7 +8,9 @@ from dreamer_tf.envs.base import Env, FrameEnv, make_row
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.envs.gym_api import from_user
+from dreamer_tf.envs.gym_vector import GymVectorEnv, Vectorized
 from dreamer_tf.envs.preview import check_env
+from dreamer_tf.envs.recorded import RecordedEpisodes
 from dreamer_tf.envs.registry import make
 from dreamer_tf.envs.vector import VectorEnv
 
@@ -19,7 +21,10 @@ __all__ = [
     "EnvDied",
     "EnvError",
     "FrameEnv",
+    "GymVectorEnv",
+    "RecordedEpisodes",
     "VectorEnv",
+    "Vectorized",
     "check_env",
     "from_user",
     "make",

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dreamer_tf.common.extras import install_hint
 from dreamer_tf.envs.base import FrameEnv
 from dreamer_tf.envs.errors import EnvError, nearest
 from dreamer_tf.envs.spaces import resize
@@ -130,7 +131,7 @@ def _load(name):
     except ModuleNotFoundError as error:
         raise EnvError(
             f"atari_{name} needs the package ale-py, which brings the games: "
-            f"pip install 'dreamer-tf[atari]' ({error})"
+            f"{install_hint('atari')} ({error})"
         ) from error
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
     ale = ale_py.ALEInterface()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dreamer_tf.common.extras import install_hint
 from dreamer_tf.envs.base import FrameEnv
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.specs import Space
@@ -87,7 +88,7 @@ def _load():
         import crafter
     except ModuleNotFoundError as error:
         raise EnvError(
-            f"crafter tasks need the package crafter: pip install 'dreamer-tf[crafter]' ({error})"
+            f"crafter tasks need the package crafter: {install_hint('crafter')} ({error})"
         ) from error
 
     class Repeatable(crafter.Env):

@@ -11,6 +11,7 @@ import numpy as np
 from dreamer_tf.envs.base import Env, FrameEnv
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvError
+from dreamer_tf.envs.gym_vector import is_vectorized
 from dreamer_tf.envs.selected import SelectedEnv
 from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
 from dreamer_tf.envs.structure import describe, get_entry, set_entry, to_array
@@ -97,6 +98,14 @@ class GymEnv(FrameEnv):
         close = getattr(self._env, "close", None)
         if close is not None:
             call(close)
+
+    def encode(self, action):
+        """Actions as an agent gives them, of one as the environment takes it: the way back."""
+        return {
+            key: codec.encode(get_entry(action, codec.path))
+            for key, codec in self._actions.items()
+            if codec.space
+        }
 
     def _begin(self, seed):
         self._problems = []
@@ -237,6 +246,12 @@ def from_user(
         raise EnvError(
             f"env.kwargs: got {', '.join(kwargs)} for an environment object, which is made "
             f"already; pass the function or class that makes it"
+        )
+    if is_vectorized(environment):
+        raise EnvError(
+            f"{type(environment).__name__} is a VectorEnv of {environment.num_envs} environments: "
+            f"say so by passing dreamer_tf.envs.Vectorized(lambda: …), with the function that "
+            f"makes it"
         )
     if isinstance(environment, Env):
         return CheckedEnv(SelectedEnv.of(environment, keys))

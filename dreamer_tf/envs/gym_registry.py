@@ -3,7 +3,7 @@
 import importlib
 import logging
 
-from dreamer_tf.envs import own
+from dreamer_tf.common import own
 from dreamer_tf.envs.errors import EnvError, nearest
 from dreamer_tf.envs.gym_api import GymEnv, call
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dreamer_tf.common.own import ENVIRONMENTS_GROUP, offered
 from dreamer_tf.envs import own
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
@@ -66,9 +67,12 @@ def make(
         raise EnvError(f"env.background {background} is for dm_control tasks (dmc_…), got {task!r}")
     if own.is_own(task):
         return from_user(own.find(task), keys=keys, kwargs=kwargs, **options)
+    families = dict(FAMILIES)
     if prefix not in FAMILIES:
-        known = ", ".join(f"{family}_" for family in FAMILIES)
-        near = nearest(prefix, list(FAMILIES))
+        families |= {name: _offered(point) for name, point in offered(ENVIRONMENTS_GROUP).items()}
+    if prefix not in families:
+        known = ", ".join(f"{family}_" for family in families)
+        near = nearest(prefix, list(families))
         raise EnvError(
             f"unknown task {task!r}: a task begins with one of {known}, such as dmc_walker_walk, "
             f"atari_pong, crafter_reward or gymnasium_CartPole-v1; {near}. An environment of your "
@@ -91,8 +95,13 @@ def make(
             f"env.kwargs: got {', '.join(kwargs)} for {task!r}; constructor arguments are for "
             f"tasks of gymnasium, gym and your own"
         )
-    env = FAMILIES[prefix](name, **options, **special.get(prefix, {}))
+    env = families[prefix](name, **options, **special.get(prefix, {}))
     return CheckedEnv(SelectedEnv.of(env, keys))
+
+
+def _offered(point):
+    """A family that another package offers; it is imported when an environment is made."""
+    return lambda name, **options: point.load()(name, **options)
 
 
 def _dmc(name, **options):

@@ -196,6 +196,13 @@ class BoxAction:
         native = np.int32 if counts else np.float32
         self.native_space = Space(native, self._low.shape, self._low, self._high)
 
+    def encode(self, action):
+        """Converts their action to ours."""
+        action = np.asarray(action, np.float64).reshape(self._low.shape)
+        span = self._high - self._low
+        share = np.divide(action - self._low, span, out=np.zeros_like(span), where=span > 0)
+        return np.clip(2 * share - 1, -1, 1).astype(np.float32).reshape(-1)
+
     def decode(self, action):
         """Converts our action to theirs."""
         action = np.asarray(action, np.float64).reshape(self._low.shape)
@@ -217,6 +224,10 @@ class CategoryAction:
         start = np.broadcast_to(self._start, self._shape)
         self.native_space = Space(np.int32, self._shape, start, start + classes - 1)
         self._dtype = np.dtype(space.dtype)
+
+    def encode(self, action):
+        """Converts their action to ours."""
+        return np.reshape(np.asarray(action) - self._start, self.space.shape).astype(np.int32)
 
     def decode(self, action):
         """Converts our action to theirs."""

@@ -55,7 +55,7 @@ Requests go to `/v1/models/policy:predict`, with the signature and the inputs by
 
 {litert}
 
-## Weights
+{onnx}## Weights
 
 `weights/` holds the weights of each network in Keras format, for programs that build the networks
 with dreamer_tf: `agent.networks["encoder"].load_weights("weights/encoder.weights.h5")`.
@@ -67,7 +67,18 @@ but LiteRT's own. It takes no `state_seed`: what `act` draws, you hand in, anew 
 {draws}"""
 
 
-def readme(policy, names, converted, refusal):
+_ONNX = """## ONNX
+
+`policy.onnx` holds the same for ONNX (opset {opset}), for a batch of one. Inputs are the
+observations, the state without `state_seed`, `is_first` and these draws; outputs are the actions
+and the next state, as `next_state_…`:
+
+{draws}
+
+"""
+
+
+def readme(policy, names, converted, refusal, onnx=None):
     """The text of ``README.md``.
 
     Args:
@@ -75,13 +86,10 @@ def readme(policy, names, converted, refusal):
       names: `Names`.
       converted: What `litert.convert` returned, or None.
       refusal: Why it could not, or None.
+      onnx: What `onnx.convert` returned, or None.
     """
     if converted:
-        rows = [
-            f"- `draw_{index}`: float32 {draw['shape']}, {draw['kind']}"
-            for index, draw in enumerate(converted["draws"])
-        ]
-        litert = _LITERT.format(draws="\n".join(rows))
+        litert = _LITERT.format(draws=_draws(converted))
     else:
         litert = refusal or "No LiteRT file was asked for."
     predictions = [names.obs.get(key, key) for key in policy.predictions]
@@ -95,6 +103,14 @@ def readme(policy, names, converted, refusal):
         ),
         predictions=", ".join(f"`{name}`" for name in predictions),
         litert=litert,
+        onnx=_ONNX.format(opset=onnx["opset"], draws=_draws(onnx)) if onnx else "",
+    )
+
+
+def _draws(converted):
+    return "\n".join(
+        f"- `draw_{index}`: float32 {draw['shape']}, {draw['kind']}"
+        for index, draw in enumerate(converted["draws"])
     )
 
 

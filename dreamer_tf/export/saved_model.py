@@ -7,6 +7,7 @@
     README.md                    how to call it, for people
     weights/<name>.weights.h5    the weights of each network in Keras format
     policy.tflite                the mode action for LiteRT, where its operations allow
+    policy.onnx                  the same for ONNX, where it is asked for
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from dreamer_tf.export import litert
+from dreamer_tf.export import litert, onnx
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.readme import readme
 from dreamer_tf.specs import Space, space_to_json
@@ -66,6 +67,7 @@ def write(
     path: str | os.PathLike,
     *,
     with_litert: bool = True,
+    with_onnx: bool = False,
     info: Mapping[str, Any] | None = None,
 ) -> tuple[pathlib.Path, str | None]:
     """Writes an export, whole or not at all.
@@ -74,13 +76,15 @@ def write(
       policy: `Policy`.
       path: Folder to make; it must not hold anything yet.
       with_litert: Whether to try to write ``policy.tflite``.
+      with_onnx: Whether to write ``policy.onnx``.
       info: Dict of JSON values that ``export.json`` should hold too.
 
     Returns:
       The folder, and why there is no ``policy.tflite``: None if there is one, or none was wanted.
 
     Raises:
-      ExportError: If the folder is taken or cannot be written, or names collide.
+      ExportError: If the folder is taken or cannot be written, names collide, or ``policy.onnx``
+        cannot be written.
     """
     path = pathlib.Path(path)
     partial = path.with_name(f".{path.name}.partial")
@@ -89,7 +93,7 @@ def write(
             raise ExportError(f"{path} is there already; export to a new or an empty folder")
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        refusal = _write(policy, partial, with_litert, info or {})
+        refusal = _write(policy, partial, with_litert, with_onnx, info or {})
         if path.exists():
             path.rmdir()
         partial.rename(path)
@@ -101,7 +105,7 @@ def write(
     return path, refusal
 
 
-def _write(policy, folder, with_litert, info):
+def _write(policy, folder, with_litert, with_onnx, info):
     names = Names(policy)
     _save(signatures(policy, names), folder)
     (folder / "weights").mkdir()
@@ -113,10 +117,14 @@ def _write(policy, folder, with_litert, info):
             converted = litert.convert(policy, names, folder / "policy.tflite")
         except ExportError as error:
             refusal = str(error)
-    manifest = _manifest(policy, names) | {"litert": converted} | info
+    with_draws = {"litert": converted}
+    if with_onnx:
+        with_draws["onnx"] = onnx.convert(policy, names, folder / "policy.onnx")
+    manifest = _manifest(policy, names) | with_draws | info
     text = json.dumps(manifest, indent=2, allow_nan=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(readme(policy, names, converted, refusal), encoding="utf-8")
+    text = readme(policy, names, converted, refusal, with_draws.get("onnx"))
+    (folder / "README.md").write_text(text, encoding="utf-8")
     return refusal
 
 

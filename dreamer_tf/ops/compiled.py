@@ -2,8 +2,10 @@
 
 import tensorflow as tf
 
-# A small graph gains nothing from being spread over threads, and loses at every hand-over.
+# A small graph gains nothing from being spread over threads, and loses at every hand-over. The
+# executor of one thread knows no loops and branches; what has them, a planner's search, is large.
 _EXECUTOR = "SINGLE_THREADED_EXECUTOR"
+_CONTROL_FLOW = {"While", "StatelessWhile", "If", "StatelessIf", "Case", "StatelessCase"}
 
 
 class FlatFunction:
@@ -47,16 +49,24 @@ class FlatFunction:
             )
             order = [int(x.op.name.rpartition("_")[2]) for x in traced.inputs[: len(flat)]]
             types = [output.dtype for output in traced.outputs]
-            self._calls[kind] = traced, order, types, traced.captured_inputs
-        traced, order, types, captured = self._calls[kind]
+            executor = "" if _has_control_flow(traced.graph) else _EXECUTOR
+            self._calls[kind] = traced, order, types, traced.captured_inputs, executor
+        traced, order, types, captured, executor = self._calls[kind]
         results = tf.raw_ops.StatefulPartitionedCall(
             args=[*[flat[index] for index in order], *captured],
             Tout=types,
             f=traced,
-            executor_type=_EXECUTOR,
+            executor_type=executor,
         )
         return tf.nest.pack_sequence_as(traced.structured_outputs, results)
 
     def experimental_get_tracing_count(self):
         """How often the function was traced, as a ``tf.function`` tells it."""
         return len(self._calls)
+
+
+def _has_control_flow(graph):
+    """Whether a graph, or a function that it calls, has a loop or a branch."""
+    definition = graph.as_graph_def()
+    bodies = [definition.node, *(body.node_def for body in definition.library.function)]
+    return any(node.op in _CONTROL_FLOW for nodes in bodies for node in nodes)

@@ -12,6 +12,7 @@ from dreamer_tf.replay.samplers import (
     UniformStarts,
     UniformWindows,
 )
+from dreamer_tf.replay.store import episode_files, read_episodes
 
 __all__ = [
     "Batch",
@@ -24,4 +25,6 @@ __all__ = [
     "UniformStarts",
     "UniformWindows",
     "WrongSpacesError",
+    "episode_files",
+    "read_episodes",
 ]

@@ -343,6 +343,36 @@ def scan(directory):
     return Contents(sorted(episodes), max(names, default=None))
 
 
+def episode_files(directory):
+    """Paths of the stored episodes with their `EpisodeName`, oldest first."""
+    paths = {EpisodeName.parse(path.name): path for path in directory.glob("*.npz")}
+    return sorted((name, path) for name, path in paths.items() if name)
+
+
+def read_episodes(directory, spaces):
+    """The stored episodes, only read: a trainer may be at work in the folder.
+
+    Args:
+      directory: Path of the folder.
+      spaces: Dict of key to `Space`: what each row must hold.
+
+    Yields:
+      Dict of key to array ``[rows, ...]``, oldest episode first. Damaged ones are passed over, with
+      a warning.
+
+    Raises:
+      WrongSpacesError: If an episode is of another task.
+    """
+    for name, path in episode_files(pathlib.Path(directory)):
+        try:
+            episode = episode_file.open_episode(path, spaces, name.rows)
+            arrays = {key: stored[:] for key, stored in episode.items()}
+        except episode_file.DamagedEpisodeError as error:
+            _LOGGER.warning("damaged episode passed over: %s: %s", path, error)
+        else:
+            yield arrays
+
+
 def set_aside(path, reason):
     """Renames a damaged file so that it is never read again, and says so in a warning.
 

@@ -6,6 +6,7 @@ A checkpoint is a folder::
       weights.index, weights.data-…   weights, optimiser slots and generators (tf.train.Checkpoint)
       state.json                      counters, clocks, replay position, episode numbers
       manifest.json                   size and SHA-256 of the files above
+    best.json                         which one had the highest mean return in an evaluation
 
 It is written beside the others under a temporary name, flushed to the disk, and then renamed: a
 crash at any moment leaves the earlier ones as they were.
@@ -15,6 +16,7 @@ import errno
 import hashlib
 import json
 import logging
+import math
 import os
 import pathlib
 import shutil
@@ -22,12 +24,14 @@ import time
 
 import tensorflow as tf
 
+from dreamer_tf.common import write_json
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import (
     NO_SPACE,
     PASSING,
     CheckpointError,
     CheckpointMismatchError,
+    NoCheckpointError,
     NoWholeCheckpointError,
     RunFolderError,
 )
@@ -38,7 +42,7 @@ _NAME = run_folder.CHECKPOINT_NAME
 _TEMPORARY = ".partial"
 _DAMAGED = ".damaged"
 _WEIGHTS = "weights"
-_STATE, _MANIFEST = "state.json", "manifest.json"
+_STATE, _MANIFEST, _BEST = "state.json", "manifest.json", "best.json"
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP)
 _TRIES, _TRY_SECONDS = 20, 0.1
 
@@ -69,13 +73,20 @@ class Checkpoints:
         self._keep = keep
         self._damaged = {}
 
-    def save(self, state, *, env_frames, grad_steps):
-        """Writes a checkpoint and deletes the oldest ones.
+    @property
+    def best_score(self):
+        """Score of the best one; minus infinity without any."""
+        name, score = self._best()
+        return -math.inf if name is None else score
+
+    def save(self, state, *, env_frames, grad_steps, score=None):
+        """Writes a checkpoint and deletes the oldest ones, but not the best.
 
         Args:
           state: What belongs to the run besides the agent, JSON values.
           env_frames: For the name.
           grad_steps: For the name.
+          score: Makes it the best one, with this score; None: it is not known.
 
         Returns:
           Path of the checkpoint.
@@ -97,9 +108,60 @@ class Checkpoints:
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(partial, ignore_errors=True)
             raise _cannot_write(path, error) from error
+        if score is not None:
+            self._set_best(path.name, score)
+        best, _ = self._best()
         for name in self._names()[: -self._keep]:
-            self._delete(self._folder / name)
+            if name != best:
+                self._delete(self._folder / name)
         return path
+
+    def _set_best(self, name, score):
+        try:
+            write_json(self._folder.parent / _BEST, {"checkpoint": name, "score": score})
+        except OSError as error:
+            _LOGGER.warning("the best checkpoint %s could not be noted: %s", name, error)
+
+    def _best(self):
+        """Name and score of the best one; (None, None) without any."""
+        try:
+            best = json.loads((self._folder.parent / _BEST).read_text(encoding="utf-8"))
+            name, score = best["checkpoint"], float(best["score"])
+        except FileNotFoundError:
+            return None, None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            _LOGGER.warning("%s cannot be read: %s", self._folder.parent / _BEST, error)
+            return None, None
+        return (name, score) if name in self._names() else (None, None)
+
+    def restore_one(self, which):
+        """Restores the parts from a chosen checkpoint.
+
+        Args:
+          which: ``best``, or its env_frames.
+
+        Returns:
+          The state that was saved with it.
+
+        Raises:
+          NoCheckpointError: If there is no such one, or it is damaged; the message names those that
+            there are.
+          CheckpointMismatchError: As `restore`.
+        """
+        by_frames = {_NAME.match(name)[2]: name for name in self._names()}
+        name = self._best()[0] if which == "best" else by_frames.get(str(which))
+        if name is None:
+            reason = " (run.checkpoint_best keeps one, where there are evaluations)"
+            raise NoCheckpointError(
+                f"{self._folder} has no checkpoint {which!r}{reason if which == 'best' else ''}; "
+                f"there are those at {', '.join(by_frames) or 'no'} frames"
+            )
+        try:
+            _verify(self._folder / name)
+            self._read(self._folder / name)
+        except DamagedCheckpointError as error:
+            raise NoCheckpointError(f"the checkpoint {name} is damaged: {error}") from error
+        return json.loads((self._folder / name / _STATE).read_text(encoding="utf-8"))
 
     def restore(self, *, anew=False):
         """Restores the parts from the newest checkpoint that is whole.

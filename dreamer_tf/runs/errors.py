@@ -33,6 +33,10 @@ class NoWholeCheckpointError(RunFolderError):
     """There are checkpoints, and all of them are damaged."""
 
 
+class NoCheckpointError(ValueError):
+    """A run folder does not hold the checkpoint that was asked for."""
+
+
 class CheckpointMismatchError(ValueError):
     """A checkpoint is of another agent than the one it should continue."""
 

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from dreamer_tf.common import short_name
 from dreamer_tf.config import Config
+from dreamer_tf.runs.loggers import LOGGERS
 from dreamer_tf.runs.terminal import LiveTerminal, PlainTerminal
 from dreamer_tf.runs.videos import VideoFolder, showable
 from dreamer_tf.runs.writers import METRICS_NAME, MetricsFile, Scores, TensorBoard, Writer
@@ -19,8 +21,9 @@ class RunLog(Writer):
     """All writers of one run as one.
 
     The run's own files and the terminal come first. An error of a file, a full disk for example,
-    is told once and ends nothing: what goes there is tried again. A writer that the caller adds is
-    a guest: its first error is told, and the run goes on without it.
+    is told once and ends nothing: what goes there is tried again. A logger of another project, or a
+    writer that the caller adds, is a guest: its first error is told, and the run goes on without
+    it.
     """
 
     def __init__(
@@ -45,20 +48,21 @@ class RunLog(Writer):
         self._scores = Scores(
             folder / "scores.json",
             task=config.task,
-            method=config.agent,
+            method=short_name(config.agent),
             seed=config.seed,
             scalar="eval/return" if config.run.eval_every else "train/return",
             until=env_frames,
         )
         self._own = [
             MetricsFile(folder / METRICS_NAME),
-            TensorBoard(folder / "tensorboard"),
+            *([TensorBoard(folder / "tensorboard")] if "tensorboard" in config.run.loggers else []),
             terminal,
             self._scores,
             VideoFolder(folder / "videos"),
         ]
         self._told: set[Writer] = set()
-        self._guests = [_Guest(make, folder, terminal.message) for make in writers]
+        named = [LOGGERS[name][1] for name in config.run.loggers if name in LOGGERS]
+        self._guests = [_Guest(make, folder, terminal.message) for make in (*named, *writers)]
 
     @property
     def best_score(self) -> float | None:

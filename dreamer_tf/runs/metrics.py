@@ -72,7 +72,7 @@ class Interval:
         metrics = {f"time/{name}": seconds[name] / total for name in ACTIVITIES}
         metrics["time/other"] = max(0.0, 1 - sum(seconds.values()) / total)
         metrics["speed/frames"] = frames / total
-        if frames:
+        if frames and seconds["acting"]:  # Learning from recorded episodes, nothing acts.
             metrics["speed/acting"] = frames / seconds["acting"]
         if updates:
             metrics["speed/updating"] = updates / (seconds["updating"] + seconds["data"])

@@ -7,7 +7,7 @@
     info.json       packages and commit per start  replay/        see dreamer_tf.replay
     metrics.jsonl   see docs/metrics.md            tensorboard/   the same, as event files
     scores.json     the learning curve             videos/        evaluation and prediction
-    report.html     all of this to look at, see dreamer_tf.apps.report
+    best.json       the best checkpoint            report.html    see dreamer_tf.apps.report
     earlier/        the curves of tasks that were learned before, see upkeep.py
 """
 
@@ -28,7 +28,7 @@ import sys
 
 import dreamer_tf
 from dreamer_tf import config as configs
-from dreamer_tf.common import write_json
+from dreamer_tf.common import short_name, write_json
 from dreamer_tf.runs import upkeep
 from dreamer_tf.runs.errors import NO_SPACE, RunFolderError, RunFolderInUse
 from dreamer_tf.runs.machine import machine
@@ -52,7 +52,7 @@ _PACKAGES = (
 def default_folder(config, now=None):
     """A new folder under ``runs/`` whose name tells task, agent, seed and time."""
     now = datetime.datetime.now() if now is None else now
-    name = f"{config.task}-{config.agent}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
+    name = f"{config.task}-{short_name(config.agent)}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
     return pathlib.Path("runs") / name.replace(os.sep, "_")
 
 

@@ -1,4 +1,4 @@
-"""What a run shows while it goes on: a live bar on a terminal, plain lines elsewhere."""
+"""What a run shows while it goes on: a live bar, plain lines, or nothing."""
 
 import contextlib
 import logging
@@ -29,17 +29,20 @@ _QUIET_SECONDS = 60
 _LOGGER = logging.getLogger(__name__)
 
 
-def open_terminal(total, stream=None, on_closed=lambda: None):
+def open_terminal(total, stream=None, on_closed=lambda: None, quiet=False):
     """Chooses how to show progress.
 
     Args:
       total: env_frames of the whole run.
       stream: Where to write; None: stdout.
       on_closed: Function without arguments, called once if the reader of a pipe is gone.
+      quiet: Whether nothing is written there.
 
     Returns:
-      A `LiveTerminal` if the stream is a terminal, else a `PlainTerminal`.
+      A `LiveTerminal` if the stream is a terminal, else a `PlainTerminal`; or a `QuietTerminal`.
     """
+    if quiet:
+        return QuietTerminal(total)
     stream = Output(sys.stdout if stream is None else stream, on_closed)
     return LiveTerminal(total, stream) if stream.isatty() else PlainTerminal(total, stream)
 
@@ -201,6 +204,35 @@ class PlainTerminal(Writer):
 
     def _place(self, env_frames):
         return f"{env_frames:,} / {self._total:,}"
+
+
+class QuietTerminal(Writer):
+    """Shows nothing; what would be told goes to the logger of this module.
+
+    Attributes:
+      left: `TimeLeft` of the run.
+    """
+
+    def __init__(self, total):
+        """Takes the length of the run.
+
+        Args:
+          total: env_frames of the whole run.
+        """
+        self.left = TimeLeft(total)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def message(self, text):
+        """Logs a line."""
+        _LOGGER.info("%s", text)
+
+    def advance(self, env_frames, activity):
+        """Shows nothing."""
 
 
 class _Summary:

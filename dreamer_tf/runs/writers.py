@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import imageio.v3 as imageio
 import numpy as np
 
 from dreamer_tf.common import write_json
@@ -129,16 +130,37 @@ class TensorBoard(Writer):
 
         After an error, which is raised, a minute's numbers are left out here.
         """
+        with self._appending(env_frames) as is_open:
+            for name, value in scalars.items() if is_open else ():
+                self._summary.scalar(name, np.float32(min(max(value, -_LARGEST), _LARGEST)))
+
+    def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
+        """Writes a film where TensorBoard shows images, as an animated one."""
+        from tensorboard.plugins.image import metadata
+
+        shown = np.repeat(frames, 3 // frames.shape[-1], axis=-1)
+        film = imageio.imwrite("<bytes>", shown, extension=".gif", duration=1000 / fps, loop=0)
+        height, width = frames.shape[1:3]
+        with self._appending(env_frames) as is_open:
+            if is_open:
+                self._summary.write(
+                    f"videos/{name}",
+                    [str(width), str(height), film],
+                    metadata=metadata.create_summary_metadata(name, ""),
+                )
+
+    @contextlib.contextmanager
+    def _appending(self, env_frames):
+        """The event file as the default one; False for a minute after an error."""
         if time.monotonic() - self._failed < _RETRY_SECONDS:
+            yield False
             return
         try:
             if self._file is None:
                 self._file = self._summary.create_file_writer(self._folder)
             # TensorFlow keeps a tensor of every number of Python that it has ever met, for good.
             with self._file.as_default(step=np.int64(env_frames)):
-                for name, value in scalars.items():
-                    bounded = min(max(value, -_LARGEST), _LARGEST)
-                    self._summary.scalar(name, np.float32(bounded))
+                yield True
             self._file.flush()
         except Exception:
             # What follows a torn record in a file cannot be read: the next has one of its own.

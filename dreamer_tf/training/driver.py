@@ -29,7 +29,8 @@ class Driver:
         """Begins before the first step.
 
         Args:
-          envs: `dreamer_tf.envs.VectorEnv`, or what has its `step`, `act_space` and ``len``.
+          envs: `dreamer_tf.envs.VectorEnv`, or what has its `step`, `act_space` and ``len``; see
+            `dreamer_tf.envs.GymVectorEnv` for ``ended``.
           callbacks: Functions of (row, stream): a dict of arrays without batch dimension, and the
             index of the environment it comes from.
           carry: Dict of key to `Space`: what policies may return beside the actions, for the replay
@@ -69,12 +70,20 @@ class Driver:
         # A step that fails leaves everything as it was before.
         self._arrived = self._envs.step(actions, began)
         self.policy_state, self._reset = state, self._arrived["is_last"]
-        rows = {**self._arrived, **{key: _led_to(d, began) for key, d in decided.items()}}
+        # Of environments that begin their next episode by themselves two rows arrive at once.
+        ended = getattr(self._envs, "ended", {})
+        anew = began | np.isin(np.arange(len(self._envs)), list(ended))
+        rows = {**self._arrived, **{key: _led_to(d, anew) for key, d in decided.items()}}
         for stream in range(len(self._envs)):
-            row = {key: values[stream] for key, values in rows.items()}
-            for callback in self._callbacks:
-                callback(row, stream)
+            if stream in ended:
+                led = {key: values[stream] for key, values in decided.items()}
+                self._hand_out(ended[stream] | led, stream)
+            self._hand_out({key: values[stream] for key, values in rows.items()}, stream)
         return int(np.count_nonzero(~began))
+
+    def _hand_out(self, row, stream):
+        for callback in self._callbacks:
+            callback(row, stream)
 
     def resume(self, rows, policy_state):
         """Goes on in the middle of episodes.

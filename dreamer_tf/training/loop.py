@@ -16,60 +16,21 @@ where it is not.
 import dataclasses
 import functools
 import logging
+import math
 
-from dreamer_tf.agents import Agent
-from dreamer_tf.config import Config
-from dreamer_tf.envs import EnvAbandoned, VectorEnv
-from dreamer_tf.replay import Replay
-from dreamer_tf.runs.checkpoint import Checkpoints
+from dreamer_tf.envs import EnvAbandoned
 from dreamer_tf.runs.forecast import Forecast, Pretraining
-from dreamer_tf.runs.log import RunLog
 from dreamer_tf.runs.metrics import Interval
 from dreamer_tf.runs.videos import beside
 from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver, training_policy
-from dreamer_tf.training.evaluation import Evaluator, fit, make_recorder
-from dreamer_tf.training.learner import Learner, Stopwatch
-from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
+from dreamer_tf.training.evaluation import fit, make_recorder
+from dreamer_tf.training.pace import Due, Every, Seconds, updates_per_block
 from dreamer_tf.training.resuming import from_json, to_json
-from dreamer_tf.training.stopping import StopSignals
 from dreamer_tf.training.storing import Storing
 
 _LOGGER = logging.getLogger(__name__)
 _PREDICTIONS_SHOWN = 6
 _EVALUATION_FPS, _PREDICTION_FPS = 30, 10
-
-
-@dataclasses.dataclass(frozen=True)
-class Parts:
-    """What a run is made of; ``session.py`` puts it together.
-
-    Attributes:
-      config: Options.
-      agent: Learns.
-      random_agent: Plays the seed episodes.
-      envs: Environments to act in.
-      evaluator: Plays evaluations in environments of its own.
-      replay: Keeps the experience.
-      learner: Makes updates.
-      checkpoints: Saves.
-      log: Writes metrics and videos.
-      stop: Tells when to stop.
-      counters: Shared with ``learner``.
-      stopwatch: Shared with ``learner``.
-    """
-
-    config: Config
-    agent: Agent
-    random_agent: Agent
-    envs: VectorEnv
-    evaluator: Evaluator
-    replay: Replay
-    learner: Learner
-    checkpoints: Checkpoints
-    log: RunLog
-    stop: StopSignals
-    counters: Counters
-    stopwatch: Stopwatch
 
 
 class Trainer:
@@ -98,11 +59,8 @@ class Trainer:
         self._pending = 0
         self._ended = []
         self._statistics = EpisodeStatistics(self._ended.append)
-        self._driver = Driver(
-            parts.envs,
-            [self._keep, self._statistics],
-            carry=parts.replay.carry_space,
-        )
+        keepers = [self._keep, self._statistics]
+        self._driver = Driver(parts.envs, keepers, carry=parts.replay.carry_space)
         self._told = set()
         self._store = Storing(run.disk_patience, parts.log.terminal.message, self._stopped)
         self._seeding = True
@@ -122,9 +80,9 @@ class Trainer:
         )
 
     @property
-    def agent(self):
-        """The agent that learns."""
-        return self._parts.agent
+    def as_told(self):
+        """The run as callbacks see it."""
+        return self._parts.run
 
     # -------------------------------------------------------------- continuing
 
@@ -146,9 +104,8 @@ class Trainer:
     def _ongoing(self):
         """Where the episodes stand that are being played."""
         replay = self._parts.replay
-        items = replay.ongoing().items()
         return {
-            "episodes": [[stream, number, rows] for stream, (number, rows) in items],
+            "episodes": [[stream, *where] for stream, where in replay.ongoing().items()],
             "stored": replay.stored,
             "hand_over": self._policy.state(),
             "policy": to_json(self._driver.policy_state),
@@ -208,15 +165,19 @@ class Trainer:
             self._parts.learner.trace_ahead()
         updates = self._counters.grad_steps
         try:
+            self._parts.run.tell("on_start")
             self._play_and_learn()
         except BaseException as error:  # Also an environment that calls sys.exit.
             self._save_in_spite_of(error)
             raise
+        self._parts.run.deadline = math.inf  # What follows is not part of its time.
         if self._learns and not self._stopped() and self._counters.grad_steps == updates:
             self._tell_that_nothing_was_learned()
         if not self._interval.is_empty:
             self._write_interval()
         self._save()
+        if self._parts.run.stopped and self._counters.env_frames < self._parts.config.steps:
+            self._parts.log.terminal.message(f"stopped, as {self._parts.run.stopped}")
 
     def _play_and_learn(self):
         while True:
@@ -230,7 +191,7 @@ class Trainer:
         name = type(error).__name__
         try:
             self._cut()
-            self._save()
+            self._write_checkpoint()
         except Exception as second:
             _LOGGER.warning(
                 "the run ends for %s, and could not be saved before (%s: %s)",
@@ -249,7 +210,7 @@ class Trainer:
         self._counters.episodes = max(self._counters.episodes, self._parts.replay.stored)
 
     def _stopped(self):
-        return self._parts.stop.requested is not None
+        return self._parts.stop.requested is not None or self._parts.run.stopped is not None
 
     def _catch_up(self):
         """Does everything that is due at this frame."""
@@ -344,8 +305,7 @@ class Trainer:
         video = self._clocks["video"].due(frames)
         film = video or self._is_last_evaluation(frames)
         self._show("evaluation")
-        rng = self._parts.agent.rng
-        draws = rng.state.numpy()
+        draws = self._parts.agent.rng.state.numpy()
         with self._parts.stopwatch.section("evaluation"):
             outcome = self._parts.evaluator.play(
                 functools.partial(self._parts.agent.policy, mode="eval"),
@@ -353,7 +313,7 @@ class Trainer:
                 self._stopped,
             )
             if outcome is None:
-                rng.reset(draws)  # The next start evaluates anew.
+                self._parts.agent.rng.reset(draws)  # The next start evaluates anew.
                 return
             metrics, recorder, remarks = outcome
             for remark in remarks:
@@ -366,6 +326,11 @@ class Trainer:
         self._clocks["eval"].mark(frames)
         self._parts.log.write(frames, metrics)
         self._parts.log.flush()
+        score = metrics.get("eval/return")
+        best = self._parts.checkpoints.best_score
+        if self._parts.config.run.checkpoint_best and score is not None and score > best:
+            self._save(score)
+        self._parts.run.tell("on_evaluation", metrics)
 
     # --------------------------------------------------------------- reporting
 
@@ -431,20 +396,28 @@ class Trainer:
             metrics = {"train/crashed": length}
         metrics |= {f"train/{key}": value for key, value in episode.log.items()}
         self._parts.log.write(self._counters.env_frames, metrics)
+        self._parts.run.tell("on_episode", metrics)
 
     def _write_interval(self):
-        self._parts.log.write(self._counters.env_frames, self._interval.take())
+        metrics = self._interval.take()
+        self._parts.log.write(self._counters.env_frames, metrics)
         self._parts.log.flush()
+        self._parts.run.tell("on_interval", metrics)
 
-    def _save(self):
+    def _save(self, score=None):
+        self._parts.run.tell("on_checkpoint", self._write_checkpoint(score))
+
+    def _write_checkpoint(self, score=None):
         def save():
             self._parts.replay.store_ongoing()
-            self._parts.checkpoints.save(
+            return self._parts.checkpoints.save(
                 self.state(),
                 env_frames=self._counters.env_frames,
                 grad_steps=self._counters.grad_steps,
+                score=score,
             )
 
         with self._parts.stopwatch.section("saving"):
-            self._store(save)
+            path = self._store(save)
         self._save_clock.mark()
+        return path

@@ -6,6 +6,7 @@ import time
 import tensorflow as tf
 
 from dreamer_tf.config import Resolved
+from dreamer_tf.training import session
 
 AUTO = "auto"
 WORTH = 0.85
@@ -16,25 +17,36 @@ _KERNELS = 12
 _REPEATS = 3
 
 
-def settle(resolved, make, tell):
-    """Replaces the precision ``auto`` by the one that is chosen.
+def make_settled_agent(resolved, obs_space, act_space, tell, kind=None):
+    """Builds the agent; the precision ``auto`` is replaced by the one that is chosen.
 
     Args:
       resolved: `Resolved`.
-      make: Function of a `Config` to an agent.
+      obs_space: Dict of observation key to `Space`.
+      act_space: Dict of action key to `Space`.
       tell: Function that is told what was chosen, and why.
+      kind: As for `session.make_agent`.
 
     Returns:
       `Resolved`, and the agent in that precision.
     """
     config = resolved.config
-    agent = make(dataclasses.replace(config, precision="float32"))
+    if config.precision != AUTO:
+        return resolved, session.make_agent(config, obs_space, act_space, kind)
+
+    def make(precision):
+        chosen = dataclasses.replace(config, precision=precision)
+        session.seed_libraries(config.seed)  # Weights begin as they do without a measurement.
+        return chosen, session.make_agent(chosen, obs_space, act_space, kind)
+
+    chosen, agent = make("float32")
     rows = config.replay.batch_size, config.replay.batch_length
     precision, reason = choose_precision(agent, *rows)
     tell(f"precision auto: {precision}, because {reason}")
-    config = dataclasses.replace(config, precision=precision)
-    settled = Resolved(config, resolved.origins | {"precision": f"auto: {reason}"})
-    return settled, agent if precision == "float32" else make(config)
+    if precision != "float32":
+        chosen, agent = make(precision)
+    origins = resolved.origins | {"precision": f"auto: {reason}"}
+    return Resolved(chosen, origins, resolved.presets), agent
 
 
 def choose_precision(agent, batch_size, length):

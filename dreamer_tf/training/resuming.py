@@ -99,7 +99,7 @@ def to_json(states):
         return None
     state = states.after
     keys = sorted(state.carry)
-    tensors = tf.nest.flatten(state[:2]) + [state.carry[key] for key in keys]
+    tensors = tf.nest.flatten(state._replace(carry=())) + [state.carry[key] for key in keys]
     arrays = [(tensor.dtype.name, np.asarray(tensor)) for tensor in tensors]
     return {
         "carry": keys,
@@ -134,6 +134,6 @@ def _policy_state(value, initial):
         array = np.frombuffer(base64.b64decode(item["data"]), dtype).reshape(item["shape"])
         tensors.append(tf.convert_to_tensor(array))
     first = len(tensors) - len(value["carry"])
-    latent, action = tf.nest.pack_sequence_as(initial[:2], tensors[:first])
-    carry = dict(zip(value["carry"], tensors[first:], strict=True))
-    return initial._replace(latent=latent, action=action, carry=carry)
+    # What acting carries has not always the keys of what learning starts from.
+    state = tf.nest.pack_sequence_as(initial._replace(carry=()), tensors[:first])
+    return state._replace(carry=dict(zip(value["carry"], tensors[first:], strict=True)))

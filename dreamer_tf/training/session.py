@@ -8,12 +8,16 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import logging
 import os
 import pathlib
+import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs, specs
@@ -25,22 +29,21 @@ from dreamer_tf.replay import (
     UniformStarts,
     UniformWindows,
 )
-from dreamer_tf.runs import run_folder
-from dreamer_tf.runs.machine import keep_freed_memory
+from dreamer_tf.runs import loggers, run_folder
+from dreamer_tf.runs.machine import keep_freed_memory, start_tensorflow
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
 from dreamer_tf.training import opening
+from dreamer_tf.training.callbacks import Callback, Own, Run
 from dreamer_tf.training.introduction import introduce
+from dreamer_tf.training.no_envs import NoEnvs
 from dreamer_tf.training.pace import Counters
-from dreamer_tf.training.seeds import derive_seed, seed_libraries
+from dreamer_tf.training.sizes import choose_size_for
 from dreamer_tf.training.stopping import StopSignals
 
 if TYPE_CHECKING:
     from dreamer_tf.agents.base import Agent
-
-OWN_ENV_PRESET = "dreamerv3_gym"
-"""What trains in an environment of one's own where nobody says what, in the size that suits."""
 
 _SAMPLERS = {"windows": UniformWindows, "starts": UniformStarts, "episode_ends": EpisodeEnds}
 _LOGGER = logging.getLogger(__name__)
@@ -50,23 +53,32 @@ def run(
     resolved: configs.Resolved,
     env: Any | Callable[[], Any] | None = None,
     *,
+    agent: "type[Agent] | None" = None,
+    recorded: NoEnvs | None = None,
     choose_size: bool = False,
+    callbacks: Sequence[Callback] = (),
     writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
+    quiet: bool = False,
     at_end: Sequence[Callable[[pathlib.Path, Callable[[str], None]], Any]] = (),
-) -> "Agent":
+) -> Run:
     """Trains in the folder ``logdir``, from the beginning or from where it stopped.
 
     Args:
       resolved: `config.Resolved`; without ``logdir``, a new folder under ``runs/``.
       env: A user's environment or constructor; None: the config's task.
-      choose_size: Whether to add the preset that suits the machine, see `suitable_size`.
+      agent: A class of one's own; None: the config's.
+      recorded: Spaces of the episodes in the folder's replay, to learn from these without acting;
+        the environment is then for evaluations alone, and ``steps`` are updates. None: it acts.
+      choose_size: Whether to add the preset that suits the machine, see `sizes.suitable_size`.
+      callbacks: Whom to tell what happens.
       writers: Further places for metrics and videos: functions of the run folder that return a
         `runs.writers.Writer`. If one fails, that is told, and the run goes on without it.
+      quiet: Whether to leave the terminal alone.
       at_end: Functions of the run folder and of a function that tells a line of text. They are
         called in turn when the run has ended and is saved, so that no failure may end it.
 
     Returns:
-      The trained agent.
+      The `Run`, with the trained agent.
 
     Raises:
       KeyboardInterrupt: After Ctrl-C, when everything is saved.
@@ -86,7 +98,10 @@ def run(
             resolved, changes = run_folder.continue_config(resolved, folder)
         opening.check_task(folder, changes, resolved.config)
         config = dataclasses.replace(resolved.config, logdir=str(folder))
-        terminal = open_terminal(config.steps, on_closed=lambda: stop.request(signal.SIGPIPE))
+        loggers.check(config.run.loggers)
+        terminal = open_terminal(
+            config.steps, on_closed=lambda: stop.request(signal.SIGPIPE), quiet=quiet
+        )
         stop = stack.enter_context(StopSignals(terminal.message))
         terminal.message(f"run folder {folder}")
         for remark in configs.remarks(presets, config, is_new):
@@ -94,13 +109,14 @@ def run(
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
         seen: dict[str, Any] = {"told": set(), "stopped": lambda: stop.requested is not None}
-        vector_env = stack.enter_context(start_envs(config, env, **seen))
+        acts_in = env if recorded is None else recorded
+        vector_env = stack.enter_context(start_envs(config, acts_in, **seen))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
-            resolved = _choose_size(resolved, vector_env.obs_space, terminal)
+            resolved = choose_size_for(resolved, vector_env.obs_space, terminal)
         evaluator = _make_evaluator(config, env, seen)
         stack.callback(evaluator.close)
-        ends = terminal, stop, stack, writers
+        ends = terminal, stop, stack, Own(agent, callbacks, writers)
         trainer = _assemble(resolved, folder, changes, evaluator, vector_env, *ends)
         stack.enter_context(terminal)
         trainer.run()
@@ -111,7 +127,7 @@ def run(
         raise KeyboardInterrupt
     if stop.requested:
         raise SystemExit(128 + stop.requested)
-    return trainer.agent
+    return trainer.as_told
 
 
 def _call_at_end(function, folder, tell):
@@ -132,7 +148,7 @@ def make_vector_env(
     workers: str,
     evaluation: bool = False,
     **options: Any,
-) -> envs.VectorEnv:
+) -> Any:
     """Starts environments and waits until they are ready.
 
     Args:
@@ -145,7 +161,7 @@ def make_vector_env(
       **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
     Returns:
-      `VectorEnv`.
+      `VectorEnv`, or what has its interface.
     """
     env_config = config.env
     common: dict[str, Any] = {
@@ -155,6 +171,10 @@ def make_vector_env(
         "keys": env_config.keys,
         "kwargs": configs.from_text(env_config.kwargs),
     }
+    if isinstance(env, NoEnvs):
+        return env
+    if isinstance(env, envs.Vectorized):
+        return env.start(seed, **common)
     if env is None:
         constructor = functools.partial(
             envs.make,
@@ -199,16 +219,10 @@ def start_envs(
     Returns:
       `VectorEnv`; the libraries are seeded.
     """
-    make = functools.partial(
-        make_vector_env,
-        config,
-        env,
-        count=config.env.count,
-        seed=derive_seed(config.seed, "envs"),
-        workers=config.env.workers,
-        **options,
-    )
-    if config.env.workers == "inline":
+    options = options | {"count": config.env.count, "workers": config.env.workers}
+    seed = derive_seed(config.seed, "envs")
+    make = functools.partial(make_vector_env, config, env, seed=seed, **options)
+    if config.env.workers == "inline" or isinstance(env, envs.Vectorized | NoEnvs):
         seed_libraries(config.seed)
         return make()
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
@@ -217,16 +231,20 @@ def start_envs(
         return future.result()
 
 
-def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, stack, writers):
+def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, stack, own):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
     from dreamer_tf.training.learner import Carry, Stopwatch
-    from dreamer_tf.training.loop import Parts, Trainer
+    from dreamer_tf.training.loading import start_from
+    from dreamer_tf.training.loop import Trainer
+    from dreamer_tf.training.offline import OfflineTrainer
+    from dreamer_tf.training.parts import Parts, make_learner
+    from dreamer_tf.training.precision import make_settled_agent
     from dreamer_tf.training.resuming import resume
 
     spaces = vector_env.obs_space, vector_env.act_space
-    resolved, agent = make_settled_agent(resolved, *spaces, terminal.message)
+    resolved, agent = make_settled_agent(resolved, *spaces, terminal.message, own.agent)
     config = resolved.config
     agent.native_act_space = vector_env.native_act_space
     with run_folder.explained(folder):
@@ -251,13 +269,16 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
         run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
         counters = Counters(**state["counters"]) if state else Counters()
         rows = resume(state, replay, vector_env, config.env.resume_steps, terminal.message)
-        ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step, replay.stored)
+        # What was only recorded is nothing that these counters are behind of.
+        recorded = isinstance(vector_env, NoEnvs)
+        stored = (0, 0) if recorded else (replay.agent_steps, replay.stored)
+        ahead = counters.catch_up(stored[0], vector_env.frames_per_step, stored[1])
         run_folder.add_start(folder, counters.env_frames)
     introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
-    log = RunLog(folder, config, terminal, counters.env_frames, writers)
+    log = RunLog(folder, config, terminal, counters.env_frames, own.writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
-    learner = _make_learner(config, folder, agent, replay, carry, counters, stopwatch)
+    learner = make_learner(config, folder, agent, replay, carry, counters, stopwatch)
     stack.callback(learner.close)
     parts = Parts(
         config=config,
@@ -270,69 +291,40 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
         checkpoints=checkpoints,
         log=log,
         stop=stop,
+        run=Run(folder, agent, config, counters, own.callbacks),
         counters=counters,
         stopwatch=stopwatch,
     )
-    trainer = Trainer(parts)
+    trainer = OfflineTrainer(parts) if recorded else Trainer(parts)
     trainer.restore(state, rows, ahead)
+    if state is None and config.run.from_run:
+        start_from(agent, config.run.from_run, terminal.message)
     return trainer
-
-
-def _make_learner(config, folder, agent, replay, carry, counters, stopwatch):
-    from dreamer_tf.training.guard import NonFiniteGuard
-    from dreamer_tf.training.learner import Learner
-
-    return Learner(
-        agent,
-        replay,
-        carry=carry,
-        batch_size=config.replay.batch_size,
-        batch_length=config.replay.batch_length,
-        counters=counters,
-        stopwatch=stopwatch,
-        guard=NonFiniteGuard(config.run.nonfinite_limit, folder),
-    )
 
 
 def _make_evaluator(config, env, seen):
     from dreamer_tf.training.evaluation import Evaluator
 
     count = config.run.eval_count
-    make_envs = functools.partial(
-        make_vector_env,
-        config,
-        env,
-        count=count,
-        seed=derive_seed(config.seed, "evaluation envs"),
-        workers=config.env.workers,
-        evaluation=True,
-        **seen,
-    )
+    seen = seen | {"workers": config.env.workers, "evaluation": True}
+    seed = derive_seed(config.seed, "evaluation envs")
+    make_envs = functools.partial(make_vector_env, config, env, count=count, seed=seed, **seen)
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
 
 
-def make_settled_agent(
-    resolved: configs.Resolved,
+def make_agent(
+    config: configs.Config,
     obs_space: Mapping[str, Space],
     act_space: Mapping[str, Space],
-    tell: Callable[[str], None],
-) -> tuple[configs.Resolved, "Agent"]:
-    """`make_agent`, after `precision.settle` where the config leaves the precision open."""
-    from dreamer_tf.training import precision
-
-    def make(config):
-        seed_libraries(config.seed)  # Weights begin as they do without a measurement.
-        return make_agent(config, obs_space, act_space)
-
-    if resolved.config.precision == precision.AUTO:
-        return precision.settle(resolved, make, tell)
-    return resolved, make_agent(resolved.config, obs_space, act_space)
-
-
-def make_agent(
-    config: configs.Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
+    kind: "type[Agent] | None" = None,
 ) -> "Agent":
     """Builds the agent that the config names.
+
+    Args:
+      config: `Config`.
+      obs_space: Dict of observation key to `Space`.
+      act_space: Dict of action key to `Space`.
+      kind: Its class; None: it is found by its name.
 
     Raises:
       ConfigError: If it cannot serve these spaces.
@@ -340,7 +332,7 @@ def make_agent(
     from dreamer_tf import agents
 
     try:
-        return agents.make(config, obs_space, act_space)
+        return agents.make(config, obs_space, act_space, kind)
     except ValueError as error:
         raise configs.ConfigError(
             f"the agent {config.agent!r} cannot play {config.task!r}: {error}"
@@ -392,30 +384,33 @@ def _make_sampler(options):
     return sampler
 
 
-def suitable_size(obs_space: Mapping[str, Space], on_gpu: bool) -> tuple[str, str]:
-    """The preset that goes after `OWN_ENV_PRESET`.
+# ---- From the one seed of a run to a distinct seed for everything that draws random numbers.
 
-    It sets neither ``env`` nor ``steps``: the environments run already when it is chosen.
+
+def derive_seed(seed: int, *names: str) -> int:
+    """A seed for one named part of a run.
+
+    Parts with different names get unrelated seeds, and the same name always gets the same one, so
+    that adding a part does not change the numbers that another part draws.
 
     Args:
-      obs_space: Dict of observation key to `Space`.
-      on_gpu: Whether TensorFlow has a GPU to compute on.
+      seed: The run's seed.
+      *names: What the seed is for, for example ``"replay"``.
 
     Returns:
-      Name of the preset, and why it was chosen.
+      An int in [0, 2**31).
     """
-    if not on_gpu:
-        return "dreamerv3_quick", "no GPU"
-    if any(space.is_image for space in obs_space.values()):
-        return "size50m", "a GPU, and images to see"
-    return "size12m", "a GPU, and no images to see"
+    text = "/".join(str(part) for part in (seed, *names))
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
 
 
-def _choose_size(resolved, obs_space, terminal):
-    """Adds the preset that suits the machine, and says so."""
+def seed_libraries(seed: int) -> None:
+    """Seeds the global generators of Python, NumPy and TensorFlow (and so Keras initialisers)."""
+    # Imported here so that deriving the seeds of environments does not wait for TensorFlow.
+    start_tensorflow()
     import tensorflow as tf
 
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    preset, reason = suitable_size(obs_space, on_gpu)
-    terminal.message(f"no presets given, {reason}: the same as --configs {OWN_ENV_PRESET} {preset}")
-    return configs.add_preset(resolved, preset)
+    random.seed(derive_seed(seed, "python"))
+    np.random.seed(derive_seed(seed, "numpy"))
+    tf.random.set_seed(derive_seed(seed, "tensorflow"))

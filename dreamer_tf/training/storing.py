@@ -33,6 +33,9 @@ class Storing:
           store: Function without arguments, which raises if it could not.
           again: What is called instead after the first time; None: the same.
 
+        Returns:
+          What the function returned.
+
         Raises:
           OSError: If it still cannot be stored, or the error is none that passes.
           CheckpointError: Likewise. After either nothing is waited for any more.
@@ -40,7 +43,7 @@ class Storing:
         start = None
         while True:
             try:
-                store()
+                stored = store()
             except (OSError, CheckpointError) as error:
                 start = self._wait(error, start)
                 store = again or store
@@ -48,7 +51,7 @@ class Storing:
                 if start is not None:
                     seconds = self._now() - start
                     self._tell(f"stored after {seconds:.0f} seconds; the run goes on")
-                return
+                return stored
 
     def _wait(self, error, start):
         now = self._now()

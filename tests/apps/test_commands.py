@@ -12,6 +12,7 @@ import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
+from ruamel.yaml import YAML
 
 import dreamer_tf
 from dreamer_tf.apps import commands
@@ -132,6 +133,13 @@ def test_evaluate_prints_the_mean_of_the_same_episodes_for_the_same_seed(capsys,
     assert outputs[0] == outputs[1] != outputs[2]
     assert outputs[0].startswith("return -")
     assert "standard deviation of 2 episodes" in outputs[0]
+
+
+def test_a_checkpoint_that_is_not_there_is_named(capsys, trained):
+    for command, words in (commands.evaluate, []), (commands.export, ["--out", trained / "new"]):
+        words = ["--logdir", trained, "--checkpoint", "100", *words]
+        message = failure(capsys, 2, command, *words)
+        assert "has no checkpoint '100'; there are those at " in message and "220" in message
 
 
 def test_evaluate_and_export_may_act_otherwise_with_the_same_weights(capsys, trained, tmp_path):
@@ -280,6 +288,33 @@ def test_evaluate_plays_an_export_and_refuses_other_observations(capsys, exporte
     message = failure(capsys, 2, commands.evaluate, *words)
     assert str(exported) in message and "observations" in message
     assert "(3,)" in message and "(2,)" in message
+
+
+def test_a_card_holds_results_and_loads_back(capsys, trained, tmp_path):
+    out = tmp_path / "pendulum"
+    words = ["--logdir", trained, "--out", out, "--card", "--episodes", 2, "--license", "mit"]
+    commands.export([str(word) for word in words])
+    shown = capsys.readouterr().out
+    results = json.loads((out / "results.json").read_text())
+    assert shown.startswith(f"return {results['mean']:.1f} ± ") and str(out) in shown
+    _, header, text = (out / "README.md").read_text().split("---\n", 2)
+    about = YAML(typ="safe").load(header)
+    assert about["library_name"] == "dreamer-tf" and about["license"] == "mit"
+    assert about["pipeline_tag"] == "reinforcement-learning"
+    [[index]] = [model["results"] for model in about["model-index"]]
+    assert index["dataset"]["type"] == "gymnasium_Pendulum-v1"
+    [metric] = index["metrics"]
+    assert metric["value"] == f"{results['mean']:.2f} +/- {results['std']:.2f}"
+    assert "220 frames" in text and "policy.tflite" in text
+    assert str(trained) not in text + (out / "config.yaml").read_text()
+
+    agent = dreamer_tf.load(out)
+    for name, network in dreamer_tf.load(trained).networks.items():
+        for mine, theirs in zip(agent.networks[name].weights, network.weights, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    whole, exported = (dreamer_tf.evaluate(path, 1, seed=3) for path in (out, out / "policy"))
+    assert len(whole.returns) == len(exported.returns) == 1
+    assert "is there already" in failure(capsys, 2, commands.export, *words)
 
 
 @pytest.mark.parametrize("missing", ["all", "checkpoint"])

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf import agents, config
-from dreamer_tf.export import litert
+from dreamer_tf.export import litert, onnx
 from dreamer_tf.export.draws import FedDraws
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.functions import ExportedFunctions
@@ -271,13 +271,46 @@ def test_an_exported_planner_remembers_its_plan(planner, tmp_path):
     assert seen.keys() >= {*state, "reward"} and not np.any(seen["state_plan"])
 
 
-@pytest.mark.parametrize("name", ["planet", "dreamerv3", "dreamer"])
-def test_the_litert_file_acts_as_the_agent(live, planner, tmp_path, name):
-    live = live | {"dreamer": planner}
-    policy = ExportedFunctions(live[name], NativeActions(*SPACES[name])).policy()
-    names, path = Names(policy), tmp_path / "policy.tflite"
+def in_litert(policy, names, folder):
+    """What the file needs, and a function of its inputs by name."""
+    path = folder / "policy.tflite"
     needed = litert.convert(policy, names, path)
-    runner = tf.lite.Interpreter(str(path)).get_signature_runner("act")
+    return needed, tf.lite.Interpreter(str(path)).get_signature_runner("act")
+
+
+def in_onnx(policy, names, folder):
+    """The same with ONNX Runtime."""
+    pytest.importorskip("tf2onnx", reason="pip install -e '.[onnx]'")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
+    path = folder / "policy.onnx"
+    needed = onnx.convert(policy, names, path)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    outputs = [output.name for output in session.get_outputs()]
+
+    def run(**given):
+        values = zip(outputs, session.run(None, given), strict=True)
+        return {name.removeprefix(onnx.AFTER): value for name, value in values}
+
+    return needed, run
+
+
+@pytest.mark.parametrize(
+    ("name", "open_file"),
+    [
+        ("planet", in_litert),
+        ("dreamerv3", in_litert),
+        ("planner", in_litert),
+        ("dreamer", in_onnx),
+        ("dreamerv2", in_onnx),
+        ("dreamerv3", in_onnx),
+    ],
+)
+def test_the_file_of_another_runtime_acts_as_the_agent(live, planner, tmp_path, name, open_file):
+    if name == "planner":
+        live, name = {"dreamer": planner}, "dreamer"
+    policy = ExportedFunctions(live[name], NativeActions(*SPACES[name])).policy()
+    names = Names(policy)
+    needed, runner = open_file(policy, names, tmp_path)
     rng = np.random.default_rng(0)
     state, seen = live[name].initial_state(1), None
     for step in range(3):
@@ -305,14 +338,21 @@ def test_the_litert_file_acts_as_the_agent(live, planner, tmp_path, name):
         assert_same({key: answer[key] for key in expected}, expected)
 
 
-def test_operations_that_litert_lacks_are_named(tmp_path):
+@pytest.mark.parametrize(
+    ("module", "match"),
+    [(litert, "LiteRT cannot .* does not have Betainc"), (onnx, "ONNX cannot .*Betainc")],
+)
+def test_operations_that_a_runtime_lacks_are_named(tmp_path, module, match):
+    if module is onnx:
+        pytest.importorskip("tf2onnx", reason="pip install -e '.[onnx]'")
+
     def act(obs, state, is_first, draws):
         return {"action": tf.math.betainc(obs["x"], obs["x"], obs["x"])}, {}
 
     space = {"x": Space(np.float32, (1,))}
     policy = Policy("test", space, BOX, {}, None, None, None, act, [], {})
-    with pytest.raises(ExportError, match="does not have Betainc"):
-        litert.convert(policy, Names(policy), tmp_path / "policy.tflite")
+    with pytest.raises(ExportError, match=match):
+        module.convert(policy, Names(policy), tmp_path / "policy")
     assert list(tmp_path.iterdir()) == []
 
 

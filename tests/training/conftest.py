@@ -3,7 +3,7 @@
 import pytest
 
 import dreamer_tf
-from dreamer_tf.apps import api
+from dreamer_tf.apps.api import training as api
 from dreamer_tf.training import session
 from tests.training.counting_agent import CountingAgent, SeededEnv
 
@@ -34,9 +34,9 @@ def agents(monkeypatch):
     made = []
     make_agent = session.make_agent
 
-    def make(config, obs_space, act_space):
-        if config.agent == "random":
-            return make_agent(config, obs_space, act_space)
+    def make(config, obs_space, act_space, kind=None):
+        if config.agent == "random" or kind:
+            return make_agent(config, obs_space, act_space, kind)
         made.append(make.kind(config, obs_space, act_space, make.nonfinite))
         return made[-1]
 
@@ -48,8 +48,14 @@ def agents(monkeypatch):
 
 
 @pytest.fixture
-def run(agents, tmp_path, monkeypatch):
+def run(train):
     """Function that trains the counting agent in ``tmp_path / name`` and returns it."""
+    return lambda *args, **options: train(*args, **options).agent
+
+
+@pytest.fixture
+def train(agents, tmp_path, monkeypatch):
+    """Function that trains the counting agent in ``tmp_path / name`` and returns the `Result`."""
     write_at_end = api.write_at_end
 
     def train(name="run", env=SeededEnv, steps=100, report=False, **options):

@@ -65,7 +65,7 @@ class Case(NamedTuple):
     def train(self, folder, steps=120, **options):
         """Trains and returns the agent."""
         options = OPTIONS | self.options | options
-        return dreamer_tf.train(self.make_env, logdir=folder, steps=steps, **options)
+        return dreamer_tf.train(self.make_env, logdir=folder, steps=steps, **options).agent
 
     def make_env(self):
         return FilmedEnv(self.act_space)

@@ -18,7 +18,7 @@ SPACES = (
 def settled(precision, told):
     resolved = config.load(["debug"], {"precision": precision, "seed": 5})
     session.seed_libraries(5)
-    resolved, agent = session.make_settled_agent(resolved, *SPACES, told.append)
+    resolved, agent = precisions.make_settled_agent(resolved, *SPACES, told.append)
     return resolved, [v.numpy() for net in agent.networks.values() for v in net.variables]
 
 

@@ -159,7 +159,9 @@ def run(resolved, updates, seconds, with_profile=False):
         _say("start")
         vector_env = stack.enter_context(session.start_envs(config))
         start["ready_seconds"] = process_age()
-        settled, agent = session.make_settled_agent(
+        from dreamer_tf.training.precision import make_settled_agent
+
+        settled, agent = make_settled_agent(
             configs.Resolved(config, resolved.origins),
             *(vector_env.obs_space, vector_env.act_space),
             _say,

@@ -11,7 +11,8 @@ import sys
 
 from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.apps.dream.errors import DreamError
-from dreamer_tf.config.resolve import program_name
+from dreamer_tf.common.extras import install_hint
+from dreamer_tf.config.resolve import add_version, program_name
 from dreamer_tf.runs.machine import quiet_tensorflow
 
 PORT = 8765
@@ -30,6 +31,7 @@ def dream(argv=None):
         "not be finished, and is only read.",
         allow_abbrev=False,
     )
+    add_version(parser)
     parser.add_argument("run", metavar="RUN", help="run folder with a checkpoint and its replay")
     parser.add_argument(
         "--port",
@@ -81,7 +83,7 @@ def _import_server():
         if error.name != "flask":
             raise
         raise DreamError(
-            'the page is served by Flask, which is not installed: pip install -e ".[dream]"'
+            f"the page is served by Flask, which is not installed: {install_hint('dream')}"
         ) from error
     return server
 

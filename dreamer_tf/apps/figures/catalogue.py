@@ -12,6 +12,7 @@ import math
 from dreamer_tf.apps.figures.aggregation import BINS
 from dreamer_tf.apps.figures.collection import gather, split_name
 from dreamer_tf.apps.figures.errors import FigureError
+from dreamer_tf.common.extras import install_hint
 
 _OBJECTIVE = "dreamer.objective"
 
@@ -173,7 +174,7 @@ class Kind:
         missing = [name for name in self.libraries if importlib.util.find_spec(name) is None]
         if missing:
             raise FigureError(
-                f"this figure needs {' and '.join(missing)}: pip install 'dreamer-tf[figures]'"
+                f"this figure needs {' and '.join(missing)}: {install_hint('figures')}"
             )
         draw = importlib.import_module(f"dreamer_tf.apps.figures.{self.module}").draw
         chosen = {name: getattr(arguments, name) for name in self.draws}

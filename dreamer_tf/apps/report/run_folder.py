@@ -15,6 +15,7 @@ from dreamer_tf.apps.figures.run_folders import is_run_folder, read_settings
 from dreamer_tf.apps.figures.tasks import canonical
 from dreamer_tf.apps.report.errors import ReportError
 from dreamer_tf.apps.report.metrics_file import History, read_metrics
+from dreamer_tf.common import short_name
 from dreamer_tf.config.files import CONFIG_NAME
 
 _METRICS = "metrics.jsonl"
@@ -50,7 +51,7 @@ class Run:
     @property
     def agent(self):
         """The algorithm, which decides its colour, whatever the run is called."""
-        return str(self.settings.get("agent", "unknown"))
+        return short_name(str(self.settings.get("agent", "unknown")))
 
     @property
     def seed(self):

@@ -14,6 +14,7 @@ from dreamer_tf.apps.sweep.benchmarks import BENCHMARKS
 from dreamer_tf.apps.sweep.jobs import plan
 from dreamer_tf.apps.sweep.runner import OUTPUT, Runner
 from dreamer_tf.common import nearest
+from dreamer_tf.config.resolve import add_version
 
 
 def sweep(argv=None):
@@ -83,6 +84,7 @@ def _parser():
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    add_version(parser)
     parser.add_argument("--benchmark", required=True, metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument(
         "--logdir",

@@ -1,0 +1,172 @@
+"""gymnasium's ``VectorEnv`` as input: what reaches the replay in each autoreset mode."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from dreamer_tf import envs
+from dreamer_tf.replay import Replay, read_episodes
+from dreamer_tf.specs import row_spaces
+from dreamer_tf.training.driver import Driver, EpisodeStatistics
+
+LENGTHS = (3, 5, 4)
+
+
+class Counting(gymnasium.Env):
+    """Episodes of a length, that terminate or are cut off; the reward on arriving at n is n."""
+
+    observation_space = gymnasium.spaces.Dict(
+        count=gymnasium.spaces.Box(0, 99, (1,)),
+        which=gymnasium.spaces.Discrete(3),
+        image=gymnasium.spaces.Box(0, 255, (8, 8, 3), np.uint8),
+    )
+    action_space = gymnasium.spaces.Dict(
+        push=gymnasium.spaces.Box(-2, 4, (2,)), gear=gymnasium.spaces.Discrete(3, start=1)
+    )
+
+    def __init__(self, which):
+        self.which, self.count, self.taken = which, 0, []
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.count = 0
+        return self.observe(), {}
+
+    def step(self, action):
+        self.count += 1
+        self.taken.append(action)
+        last = self.count == LENGTHS[self.which]
+        return self.observe(), float(self.count), last and self.which == 0, last, {}
+
+    def observe(self):
+        image = np.full((8, 8, 3), self.count, np.uint8)
+        return {"count": np.array([self.count], np.float32), "which": self.which, "image": image}
+
+
+def make(mode):
+    constructors = [lambda which=which: Counting(which) for which in range(3)]
+    return SyncVectorEnv(constructors, autoreset_mode=mode)
+
+
+def options(**changed):
+    return {"action_repeat": 1, "time_limit": 0, "image_size": None, "keys": ".*", "kwargs": {}} | (
+        changed
+    )
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_every_row_reaches_the_replay(mode, tmp_path):
+    vector = envs.Vectorized(lambda: make(mode)).start(0, **options())
+    assert len(vector) == 3 and vector.obs_space["image"].shape == (8, 8, 3)
+    assert vector.native_act_space["push"].low.tolist() == [-2, -2]
+    spaces = row_spaces(vector.obs_space, vector.act_space)
+    replay = Replay(tmp_path, spaces, capacity=0, seed=0)
+    played, decided = [], {stream: [] for stream in range(3)}
+    driver = Driver(vector, [replay.add, EpisodeStatistics(played.append)])
+
+    def policy(arrived, state):
+        """Marks every action by the step and the stream; counts on from the observation."""
+        count = arrived["count"][:, 0]
+        push = np.stack([count / 100, np.arange(3) / 10], -1).astype(np.float32)
+        for stream in range(3):
+            if not arrived["is_last"][stream]:
+                decided[stream].append(count[stream])
+        return {"push": push, "gear": (count % 3).astype(np.int32)}, state
+
+    with vector:
+        acted = sum(driver.step(policy) for _ in range(25))
+    episodes = {0: [], 1: [], 2: []}
+    for episode in read_episodes(tmp_path, spaces):
+        episodes[int(np.argmax(episode["which"][0]))].append(episode)
+    for which, length in enumerate(LENGTHS):
+        assert len(episodes[which]) == {
+            AutoresetMode.NEXT_STEP: 25 // (length + 1),
+        }.get(mode, 24 // length)
+        for episode in episodes[which]:
+            count = np.arange(length + 1)
+            assert episode["count"][:, 0].tolist() == count.tolist()
+            assert episode["image"][:, 0, 0, 0].tolist() == count.tolist()
+            assert episode["reward"].tolist() == count.tolist()
+            assert episode["is_first"].tolist() == (count == 0).tolist()
+            assert episode["is_last"].tolist() == (count == length).tolist()
+            assert episode["is_terminal"].any() == (which == 0)
+            # The action that led to each row; nothing led to the first.
+            led = np.maximum(count - 1, 0)
+            np.testing.assert_allclose(episode["push"][:, 0], led / 100, atol=1e-6)
+            np.testing.assert_allclose(episode["push"][1:, 1], which / 10, atol=1e-6)
+            assert episode["gear"].tolist() == (led % 3 * (count > 0)).tolist()
+        assert decided[which][:length] == list(range(length))
+    assert {(episode.stream, episode.length, episode.score) for episode in played} == {
+        (which, length, length * (length + 1) / 2) for which, length in enumerate(LENGTHS)
+    }
+    running = (
+        3 * 24
+        if mode != AutoresetMode.NEXT_STEP
+        else 24 * 3 - len(played) + sum(25 % (length + 1) == 0 for length in LENGTHS)
+    )
+    assert acted == running
+
+
+def test_the_simulator_gets_its_own_actions():
+    vector = envs.GymVectorEnv(lambda: make(AutoresetMode.SAME_STEP), seed=0)
+    vector.step({}, np.ones(3, bool))
+    actions = {
+        "push": np.array([[-1, 1], [0, 0], [1, -1]], np.float32),
+        "gear": np.array([0, 1, 2], np.int32),
+    }
+    vector.step(actions, np.zeros(3, bool))
+    taken = [env.unwrapped.taken[0] for env in vector._env.envs]
+    assert [action["push"].tolist() for action in taken] == [[-2, 4], [1, 1], [4, -2]]
+    assert [int(action["gear"]) for action in taken] == [1, 2, 3]
+
+
+def test_the_same_seed_begins_the_same_and_restoring_begins_anew():
+    def begin(seed, episodes=None):
+        vector = envs.GymVectorEnv(
+            lambda: gymnasium.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync"),
+            seed=seed,
+        )
+        if episodes is not None:
+            vector.restore(episodes)
+        with vector:
+            return vector.step({}, np.ones(2, bool))["vector"].tolist()
+
+    assert begin(1) == begin(1) != begin(2)
+    assert begin(1, [3, 4]) == begin(1, [3, 4]) != begin(1)
+
+
+def test_what_does_not_fit_is_explained():
+    with pytest.raises(envs.EnvError, match="action_repeat to 1 .* they are 2 and 0"):
+        envs.Vectorized(lambda: make(AutoresetMode.DISABLED)).start(0, **options(action_repeat=2))
+    with pytest.raises(envs.EnvError, match=r"pass.* dreamer_tf.envs.Vectorized\(lambda"):
+        envs.from_user(lambda: make(AutoresetMode.DISABLED))
+    with pytest.raises(envs.EnvError, match="expected a gymnasium VectorEnv, .* got Counting"):
+        envs.GymVectorEnv(lambda: Counting(0), seed=0)
+
+    def unsaid():
+        made = make(AutoresetMode.DISABLED)
+        made.metadata = {}
+        return made
+
+    with pytest.raises(envs.EnvError, match="NextStep, SameStep, Disabled, got None"):
+        envs.GymVectorEnv(unsaid, seed=0)
+    vector = envs.GymVectorEnv(lambda: make(AutoresetMode.NEXT_STEP), seed=0)
+    vector.step({}, np.ones(3, bool))
+    with pytest.raises(envs.EnvError, match="cannot be left before it ends"):
+        vector.step({}, np.array([True, False, False]))
+
+
+def test_envpool_is_one():
+    envpool = pytest.importorskip("envpool", reason="pip install envpool (700 MB)")
+    played = []
+    with envs.GymVectorEnv(
+        lambda: envpool.make_gymnasium("CartPole-v1", num_envs=3), seed=0
+    ) as pool:
+        driver = Driver(pool, [EpisodeStatistics(played.append)])
+        idle = {"action": np.zeros(3, np.int32)}
+        for _ in range(60):
+            driver.step(lambda arrived, state: (idle, state))
+    assert len(played) >= 12
+    # Each action earns 1 until the pole falls, which it does soon.
+    assert all(episode.score == episode.length and 7 <= episode.length <= 11 for episode in played)

@@ -1,0 +1,181 @@
+"""Loggers of other projects, offline, with their own libraries."""
+
+import importlib.util
+import json
+import struct
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+
+from dreamer_tf import config as configs
+from dreamer_tf.common import extras
+from dreamer_tf.runs import log, loggers
+from dreamer_tf.runs.terminal import QuietTerminal
+from dreamer_tf.runs.writers import TensorBoard
+
+FILM = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A run folder with a config."""
+    folder = tmp_path / "pole"
+    folder.mkdir()
+    resolved = configs.load([], {"task": "gymnasium_CartPole-v1", "seed": 7})
+    configs.save(resolved.config, folder, resolved.origins)
+    return folder
+
+
+def play(make, folder, frames):
+    """What a start of a run writes: a line of an episode and one of an evaluation with a film."""
+    writer = make(folder)
+    writer.write(frames, {"train/return": 2.5, "train/length": 9})
+    writer.write(frames + 5, {"eval/return": frames / 10})
+    writer.video(frames + 5, "eval", FILM, 10)
+    writer.video(frames + 5, "openloop/image", FILM[..., :1], 10)
+    writer.flush()
+    writer.close()
+
+
+def read_wandb(path):
+    """The records of a ``.wandb`` file: blocks as in LevelDB's log, one protobuf message each."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    data, block, position, parts = path.read_bytes(), 32768, 7, b""
+    while position + 7 <= len(data):
+        if block - position % block < 7:
+            position += block - position % block
+            continue
+        _, length, kind = struct.unpack("<IHB", data[position : position + 7])
+        position += 7
+        parts += data[position : position + length]
+        position += length
+        if kind in (1, 4) and parts:  # A whole message, or its last part.
+            yield Record.FromString(parts)
+            parts = b""
+
+
+def test_wandb_offline_has_every_number_film_and_option(folder, monkeypatch):
+    wandb = pytest.importorskip("wandb", reason="pip install -e '.[wandb]'")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for frames in 100, 200:
+        play(loggers.WandB, folder, frames)
+    wandb.teardown()  # Its process may still be writing; at a program's end it is waited for, too.
+    files = sorted((folder / "wandb").glob("offline-run-*/run-*.wandb"))
+    [id_] = {file.stem for file in files}  # A run that goes on is the same run.
+    assert id_ == f"run-{json.loads((folder / 'loggers.json').read_text())['wandb']}"
+    records = [record for file in files for record in read_wandb(file)]
+    rows = [
+        {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in row}
+        for row in (record.history.item for record in records if record.HasField("history"))
+    ]
+    numbers = [
+        {key: value for key, value in row.items() if not key.startswith("_")}
+        for row in rows
+        if not any(key.startswith("videos/") for key in row)
+    ]
+    assert numbers == [
+        {"env_frames": 100, "train/return": 2.5, "train/length": 9},
+        {"env_frames": 105, "eval/return": 10.0},
+        {"env_frames": 200, "train/return": 2.5, "train/length": 9},
+        {"env_frames": 205, "eval/return": 20.0},
+    ]
+    films = {key: value for row in rows for key, value in row.items() if key.endswith("/_type")}
+    assert films == dict.fromkeys(
+        ("videos/eval/_type", "videos/openloop/image/_type"), "video-file"
+    )
+    assert len([*folder.glob("wandb/offline-run-*/files/media/videos/**/*.mp4")]) == 4
+    options = {
+        item.key or "/".join(item.nested_key): json.loads(item.value_json)
+        for record in records
+        if record.HasField("run")
+        for item in record.run.config.update
+    }
+    assert options["seed"] == 7 and options["run.loggers"] == ["tensorboard"]
+
+
+def test_mlflow_has_every_number_film_and_option(folder, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason="pip install -e '.[mlflow]'")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.chdir(folder)
+    for frames in 100, 200:
+        play(loggers.MLflow, folder, frames)
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    [experiment] = [e for e in client.search_experiments() if e.name != "Default"]
+    [run] = client.search_runs([experiment.experiment_id])
+    assert experiment.name == "dreamer-tf gymnasium_CartPole-v1"
+    assert run.info.run_name == "pole" and run.info.status == "FINISHED"
+    assert run.data.params["seed"] == "7" and run.data.params["run.prefill"] == "5000"
+
+    def history(name):
+        return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
+
+    assert history("train/return") == [(100, 2.5), (200, 2.5)]
+    assert history("eval/return") == [(105, 10), (205, 20)]
+    films = {artifact.path for artifact in client.list_artifacts(run.info.run_id, "videos")}
+    names = [f"{name}-{frames}" for name in ("eval", "openloop-image") for frames in (105, 205)]
+    assert films == {f"videos/{name}.mp4" for name in names}
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"config.yaml", "loggers.json", "mlflow", "mlflow.db"}
+
+
+def test_tensorboard_shows_films_that_move(folder):
+    import tensorflow as tf  # Here alone: the other loggers do without.
+
+    play(TensorBoard, folder, 100)
+    [path] = folder.glob("events*")
+    films = {
+        value.tag: (event.step, value.metadata.plugin_data.plugin_name, value.tensor)
+        for event in tf.compat.v1.train.summary_iterator(str(path))
+        for value in event.summary.value
+        if value.tag.startswith("videos/")
+    }
+    assert films.keys() == {"videos/eval", "videos/openloop/image"}
+    step, plugin, tensor = films["videos/eval"]
+    assert (step, plugin) == (105, "images")
+    width, height, film = tf.make_ndarray(tensor)
+    assert (width, height) == (b"32", b"32") and film.startswith(b"GIF")
+    assert imageio.imread(film, extension=".gif").shape == FILM.shape
+
+
+def test_the_loggers_of_a_run_are_those_of_its_option(folder, monkeypatch):
+    opened = []
+
+    class Fake(loggers.Writer):
+        def __init__(self, folder):
+            opened.append(folder)
+
+        def write(self, env_frames, scalars):
+            raise OSError("no network")
+
+    told = []
+    terminal = QuietTerminal(total=100)
+    terminal.message = told.append
+    monkeypatch.setitem(loggers.LOGGERS, "wandb", ("json", Fake))
+    config = configs.load([], {"run.loggers": ("wandb",)}).config
+    loggers.check(config.run.loggers)
+    run_log = log.RunLog(folder, config, terminal, 0)
+    for frames in 1, 2:
+        run_log.write(frames, {"loss": 1.0})
+    run_log.close()
+    assert opened == [folder] and not (folder / "tensorboard").exists()
+    assert told == ["the writer Fake failed (OSError: no network); the run goes on without it"]
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
+    assert configs.load([], ["--run.loggers", "none"]).config.run.loggers == ("none",)
+
+
+@pytest.mark.parametrize(
+    ("is_checkout", "hint"),
+    [(True, r'pip install -e "\.\[wandb\]"'), (False, r'pip install "dreamer-tf\[wandb\]"')],
+)
+def test_a_missing_library_is_told_before_anything_begins(monkeypatch, tmp_path, is_checkout, hint):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "_CHECKOUT", tmp_path)
+    if is_checkout:
+        (tmp_path / "setup.py").touch()
+        monkeypatch.setattr(extras, "_CHECKOUT", tmp_path / "setup.py")
+    with pytest.raises(configs.ConfigError, match=f"run.loggers names wandb, .*: {hint}"):
+        loggers.check(("tensorboard", "wandb"))
+    loggers.check(("tensorboard", "none"))

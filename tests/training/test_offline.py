@@ -1,0 +1,268 @@
+"""Learning from recorded episodes, Minari datasets, and runs that begin with another's weights."""
+
+import json
+import types
+
+import gymnasium
+import numpy as np
+import pytest
+
+import dreamer_tf
+from dreamer_tf import agents, envs
+from dreamer_tf import config as configs
+from dreamer_tf.apps.api import training as api
+from dreamer_tf.replay import read_episodes
+from dreamer_tf.runs import run_folder
+from dreamer_tf.runs.checkpoint import Checkpoints
+from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.specs import Space, row_spaces
+from tests.counting import CountingEnv
+from tests.training.conftest import SMALL
+from tests.training.counting_agent import SeededEnv
+
+OFFLINE = SMALL | {"run.log_every": 10, "run.eval_every": 20}
+
+
+@pytest.fixture
+def fit(agents, monkeypatch, tmp_path):
+    """Function that fits the counting agent to a dataset in ``tmp_path / name``."""
+    import dreamer_tf.apps.api.data as data
+
+    monkeypatch.setattr(data, "write_at_end", lambda folder, tell: None)
+
+    def fit(dataset, name="fitted", updates=50, **options):
+        options = OFFLINE | options
+        return dreamer_tf.fit(dataset, logdir=tmp_path / name, updates=updates, **options)
+
+    return fit
+
+
+def episodes_of(folder):
+    rows = row_spaces(*run_folder.load_spaces(folder))
+    return [
+        {key: np.array(value) for key, value in episode.items()}
+        for episode in read_episodes(folder / "replay", rows)
+    ]
+
+
+def test_an_agent_learns_from_a_runs_episodes_and_is_evaluated_where_it_can_be(train, fit):
+    source = train("source", **{"run.train_updates": 0, "run.pretrain": 0}).logdir
+    result = fit(source, env=SeededEnv)
+    assert int(result.agent.updates) == 50
+    assert result.agent.batch_shapes == {(3, 6)}
+    assert result.curve.xs.tolist() == [20, 40]
+    metrics = result.metrics()
+    assert metrics["count_loss"].xs.tolist() == [10, 20, 30, 40, 50]
+    assert "train/return" not in metrics and len(episodes_of(result.logdir)) > 5
+    loaded = dreamer_tf.load(result.logdir)
+    np.testing.assert_array_equal(loaded.weight, result.agent.weight)
+    # The episodes of the source are there still, whatever happens to the copy.
+    assert len(episodes_of(source)) == len(episodes_of(result.logdir))
+
+
+def test_a_fit_goes_on_as_if_it_had_not_stopped(train, fit):
+    source = train("source").logdir
+    whole = fit(source, "whole", 40)
+    fit(source, "parts", 25)
+    parts = fit("not needed any more", "parts", 40)
+    np.testing.assert_array_equal(parts.agent.weight, whole.agent.weight)
+
+
+def test_a_fit_goes_on_in_an_environment(train, fit, monkeypatch):
+    source = train("source", steps=60).logdir
+    result = fit(source)
+    frames = sum(len(episode["reward"]) - 1 for episode in episodes_of(source))
+    monkeypatch.setattr(api, "write_at_end", lambda folder, tell: None)
+    options = {"run.eval_every": 0, "run.prefill": 0, "env.workers": "inline"}
+    again = dreamer_tf.train(SeededEnv, logdir=result.logdir, steps=frames + 30, **options)
+    assert len(episodes_of(result.logdir)) > len(episodes_of(source))
+    assert int(again.agent.updates) > 50
+
+
+def test_callbacks_stop_a_fit(train, fit):
+    result = fit(train("source").logdir, stop=lambda run: run.grad_steps >= 20)
+    assert "says so" in result.stopped and int(result.agent.updates) == 20
+
+
+def test_what_cannot_be_learned_from_is_refused(train, fit, tmp_path):
+    with pytest.raises(RunFolderError, match="is not the folder of a run"):
+        fit(tmp_path)
+    with pytest.raises(RunFolderError, match="holds no episode"):
+        fit(Dataset(**(vars(DATASET) | {"episodes": []})))
+    source = train("source", steps=20).logdir
+    for file in (source / "replay").glob("*.npz"):
+        file.unlink()
+    with pytest.raises(RunFolderError, match="no episode in .*source.*replay"):
+        fit(source)
+    assert not (tmp_path / "fitted").exists()
+
+
+# ---- Minari.
+
+
+class Dataset(types.SimpleNamespace):
+    """Episodes as Minari has them: dicts of arrays, and native actions."""
+
+    def iterate_episodes(self):
+        return iter(self.episodes)
+
+
+def recorded(length, terminates=True):
+    steps = np.arange(length)
+    rewards = steps.astype(float)
+    ends = (steps == length - 1) & terminates
+    count = np.arange(length + 1, dtype=np.uint8)
+    observations = {
+        "image": np.tile(count[:, None, None, None], (1, 20, 20, 3)),
+        "arm": {"angle": np.arange(length + 1, dtype=np.float64)[:, None] / 100},
+    }
+    return types.SimpleNamespace(
+        observations=observations,
+        actions={"push": np.linspace(-2, 2, length)[:, None], "gear": 1 + steps % 3},
+        rewards=rewards,
+        terminations=ends,
+        truncations=(steps == length - 1) & (not terminates),
+    )
+
+
+SPACES = gymnasium.spaces
+DATASET = Dataset(
+    observation_space=SPACES.Dict(
+        image=SPACES.Box(0, 255, (20, 20, 3), np.uint8),
+        arm=SPACES.Dict(angle=SPACES.Box(-1, 1, (1,))),
+    ),
+    action_space=SPACES.Dict(push=SPACES.Box(-2, 2, (1,)), gear=SPACES.Discrete(3, start=1)),
+    episodes=[recorded(9), recorded(12, terminates=False)],
+)
+
+
+def test_recorded_episodes_become_rows():
+    source = envs.RecordedEpisodes(DATASET, image_size=(10, 10))
+    assert source.obs_space["image"].shape == (10, 10, 3)
+    assert source.native_act_space["push"] == Space(np.float32, (1,), -2, 2)
+    first, second = source
+    assert len(first) == 10 and len(second) == 13
+    for step, row in enumerate(first):
+        assert row["image"][0, 0, 0] == step
+        assert row["arm/angle"] == pytest.approx([step / 100])
+        assert (row["is_first"], row["is_last"]) == (step == 0, step == 9)
+        # The action that led here, as the agent gives it; the reward on arriving.
+        if step:
+            assert row["push"] == pytest.approx([-1 + 2 * (step - 1) / 8])
+            assert row["gear"] == (step - 1) % 3 and row["reward"] == step - 1
+    assert first[-1]["is_terminal"] and not second[-1]["is_terminal"] and second[-1]["is_last"]
+
+
+def test_values_outside_of_their_spaces_are_refused():
+    wrong = recorded(9)
+    wrong.observations["arm"]["angle"] = wrong.observations["arm"]["angle"] * np.nan
+    dataset = Dataset(**(vars(DATASET) | {"episodes": [wrong]}))
+    with pytest.raises(envs.EnvError, match="arm/angle.*NaN"):
+        list(envs.RecordedEpisodes(dataset))
+
+
+def test_replay_to_minari_and_back(train, fit, tmp_path, monkeypatch):
+    minari = pytest.importorskip("minari", reason="pip install -e '.[minari]'")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+    act_space = {"push": Space(np.float32, (2,), -1, 1), "gear": Space(np.int32, (), 0, 2)}
+
+    class Wide(CountingEnv):
+        native_act_space = act_space | {"push": Space(np.float32, (2,), -3, 5)}
+
+    options = {"run.prefill": 1000, "run.eval_every": 0}
+    source = train(
+        "source", steps=60, env=lambda: Wide(9, image=True, act_space=act_space), **options
+    ).logdir
+    made = dreamer_tf.to_minari(source, "counting/to-nine-v0", author="somebody")
+    assert minari.load_dataset("counting/to-nine-v0").total_episodes == made.total_episodes
+    back = fit("counting/to-nine-v0", updates=1).logdir
+    before, after = episodes_of(source), episodes_of(back)
+    assert len(before) == len(after) >= 6
+    for old, new in zip(before, after, strict=True):
+        assert old.keys() == new.keys()
+        for key in old:
+            np.testing.assert_allclose(new[key], old[key], atol=1e-6, err_msg=key)
+    action = next(made.iterate_episodes()).actions["push"]
+    assert action.min() < -1.5 and action.max() > 1.5  # The environment's own.
+    assert run_folder.load_native_actions(back) == Wide.native_act_space
+
+
+# ---- From another run.
+
+
+def folder_of(path, agent, config):
+    """A run folder with the agent in a checkpoint."""
+    configs.save(config, path, {key: "default" for key in configs.options()})
+    run_folder.save_spaces(path, agent.obs_space, agent.act_space, agent.act_space)
+    Checkpoints(path / "checkpoints", agent=agent).save({}, env_frames=1, grad_steps=1)
+    return path
+
+
+def made(config, seed=1):
+    from dreamer_tf.training.session import seed_libraries
+
+    env = CountingEnv()
+    seed_libraries(seed)
+    return agents.make(config, env.obs_space, env.act_space)
+
+
+@pytest.fixture(scope="module")
+def earlier(tmp_path_factory):
+    config = configs.load(["debug"], {"agent": "dreamer"}).config
+    path = tmp_path_factory.mktemp("earlier")
+    agent = made(config)
+    return folder_of(path, agent, config), agent
+
+
+def same(a, b):
+    return all(np.array_equal(x, y) for x, y in zip(a.weights, b.weights, strict=True))
+
+
+def test_components_are_loaded_where_they_fit_and_the_report_says_which(earlier):
+    folder, theirs = earlier
+    config = configs.load(["debug"], {"agent": "dreamer", "dreamer.actor.units": 23}).config
+    mine = made(config, seed=2)
+    untouched = [weight.numpy() for weight in mine.networks["actor"].weights]
+    assert not same(mine.networks["encoder"], theirs.networks["encoder"])
+    report = dreamer_tf.load_components(mine, folder)
+    assert report.keys() == mine.networks.keys()
+    assert {name for name, outcome in report.items() if outcome != "loaded"} == {"actor"}
+    assert "does not fit" in report["actor"] and "23" in report["actor"]
+    for name in report.keys() - {"actor"}:
+        assert same(mine.networks[name], theirs.networks[name]), name
+    assert all(map(np.array_equal, untouched, mine.networks["actor"].weights))
+
+
+def test_chosen_components_are_loaded_alone(earlier):
+    folder, theirs = earlier
+    mine = made(configs.load(["debug"], {"agent": "dreamer"}).config, seed=2)
+    assert dreamer_tf.load_components(mine, folder, ["encoder"]) == {"encoder": "loaded"}
+    assert same(mine.networks["encoder"], theirs.networks["encoder"])
+    assert not same(mine.networks["rssm"], theirs.networks["rssm"])
+    with pytest.raises(ValueError, match="the agent has encoder.*got encodr"):
+        dreamer_tf.load_components(mine, folder, ["encodr"])
+
+
+def test_a_new_run_begins_with_the_weights_of_another(earlier, tmp_path, capsys):
+    folder, theirs = earlier
+    options = {
+        "agent": "dreamer",
+        "seed": 3,
+        "run.from_run": str(folder),
+        "run.prefill": 1000,
+        "run.eval_every": 0,
+        "env.workers": "inline",
+    }
+    result = dreamer_tf.train(
+        lambda: CountingEnv(9), ["debug"], logdir=tmp_path / "run", steps=20, **options
+    )
+    assert f"encoder of {folder}: loaded\n" in capsys.readouterr().out
+    for name, network in theirs.networks.items():
+        assert same(result.agent.networks[name], network), name
+    assert json.loads((tmp_path / "run" / "info.json").read_text())[0]["env_frames"] == 0
+
+
+def test_a_run_of_which_nothing_fits_is_refused(earlier, tmp_path):
+    options = {"agent": "random", "run.from_run": str(earlier[0]), "env.workers": "inline"}
+    with pytest.raises(RunFolderError, match="nothing of .* fits the agent"):
+        dreamer_tf.train(lambda: CountingEnv(9), logdir=tmp_path / "run", steps=20, **options)
