@@ -156,8 +156,7 @@ class Trainer:
 
         Raises:
           NonFiniteError: If too many updates in a row were skipped.
-          OSError: If an episode cannot be stored, nor after ``run.disk_patience``.
-          CheckpointError: If a checkpoint cannot be written, likewise.
+          OSError, CheckpointError: If nothing can be stored, nor after ``run.disk_patience``.
           EnvError: If an environment returns what its spaces do not allow.
         """
         if self._counters.env_frames >= self._parts.config.run.prefill:
@@ -392,10 +391,9 @@ class Trainer:
     def _write_episode(self, episode, died):
         self._counters.episodes += 1
         length = episode.length * self._parts.envs.frames_per_step
-        if died:  # No return: what the episode would have brought is not known.
+        metrics = {"train/return": episode.score, "train/length": length}
+        if died:  # What the episode would have brought is not known.
             metrics = {"train/crashed": length}
-        else:
-            metrics = {"train/return": episode.score, "train/length": length}
         metrics |= {f"train/{key}": value for key, value in episode.log.items()}
         self._parts.log.write(self._counters.env_frames, metrics)
         self._parts.run.tell("on_episode", metrics)
