@@ -13,6 +13,7 @@ import abc
 import functools
 import os
 import pathlib
+import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -61,11 +62,14 @@ class Agent(tf.Module, abc.ABC):
       world_model: `WorldModel`, which papers' constructors set.
       actions: `ActionEncoder`, likewise. An agent that learns nothing has neither.
       diagnostic: `DecoderDiagnostic`, where a decoder learns beside the world model.
+      noise_axes: Which axis of the draws of `update_noise` runs over sequences, or over what starts
+        from them, sequence by sequence; for the keys where it is not the second.
     """
 
     world_model: WorldModel
     actions: ActionEncoder
     diagnostic: DecoderDiagnostic | None = None
+    noise_axes: Mapping[str, int] = types.MappingProxyType({})
 
     def __init__(
         self,

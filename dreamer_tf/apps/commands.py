@@ -28,6 +28,7 @@ from dreamer_tf.runs.errors import (
 )
 from dreamer_tf.training import session
 from dreamer_tf.training.guard import NonFiniteError
+from dreamer_tf.training.hosts import ReplicaLostError
 
 _USAGE_ERRORS = (
     configs.ConfigError,
@@ -39,7 +40,7 @@ _USAGE_ERRORS = (
     VideoFormatError,
     WrongSpacesError,
 )
-_RUN_ERRORS = (CheckpointError, NonFiniteError)
+_RUN_ERRORS = (CheckpointError, NonFiniteError, ReplicaLostError)
 
 
 def train(argv=None):

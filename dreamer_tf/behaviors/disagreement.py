@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from dreamer_tf.distributions import UnitNormal
+from dreamer_tf.ops import count_over_replicas
 
 _SMALLEST_VARIANCE = 1e-12
 
@@ -54,7 +55,7 @@ class Disagreement:
         error = -dist.log_prob(target) - dist.floor
         follows = tf.cast(~is_first[:, 1:], tf.float32)
         total = tf.reduce_sum(error * follows, axis=[1, 2])
-        return tf.reduce_sum(total) / tf.maximum(tf.reduce_sum(follows), 1.0)
+        return tf.reduce_sum(total) / count_over_replicas(follows)
 
     def reward(self, feat, action):
         """Standard deviation of the predictions, mean over their elements.

@@ -8,6 +8,8 @@ never below a limit: small returns are not blown up, and neither is their noise.
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from dreamer_tf.ops import gather_over_replicas, mean_over_replicas
+
 
 class SlowCopy(tf.Module):
     """Moves the weights of a copy towards those of the network it follows, now and then.
@@ -94,6 +96,7 @@ class PercentileScale(tf.Module):
         self.average.update(self._measure(returns), skipped)
 
     def _measure(self, returns):
+        returns = gather_over_replicas(returns)
         return tfp.stats.percentile(returns, self.percentiles, interpolation="linear")
 
 
@@ -116,7 +119,8 @@ class DeviationScale(tf.Module):
         self.average.update(self._measure(returns), skipped)
 
     def _measure(self, returns):
-        return tf.stack([tf.reduce_mean(returns), tf.reduce_mean(tf.square(returns))])
+        measured = tf.stack([tf.reduce_mean(returns), tf.reduce_mean(tf.square(returns))])
+        return mean_over_replicas(measured)
 
 
 class UnitScale:
@@ -202,5 +206,5 @@ class RewardScale(tf.Module):
     def _magnitude_with(self, reward):
         if self.momentum == 1.0:
             return tf.convert_to_tensor(self.magnitude)
-        mean = tf.reduce_mean(tf.abs(tf.stop_gradient(reward)))
+        mean = mean_over_replicas(tf.reduce_mean(tf.abs(tf.stop_gradient(reward))))
         return self.momentum * self.magnitude + (1.0 - self.momentum) * mean

@@ -9,6 +9,7 @@ from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvDied, EnvError
 from dreamer_tf.envs.gym_api import from_user
 from dreamer_tf.envs.preview import check_env
+from dreamer_tf.envs.ray_host import RayNodes
 from dreamer_tf.envs.registry import make
 from dreamer_tf.envs.vector import VectorEnv
 
@@ -18,6 +19,7 @@ __all__ = [
     "EnvDied",
     "EnvError",
     "FrameEnv",
+    "RayNodes",
     "VectorEnv",
     "check_env",
     "from_user",

@@ -17,7 +17,7 @@ _BOOTSTRAP = (
     "from dreamer_tf.envs.worker import main; main()"
 )
 _CLOSING_SECONDS = 5
-_ERRORS = {"error": EnvError, "died": EnvDied, "fault": WorkerFault}
+ERRORS = {"error": EnvError, "died": EnvDied, "fault": WorkerFault}
 
 
 class ProcessHost:
@@ -37,7 +37,7 @@ class ProcessHost:
         Raises:
           EnvError: If the constructor cannot travel.
         """
-        pickled = _pickle(constructor)
+        pickled = pickle_constructor(constructor)
         self._notices = []
         self._connection, theirs = Pipe()
         paths = json.dumps([str(path) for path in sys.path])
@@ -87,7 +87,7 @@ class ProcessHost:
         self._notices += notices
         if kind == "ok":
             return content
-        raise _ERRORS[kind](*content)
+        raise ERRORS[kind](*content)
 
     def take_notices(self):
         """What there is to say since the last time, see `Notices.take`."""
@@ -117,7 +117,12 @@ class ProcessHost:
             yield
 
 
-def _pickle(constructor):
+def pickle_constructor(constructor):
+    """The constructor of an environment as bytes.
+
+    Raises:
+      EnvError: If it cannot travel.
+    """
     try:
         return cloudpickle.dumps(constructor)
     except Exception as error:

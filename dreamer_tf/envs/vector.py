@@ -33,7 +33,7 @@ class VectorEnv:
         constructors: Sequence[Callable[[], Env]],
         *,
         seed: int,
-        workers: str = "process",
+        workers: str | Callable[[Callable[[], Env]], Any] = "process",
         told: set[str] | None = None,
     ) -> None:
         """Builds all environments.
@@ -41,18 +41,19 @@ class VectorEnv:
         Args:
           constructors: One function per environment, without arguments, that returns an `Env`.
           seed: Non-negative integer.
-          workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow).
+          workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow);
+            or a function that starts one elsewhere, such as `RayNodes`.
           told: Set of the notices that need not be told again; those told are added.
 
         Raises:
           EnvError: If an environment cannot be built, or they differ in their spaces.
         """
-        if workers not in _HOSTS:
+        if not callable(workers) and workers not in _HOSTS:
             raise ValueError(f"workers must be one of {', '.join(_HOSTS)}, got {workers!r}")
         if not constructors:
             raise ValueError("a VectorEnv needs at least one constructor")
         self._constructors = list(constructors)
-        self._make_host = _HOSTS[workers]
+        self._make_host = workers if callable(workers) else _HOSTS[workers]
         self._seed = seed
         count = len(self._constructors)
         self._episodes = np.zeros(count, np.int64)

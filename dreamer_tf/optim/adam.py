@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from dreamer_tf.optim.gradient_step import LocalOptimizer
+
 
 def adam(*, learning_rate, epsilon, decay=0.0, name="adam"):
     """Keras' Adam, or `DecayedAdam` where weights decay.
@@ -14,12 +16,16 @@ def adam(*, learning_rate, epsilon, decay=0.0, name="adam"):
       name: Name of the optimiser.
     """
     if not decay:
-        return keras.optimizers.Adam(learning_rate, epsilon=epsilon, name=name)
+        return _Adam(learning_rate, epsilon=epsilon, name=name)
     return DecayedAdam(learning_rate, epsilon=epsilon, decay=decay, name=name)
 
 
+class _Adam(LocalOptimizer, keras.optimizers.Adam):
+    """Keras' own, see `LocalOptimizer`."""
+
+
 @keras.saving.register_keras_serializable(package="dreamer_tf")
-class DecayedAdam(keras.optimizers.Optimizer):
+class DecayedAdam(LocalOptimizer):
     """Adam, before whose step every weight shrinks by a fixed share.
 
     ::

@@ -19,12 +19,12 @@ class Learner:
     """
 
     def __init__(
-        self, agent, replay, *, carry, batch_size, batch_length, counters, stopwatch, guard
+        self, train_step, replay, *, carry, batch_size, batch_length, counters, stopwatch, guard
     ):
         """Draws no batch yet.
 
         Args:
-          agent: `dreamer_tf.agents.Agent`.
+          train_step: That of the agent, or of `ReplicatedUpdate` on several devices.
           replay: `dreamer_tf.replay.Replay`.
           carry: `Carry`.
           batch_size: Sequences in a batch (B).
@@ -33,7 +33,7 @@ class Learner:
           stopwatch: `Stopwatch` for the activities ``data`` and ``updating``.
           guard: `NonFiniteGuard`.
         """
-        self._agent = agent
+        self._train_step = train_step
         self._replay = replay
         self._size = batch_size, batch_length
         self._prefetch = Prefetch(
@@ -96,7 +96,7 @@ class Learner:
 
     def _update(self, batch):
         before = self._carry.begin(batch.continues, self._replay.carry(batch))
-        metrics, after = self._agent.train_step(batch.rows, before)
+        metrics, after = self._train_step(batch.rows, before)
         self._counters.grad_steps += 1
         self._guard.watch(self._counters.grad_steps, batch.rows, metrics)
         if self._carry.is_used:

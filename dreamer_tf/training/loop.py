@@ -25,6 +25,7 @@ from dreamer_tf.runs.metrics import Forecast, Interval
 from dreamer_tf.runs.videos import beside
 from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver, training_policy
 from dreamer_tf.training.evaluation import Evaluator, fit, make_recorder
+from dreamer_tf.training.hosts import ReplicaLostError
 from dreamer_tf.training.learner import Learner, Stopwatch
 from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
 from dreamer_tf.training.stopping import StopSignals
@@ -162,11 +163,14 @@ class Trainer:
           NonFiniteError: If too many updates in a row were skipped.
           CheckpointError: If a checkpoint cannot be written.
           EnvError: If an environment returns what its spaces do not allow.
+          ReplicaLostError: If another host that learned along is gone; nothing is saved then.
         """
         self._seeding = self._counters.env_frames < self._parts.config.run.prefill
         updates = self._counters.grad_steps
         try:
             self._play_and_learn()
+        except ReplicaLostError:
+            raise  # Within an update: the weights are not to be saved.
         except Exception as error:
             self._save_in_spite_of(error)
             raise
@@ -321,7 +325,7 @@ class Trainer:
         )
 
     def _make_recorder(self, envs):
-        return make_recorder(envs, can_render=self._parts.config.env.workers == "process")
+        return make_recorder(envs, can_render=self._parts.config.env.workers != "inline")
 
     def _write_videos(self, recorder):
         """Writes the evaluation's video and the agent's predictions; returns its scalars."""

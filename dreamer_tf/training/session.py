@@ -33,6 +33,7 @@ from dreamer_tf.runs.machine import keep_freed_memory
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
+from dreamer_tf.training.hosts import find_hosts, follow, start_team
 from dreamer_tf.training.pace import Counters, updates_per_block
 from dreamer_tf.training.stopping import StopSignals
 
@@ -72,6 +73,9 @@ def run(
       KeyboardInterrupt: After Ctrl-C, when everything is saved.
       SystemExit: After SIGTERM, when everything is saved; with code 143.
     """
+    hosts = find_hosts(resolved.config)
+    if hosts and not hosts.is_chief:
+        return follow(resolved.config, hosts, make_agent)
     folder = pathlib.Path(resolved.config.logdir or run_folder.default_folder(resolved.config))
     keep_freed_memory()
     with contextlib.ExitStack() as stack:
@@ -91,7 +95,10 @@ def run(
             resolved = _choose_size(resolved, vector_env.obs_space, terminal)
         evaluator = _make_evaluator(config, env, told)
         stack.callback(evaluator.close)
-        trainer = _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers)
+        team = start_team(resolved.config, hosts, stack, terminal.message)
+        trainer = _assemble(
+            resolved, folder, evaluator, vector_env, terminal, stop, stack, writers, team
+        )
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
@@ -130,7 +137,7 @@ def make_vector_env(
       env: A user's environment or constructor; None: the config's task.
       count: How many.
       seed: Decides their episodes.
-      workers: ``process`` or ``inline``.
+      workers: ``process``, ``inline`` or ``ray``.
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
       told: Set of the environments' notices that need not be told again.
 
@@ -163,7 +170,8 @@ def make_vector_env(
                 "once: pass a function that makes it, such as lambda: MyEnv()"
             )
         constructor = functools.partial(envs.from_user, env, **common)
-    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, told=told)
+    start = envs.RayNodes(**dataclasses.asdict(options.ray)) if workers == "ray" else workers
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=start, told=told)
 
 
 def evaluation_limit(config: configs.Config) -> int:
@@ -205,7 +213,7 @@ def start_envs(
         return future.result()
 
 
-def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers):
+def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers, team):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
@@ -238,7 +246,8 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
     log = RunLog(folder, config, terminal, counters.env_frames, writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
-    learner = _make_learner(config, folder, agent, replay, carry, counters, stopwatch)
+    train_step = team.lead(agent, config, make_agent) if team else agent.train_step
+    learner = _make_learner(config, folder, train_step, replay, carry, counters, stopwatch)
     stack.callback(learner.close)
     parts = Parts(
         config=config,
@@ -259,12 +268,12 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
     return trainer
 
 
-def _make_learner(config, folder, agent, replay, carry, counters, stopwatch):
+def _make_learner(config, folder, train_step, replay, carry, counters, stopwatch):
     from dreamer_tf.training.guard import NonFiniteGuard
     from dreamer_tf.training.learner import Learner
 
     return Learner(
-        agent,
+        train_step,
         replay,
         carry=carry,
         batch_size=config.replay.batch_size,

@@ -60,7 +60,7 @@ def test_its_config_rebuilds_it():
 
 def test_without_decay_it_is_keras_adam_and_with_decay_weights_shrink():
     settings = {"learning_rate": 1e-3, "epsilon": 1e-7, "name": "model_adam"}
-    assert type(adam(**settings)) is keras.optimizers.Adam
+    assert isinstance(adam(**settings), keras.optimizers.Adam)
     variables = [keras.Variable([2.0]) for _ in range(2)]
     for variable, decay in zip(variables, (0.0, 0.5), strict=True):
         optimizer = adam(**settings, decay=decay)

@@ -31,6 +31,7 @@ from dreamer_tf.config.resolve import program_name
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.machine import keep_freed_memory, machine
 from dreamer_tf.training import session
+from dreamer_tf.training.hosts import start_team
 
 DESCRIPTION = (
     "Measures how fast a preset runs on this machine, in about two minutes, and prints and saves "
@@ -67,6 +68,11 @@ FIGURES = (
     Figure("update.min_seconds", "update, fastest", "s"),
     Figure("update.max_seconds", "update, slowest", "s"),
     Figure("update.count", "updates timed"),
+    Figure("replicas.devices", "devices that share an update"),
+    Figure("replicas.median_seconds", "such an update, median", "s"),
+    Figure("replicas.bytes_reduced", "gradients reduced for it", "MB", 1e-6),
+    Figure("replicas.speedup", "one device's time over it"),
+    Figure("replicas.efficiency", "that for each device"),
     Figure("arithmetic.flops", "arithmetic of an update", "GFLOP", 1e-9),
     Figure("arithmetic.flops_per_second", "rate of the update", "GFLOP/s", 1e-9),
     Figure("arithmetic.matmul_flops_per_second", "rate of a matrix product", "GFLOP/s", 1e-9),
@@ -137,6 +143,7 @@ def run(resolved, updates, seconds):
         _say("start")
         vector_env = stack.enter_context(session.start_envs(config))
         start["ready_seconds"] = process_age()
+        team = start_team(config, None, stack, _say)
         agent = session.make_agent(config, vector_env.obs_space, vector_env.act_space)
         if not agent.parameter_counts():
             raise configs.ConfigError(
@@ -150,6 +157,17 @@ def run(resolved, updates, seconds):
         start["first_update_seconds"] = process_age()
         _say(f"{updates} updates")
         sections = {"update": measurements.updates(update, updates)}
+        if team:
+            _say(f"{updates} updates on {config.run.devices} devices")
+            sections["replicas"] = measurements.replicated(
+                team,
+                agent,
+                config,
+                session.make_agent,
+                update,
+                sections["update"]["median_seconds"],
+                updates,
+            )
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sections |= _measure(config, agent, vector_env, folder, seconds, notes)
         # Last, because its matrices and its trace are no part of a run's memory.
@@ -253,6 +271,8 @@ def render(result):
     section = None
     for figure in FIGURES:
         name, _, key = figure.key.partition(".")
+        if name not in result:
+            continue  # One device alone.
         if section not in (None, name):
             table.add_row()
         section = name
