@@ -49,6 +49,9 @@ EXTRAS_REQUIRE = {
         "pandas>=2.2.2,<3",  # 2.2.2: the first for NumPy 2
     ],
     "dream": ["flask>=3.0", "werkzeug>=3.0"],
+    "ray": ["ray>=2.50,<3"],
+    "search": ["optuna>=4.0"],
+    "slurm": ["submitit>=1.5"],
     "docs": ["sphinx>=9.0", "myst-parser>=5.0", "furo>=2025.9", "sphinx-copybutton>=0.5.2"],
     "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "mypy>=2.0", "selenium>=4.20"],
 }

@@ -53,6 +53,9 @@ def pins(name):
         ("docs", "requirements-dev.txt"),
         ("dream", "requirements-dev.txt"),
         ("figures", "requirements-dev.txt"),
+        ("ray", "requirements-dev.txt"),
+        ("search", "requirements-dev.txt"),
+        ("slurm", "requirements-dev.txt"),
         ("dev", "requirements-dev.txt"),
     ],
 )
