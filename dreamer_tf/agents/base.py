@@ -14,7 +14,7 @@ import functools
 import os
 import pathlib
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import keras
@@ -28,7 +28,7 @@ from dreamer_tf.export.functions import ExportedFunctions
 from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.export.saved_model import write
 from dreamer_tf.ops import leading_size
-from dreamer_tf.optim import GlobalNormClip, GradientStep, adam
+from dreamer_tf.optim import DecayedAdam, GlobalNormClip, GradientStep
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import DecoderDiagnostic, OpenLoop, WorldModel
 
@@ -370,7 +370,6 @@ def make_step(
     name: str,
     network: Any,
     config: OptimizerConfig,
-    optimizer: Callable[..., keras.Optimizer] = adam,
     beside: Iterable[Any] = (),
 ) -> GradientStep:
     """The gradient step of one of several optimisers.
@@ -379,18 +378,17 @@ def make_step(
       name: Prefix of its metrics.
       network: What has ``trainable_variables``.
       config: `OptimizerConfig`.
-      optimizer: Function or class such as `adam`.
       beside: Further networks that it moves.
     """
     variables = [v for part in (network, *beside) for v in part.trainable_variables]
-    rule = optimizer(
+    optimizer = DecayedAdam(
         learning_rate=config.learning_rate,
         epsilon=config.epsilon,
         decay=config.weight_decay,
         name=f"{name}_adam",
     )
     clip = GlobalNormClip(config.grad_clip)
-    return GradientStep(name, variables, rule, clip)
+    return GradientStep(name, variables, optimizer, clip)
 
 
 def weighted_sum(

@@ -25,11 +25,12 @@ import tensorflow as tf
 from dreamer_tf.agents.base import (
     Agent,
     PolicyState,
+    make_step,
     merge_metrics,
     update_metrics,
     weighted_sum,
 )
-from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, hidden_block, make_step
+from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, hidden_block
 from dreamer_tf.agents.harmony import Harmony
 from dreamer_tf.agents.plan2explore import make_exploration
 from dreamer_tf.behaviors import (

@@ -6,7 +6,7 @@ model predicts.
 
 import tensorflow as tf
 
-from dreamer_tf.agents import base
+from dreamer_tf.agents.base import make_step
 from dreamer_tf.behaviors import (
     DynamicsGradient,
     MixedGradient,
@@ -19,7 +19,6 @@ from dreamer_tf.behaviors import (
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.nn import NormalHead
 from dreamer_tf.ops import Schedule, cumulative_discount, lambda_return, scan, std_over_replicas
-from dreamer_tf.optim import DecayedAdam
 from dreamer_tf.world_model import get_feat
 
 
@@ -254,11 +253,6 @@ class ActorCritic(tf.Module):
 def hidden_block(config):
     """Arguments that say what the hidden layers of all networks consist of."""
     return {"activation": config.activation, "norm": config.norm}
-
-
-def make_step(name, network, config, beside=()):
-    """The gradient step of one of its optimisers, see `base.make_step`."""
-    return base.make_step(name, network, config, DecayedAdam, beside)
 
 
 def _build_actor(config, action, dtype):

@@ -15,7 +15,7 @@ from dreamer_tf.behaviors import (
     SlowCopy,
     UnitScale,
 )
-from dreamer_tf.distributions import two_hot
+from dreamer_tf.distributions import mixed_two_hot
 from dreamer_tf.nn import TwoHotHead, rms_silu_layers
 from dreamer_tf.ops import (
     lambda_return,
@@ -139,12 +139,15 @@ class ActorCritic(tf.Module):
             state, feat = before[:2]
             action = self.sample(feat, draws["action"])
             state = rssm.img_step(state, action, draws["imagine"])
-            return state, get_feat(state), action
+            return state, get_feat(state), action, feat
 
-        first = get_feat(start)
         draws = {key: noise[key] for key in ("imagine", "action")}
-        _, feats, actions = scan(step, (start, first), draws, self.config.imag_horizon)
-        return Trajectory(tf.concat([first[None], feats[:-1]], axis=0), feats[-1:], actions)
+        # Each step gives out the features before it, too: joining the first to the others later
+        # would copy the largest tensor of the update.
+        _, after, action, feat = scan(
+            step, (start, get_feat(start)), draws, self.config.imag_horizon
+        )
+        return Trajectory(feat, after[-1:], action)
 
     def sample(self, feat, draws):
         """Action vectors ``[N, A]`` at features ``[N, F]``, from the actor's ``draws``."""
@@ -259,10 +262,10 @@ class ActorCritic(tf.Module):
 
         Reference: arXiv:2301.04104, equation 5 and section "Critic learning".
         """
-        slow_scale = self.config.slow_scale
-        shares = two_hot(target, dist.bins) + slow_scale * two_hot(slow_value, dist.bins)
-        log_prob = dist.expected_log_prob(shares / (1.0 + slow_scale))
-        return -tf.stop_gradient(weight) * (1.0 + slow_scale) * log_prob
+        whole = 1.0 + self.config.slow_scale
+        parts = [(1.0 / whole, target), (self.config.slow_scale / whole, slow_value)]
+        log_prob = dist.expected_log_prob(mixed_two_hot(parts, dist.bins))
+        return -tf.stop_gradient(weight) * whole * log_prob
 
     def replay_returns(self, reward, is_last, is_terminal, bootstrap):
         """λ-returns along replayed sequences, each row but the last.

@@ -9,7 +9,8 @@ which it plays, shows how well it would do without an episode of its own (zero-s
 
 import tensorflow as tf
 
-from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, make_step
+from dreamer_tf.agents.base import make_step
+from dreamer_tf.agents.dreamerv2_behavior import ActorCritic
 from dreamer_tf.behaviors import ActorBehavior, Disagreement, Switched, Uniform
 from dreamer_tf.nn import Ensemble
 from dreamer_tf.world_model import get_feat

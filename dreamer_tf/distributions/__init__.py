@@ -19,6 +19,7 @@ from dreamer_tf.distributions.discrete import (
     IndependentOneHot,
     OneHot,
     TwoHot,
+    mixed_two_hot,
     symexp_bins,
     two_hot,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "UnitNormal",
     "diagonal_gaussian",
     "gaussian_kl",
+    "mixed_two_hot",
     "pairwise_log_prob",
     "symexp_bins",
     "two_hot",

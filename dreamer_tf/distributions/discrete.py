@@ -1,5 +1,7 @@
 """Distributions over classes: one-hot variables, and numbers as probabilities of fixed points."""
 
+import math
+
 import numpy as np
 import tensorflow as tf
 
@@ -54,7 +56,7 @@ class OneHot:
             tf.reshape(tf.stop_gradient(self.probs), [-1, size]),
             tf.constant(np.triu(np.ones([size, size], np.float32))),
         )
-        below = tf.reshape(upper, open_shape(self.probs.shape)) <= uniform[..., None]
+        below = tf.reshape(upper, open_shape(self.probs.shape)) <= tf.expand_dims(uniform, -1)
         # Rounding may leave the last sum a little below 1.
         return tf.minimum(tf.reduce_sum(tf.cast(below, tf.int32), -1), size - 1)
 
@@ -183,15 +185,34 @@ def two_hot(value, bins):
     Reference: arXiv:1707.06887, section 4; arXiv:2301.04104, section
     "Robust predictions".
     """
-    flat = tf.reshape(tf.stop_gradient(tf.cast(value, tf.float32)), [-1])
-    above = tf.searchsorted(tf.constant(bins), flat, side="right")
-    below = tf.maximum(above - 1, 0)
-    above = tf.minimum(above, len(bins) - 1)
-    to_below = tf.abs(flat - tf.gather(bins, below))
-    to_above = tf.abs(tf.gather(bins, above) - flat)
-    share = tf.where(below == above, 0.5, tf.math.divide_no_nan(to_below, to_below + to_above))
-    # Written into zeros: two numbers a row, where a comparison with every point would be K.
-    rows = tf.range(tf.size(flat))
-    places = tf.concat([tf.stack([rows, below], 1), tf.stack([rows, above], 1)], 0)
-    shares = tf.scatter_nd(places, tf.concat([1.0 - share, share], 0), [tf.size(flat), len(bins)])
-    return tf.reshape(shares, [*value.shape, len(bins)])
+    return mixed_two_hot([(1.0, value)], bins)
+
+
+def mixed_two_hot(parts, bins):
+    """Weighted sum of the shares of several numbers, see `two_hot`: ``Σ weight · shares``.
+
+    Args:
+      parts: List of pairs of a weight and numbers ``[...]``.
+      bins: NumPy array ``[K]``, ascending.
+
+    Returns:
+      ``[..., K]``, without gradient.
+    """
+    # Written into zeros: two numbers a row and part, where a comparison with every point would be
+    # K, and a sum of several such tensors passes over all of them.
+    places, shares = [], []
+    for weight, value in parts:
+        flat = tf.reshape(tf.stop_gradient(tf.cast(value, tf.float32)), [-1])
+        rows = tf.range(tf.size(flat))
+        above = tf.searchsorted(tf.constant(bins), flat, side="right")
+        below = tf.maximum(above - 1, 0)
+        above = tf.minimum(above, len(bins) - 1)
+        to_below = tf.abs(flat - tf.gather(bins, below))
+        to_above = tf.abs(tf.gather(bins, above) - flat)
+        share = tf.where(below == above, 0.5, tf.math.divide_no_nan(to_below, to_below + to_above))
+        places += [tf.stack([rows, below], 1), tf.stack([rows, above], 1)]
+        shares += [weight * (1.0 - share), weight * share]
+    value = parts[0][1]
+    shape = [math.prod(value.shape), len(bins)]
+    mixed = tf.scatter_nd(tf.concat(places, 0), tf.concat(shares, 0), shape)
+    return tf.reshape(mixed, [*value.shape, len(bins)])

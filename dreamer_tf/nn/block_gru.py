@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from dreamer_tf.nn.dense import RMSNormSiLU, add_parts, dense_layer, fan_in_normal
-from dreamer_tf.ops import rms_norm_silu
+from dreamer_tf.ops import linear, rms_norm_silu
 
 
 class BlockDense(keras.layers.Layer):
@@ -70,11 +70,13 @@ class BlockDense(keras.layers.Layer):
         Returns:
           ``[G, N, units / G]``.
         """
-        kernels = [tf.cast(kernel, self.compute_dtype) for kernel in self.kernels]
-        y = tf.matmul(tf.cast(x, self.compute_dtype), kernels[0])
-        if shared is not None:
-            y += tf.matmul(tf.cast(shared, self.compute_dtype)[None], kernels[1])
-        return y + tf.reshape(tf.cast(self.bias, y.dtype), [self.blocks, 1, -1])
+        # (Not with [None]: the gradient of a slice is a copy of all of it.)
+        inputs = [x] if shared is None else [x, tf.expand_dims(shared, 0)]
+        inputs, kernels, [bias] = (
+            [tf.cast(value, self.compute_dtype) for value in values]
+            for values in (inputs, self.kernels, [self.bias])
+        )
+        return linear(inputs, kernels, tf.reshape(bias, [self.blocks, 1, -1]))
 
 
 def to_blocks(x, blocks):

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from dreamer_tf.nn.dense import ConcatDense, LayerNorm, NormAct
+from dreamer_tf.ops import gru_gates, linear
 
 
 class DenseGRU(keras.layers.Layer):
@@ -29,7 +30,7 @@ class DenseGRU(keras.layers.Layer):
         super().__init__(dtype=dtype, **kwargs)
         self.deter = deter
         self.img_in = ConcatDense(hidden, dtype=dtype, name="img_in")
-        self.gru = keras.layers.GRUCell(deter, dtype=dtype, name="gru")
+        self.gru = _GRUCell(deter, dtype=dtype, name="gru")
         self.activation = keras.activations.get(activation)
 
     def build(self, stoch_size, action_size):
@@ -53,8 +54,20 @@ class DenseGRU(keras.layers.Layer):
           ``[N, D]`` next deterministic state, float32.
         """
         x = self.activation(self.img_in(stoch, projected=projected_action))
-        deter, _ = self.gru(x, [tf.cast(deter, x.dtype)])
-        return tf.cast(deter, tf.float32)
+        return tf.cast(self.gru(x, tf.cast(deter, x.dtype)), tf.float32)
+
+
+class _GRUCell(keras.layers.GRUCell):
+    """Keras' cell, computed by `gru_gates` and in a loop over time with `linear`."""
+
+    def call(self, x, state):
+        """``[N, hidden]`` and ``[N, D]`` to the next state ``[N, D]``."""
+        kernel, recurrent_kernel, bias = map(
+            tf.convert_to_tensor, (self.kernel, self.recurrent_kernel, self.bias)
+        )
+        bias, recurrent_bias = tf.unstack(bias)
+        projected = linear([x], [kernel], bias)
+        return gru_gates(projected, linear([state], [recurrent_kernel], recurrent_bias), state)
 
 
 class LayerNormGRU(keras.layers.Layer):

@@ -122,7 +122,8 @@ class ImageDecoder(keras.Model):
 
     def call(self, feat):
         """``[N, F]`` to the images' mean ``[N, height, width, channels]``, float32."""
-        x = self.dense(feat)[:, None, None, :]
+        x = self.dense(feat)
+        x = tf.reshape(x, [-1, 1, 1, x.shape[-1]])
         for deconv, act in zip(self.deconvs[:-1], self.acts, strict=True):
             x = act(deconv(x))
         return tf.cast(self.deconvs[-1](x), tf.float32)

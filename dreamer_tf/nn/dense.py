@@ -5,7 +5,7 @@ import re
 import keras
 import tensorflow as tf
 
-from dreamer_tf.ops import layer_norm, merge_leading, restore_leading, rms_norm_silu
+from dreamer_tf.ops import layer_norm, linear, merge_leading, restore_leading, rms_norm_silu
 
 
 class ConcatDense(keras.layers.Layer):
@@ -54,14 +54,12 @@ class ConcatDense(keras.layers.Layer):
           *inputs: The first inputs of the concatenation, each ``[..., size]``.
           projected: ``[..., units]`` contribution of all the others (`project`), if there are any.
         """
-        # The bias is added to what is projected already, never to a product: TensorFlow 2.21 joins
-        # product, bias, a further sum and an ELU to an operation that it does not have.
-        total = tf.cast(self.bias, self.compute_dtype)
-        if projected is not None:
-            total += projected
-        for index, value in enumerate(inputs):
-            total += self.project(index, value)
-        return total
+        count = len(inputs)
+        values, kernels, [bias] = (
+            [tf.cast(value, self.compute_dtype) for value in values]
+            for values in (inputs, self.kernels[:count], [self.bias])
+        )
+        return linear(values, kernels, bias, plus=projected)
 
 
 def add_parts(layer, values):
@@ -235,7 +233,17 @@ def dense_layer(units, initializer, **kwargs):
     A Keras initialiser gives equal numbers to all weights of one shape that it is used for.
     """
     initializer = keras.initializers.get(initializer).clone()
-    return keras.layers.Dense(units, kernel_initializer=initializer, **kwargs)
+    return _Dense(units, kernel_initializer=initializer, **kwargs)
+
+
+class _Dense(keras.layers.Dense):
+    """Keras' layer, in a loop over time with the weight gradients of `linear`."""
+
+    def call(self, x):
+        """``[..., size] -> [..., units]``."""
+        if not self.use_bias:
+            return super().call(x)
+        return linear([x], [tf.convert_to_tensor(self.kernel)], tf.convert_to_tensor(self.bias))
 
 
 def layer_name(key):

@@ -1,10 +1,17 @@
-"""Leading axes of batches, the one loop over time, and rows that other replicas have."""
+"""Leading axes of batches, the one loop over time with its products, and rows of other replicas."""
+
+import contextlib
+import contextvars
 
 import tensorflow as tf
+
+from dreamer_tf.ops.transforms import sum_to
 
 # Each unrolled step adds 0.1 to 0.3 s to the start of a run; a loop makes its updates up to a tenth
 # slower where sequences are short, and no slower where they have 64 steps (docs/performance.md).
 _LONGEST_UNROLLED = 50
+# With more rows a step, its products are large enough to be made one by one.
+_MOST_ROWS_TAPPED = 64
 
 
 def scan(step, state, inputs, length):
@@ -13,6 +20,9 @@ def scan(step, state, inputs, length):
     Up to 50 steps are unrolled into the graph: the scheduler can overlap neighbouring steps,
     backpropagation needs no stacks of saved tensors, and gradients that nobody asked for are left
     out. More of them are a ``tf.while_loop``, whose body is traced once.
+
+    The gradients of weights that `linear` multiplies with are not summed up step by step: where a
+    step has few rows, each is one product over the rows of all steps.
 
     Args:
       step: Function of a state and one time slice of ``inputs`` to the next state, a nested
@@ -28,7 +38,21 @@ def scan(step, state, inputs, length):
     """
     inputs = tf.nest.map_structure(lambda x: x[:length], inputs)
     run = _unroll if length <= _LONGEST_UNROLLED else _loop
-    return run(step, state, inputs)
+    rows = tf.nest.flatten(inputs)[0].shape[1]
+    is_tapped = rows is not None and rows <= _MOST_ROWS_TAPPED
+    if length == 1 or (run is _unroll and not is_tapped):
+        return _unroll(step, state, inputs)
+    # The first step shows what a state consists of, and which products there are.
+    taps = _Taps()
+    with taps.step() as multiplied:
+        first = step(state, tf.nest.map_structure(lambda x: x[0], inputs))
+    rest = tf.nest.map_structure(lambda x: x[1:], inputs)
+    if is_tapped:
+        later = taps.run(run, step, (first, multiplied), rest, length - 1)
+    else:
+        later = run(step, first, rest)
+    join = lambda x, xs: tf.concat([tf.expand_dims(x, 0), xs], axis=0)  # noqa: E731
+    return tf.nest.map_structure(join, first, later)
 
 
 def _unroll(step, state, inputs):
@@ -40,11 +64,138 @@ def _unroll(step, state, inputs):
 
 
 def _loop(step, state, inputs):
-    """The first step stands before the loop, which learns from it what a state consists of."""
-    first = step(state, tf.nest.map_structure(lambda x: x[0], inputs))
-    rest = tf.nest.map_structure(lambda x: x[1:], inputs)
-    later = tf.scan(step, rest, initializer=first)
-    return tf.nest.map_structure(lambda x, xs: tf.concat([x[None], xs], axis=0), first, later)
+    """Of ``state`` everything has to be there that a step returns."""
+    return tf.scan(step, inputs, initializer=state)
+
+
+# ---- Products in the loop. A loop's gradient would add a weight's gradient up step by step: a
+# product of few rows each time, and passes over all of the weight. Instead, the bias of each
+# product is a row for every step here, a tap, whose gradient is that of the product's output; the
+# loop gives out what was multiplied; and one product of both is the weight's gradient.
+
+_taps = contextvars.ContextVar("taps", default=None)  # Those of the scan that is being built.
+
+
+def linear(inputs, kernels, bias, plus=None):
+    """``inputs[0] @ kernels[0] + inputs[1] @ kernels[1] + … + bias``.
+
+    Args:
+      inputs: List of ``[..., N, size]``.
+      kernels: List of ``[size, units]``, or in blocks ``[G, size, units]``.
+      bias: ``[units]``, or in blocks ``[G, 1, units]``.
+      plus: ``[..., N, units]`` to add, if anything.
+
+    Returns:
+      ``[..., N, units]``.
+    """
+    if taps := _taps.get():
+        kernels, bias = taps.replace(inputs, kernels, bias)
+    if plus is None and len(inputs) == 1:
+        return _product(inputs[0], kernels[0]) + bias
+    # The bias is added to what is known already, never to a product: TensorFlow 2.21 joins product,
+    # bias, a further sum and an ELU to an operation that it does not have.
+    total = bias if plus is None else bias + plus
+    for x, kernel in zip(inputs, kernels, strict=True):
+        total += _product(x, kernel)
+    return total
+
+
+def _product(x, kernel):
+    return tf.matmul(x, kernel) if x.shape.rank <= kernel.shape.rank else tf.tensordot(x, kernel, 1)
+
+
+class _Call:
+    """A call of `linear` in the first step, which stands for that in every other step."""
+
+    def __init__(self, inputs, kernels, bias):
+        self.multiplied = inputs  # Later those of all other steps, stacked.
+        self.kernels = kernels
+        self.bias = bias
+
+    def taps(self, length):
+        """The bias in so many steps, ``[length, *shape of an output]``."""
+        product = [*self.multiplied[0].shape[:-1], self.kernels[0].shape[-1]]
+        shape = tf.broadcast_static_shape(tf.TensorShape(product), self.bias.shape)
+
+        @tf.custom_gradient
+        def spread(bias, *kernels):
+            def gradient(upstream):
+                products = [
+                    _sum_products(x, upstream, kernel.shape.rank)
+                    for x, kernel in zip(self.multiplied, kernels, strict=True)
+                ]
+                # A sum of thousands of rows needs more digits than bfloat16 has.
+                total = sum_to(tf.cast(upstream, tf.float32), bias.shape)
+                return tf.cast(total, bias.dtype), *products
+
+            return tf.broadcast_to(bias, [length, *shape]), gradient
+
+        return spread(self.bias, *self.kernels)
+
+
+class _Taps:
+    """The calls of `linear` in the steps of a scan."""
+
+    def __init__(self):
+        self.calls = []
+        self._later = None
+        self._multiplied = []
+
+    @contextlib.contextmanager
+    def step(self, taps=None):
+        """The first step, which computes its gradients by itself; or another, with its taps.
+
+        The block gets a list, in which is in the end what was multiplied.
+        """
+        self._later = None if taps is None else zip(self.calls, taps, strict=True)
+        self._multiplied = multiplied = []
+        token = _taps.set(self)
+        try:
+            yield multiplied
+        finally:
+            _taps.reset(token)
+
+    def replace(self, inputs, kernels, bias):
+        """What `linear` computes with in place of its weights."""
+        self._multiplied.append([tf.stop_gradient(x) for x in inputs])
+        if self._later is None:
+            self.calls.append(_Call(inputs, kernels, bias))
+            return kernels, bias
+        call, tap = next(self._later)
+        # Those of the first step: weights are read, and cast, once for all.
+        return [tf.stop_gradient(kernel) for kernel in call.kernels], tap
+
+    def run(self, run, step, first, inputs, length):
+        """``run``, which is `_unroll` or `_loop`, behind the first step.
+
+        Args:
+          run: Function of a step, a state and inputs.
+          step: As for `scan`.
+          first: What the first step gave: its state, and what was multiplied in it.
+          inputs: As for `scan`, those of the first step left out.
+          length: Number of steps that are left.
+        """
+
+        def tapped(before, slices):
+            with self.step(slices["taps"]) as multiplied:
+                state = step(before[0], slices["inputs"])
+            return state, multiplied
+
+        taps = [call.taps(length) for call in self.calls]
+        states, multiplied = run(tapped, first, {"inputs": inputs, "taps": taps})
+        for call, values in zip(self.calls, multiplied, strict=True):
+            call.multiplied = values
+        return states
+
+
+def _sum_products(x, upstream, rank):
+    """Gradient of a kernel ``[..., size, units]``: that of all steps, ``[T, ..., N, ·]``."""
+    if rank == 2:
+        x, upstream = (tf.reshape(y, [-1, y.shape[-1]]) for y in (x, upstream))
+        return tf.matmul(x, upstream, transpose_a=True)
+    if x.shape[1] == 1:  # The same for all blocks.
+        return tf.einsum("tns,tgno->gso", tf.squeeze(x, 1), upstream)
+    return tf.einsum("tgni,tgno->gio", x, upstream)
 
 
 # ---- Axes of batches.

@@ -36,8 +36,9 @@ def lambda_return(reward, value, discount, bootstrap, lambda_):
     decay = discount * lambda_ * tf.ones_like(reward)
     one_step = reward + (discount - discount * lambda_) * next_value
     returns, carried = [], bootstrap
-    for t in reversed(range(reward.shape[0])):
-        carried = one_step[t] + decay[t] * carried
+    steps = zip(tf.unstack(one_step), tf.unstack(decay), strict=True)
+    for reward_and_value, kept in reversed(list(steps)):
+        carried = reward_and_value + kept * carried
         returns.append(carried)
     return tf.stack(returns[::-1], axis=0)
 

@@ -162,7 +162,7 @@ def rms_norm_silu(x, scale, epsilon, axis=-1):
 
         def gradient(upstream):
             towards_scaled = upstream * (gate + output * (1.0 - gate))
-            towards_scale = _sum_to(towards_scaled * normed, scale.shape)
+            towards_scale = sum_to(towards_scaled * normed, scale.shape)
             towards_normed = towards_scaled * scale
             along = tf.reduce_mean(towards_normed * normed, axis, keepdims=True)
             return inverse * (towards_normed - normed * along), towards_scale
@@ -172,8 +172,50 @@ def rms_norm_silu(x, scale, epsilon, axis=-1):
     return compute(x, scale)
 
 
-def _sum_to(x, shape):
+def sum_to(x, shape):
     """Sums over the axes along which a tensor of ``shape`` was broadcast to that of ``x``."""
     new = x.shape.rank - shape.rank
     along = [new + i for i, size in enumerate(shape) if size == 1]
     return tf.reshape(tf.reduce_sum(x, [*range(new), *along]), shape)
+
+
+@tf.custom_gradient
+def gru_gates(projected, recurrent, state):
+    """The gates of a GRU whose reset gate acts behind the recurrent product, and its next state.
+
+    ::
+
+        z, r, c = split(projected)        z', r', c' = split(recurrent)
+        update = σ(z + z')    reset = σ(r + r')    candidate = tanh(c + reset · c')
+        next = update · state + (1 - update) · candidate
+
+    The gradient is written out for the same reason as that of `layer_norm`.
+
+    Args:
+      projected: ``[..., 3 D]``, the product with the input, bias included.
+      recurrent: ``[..., 3 D]``, the product with the state, bias included.
+      state: ``[..., D]``.
+
+    Returns:
+      ``[..., D]``.
+
+    Reference: arXiv:1406.1078, with the reset gate as in cuDNN.
+    """
+    size = state.shape[-1]
+    gates, candidate = tf.split(projected, [2 * size, size], -1)
+    recurrent_gates, recurrent_candidate = tf.split(recurrent, [2 * size, size], -1)
+    gates = tf.sigmoid(gates + recurrent_gates)
+    update, reset = tf.split(gates, 2, -1)
+    candidate = tf.tanh(candidate + reset * recurrent_candidate)
+    difference = state - candidate
+
+    def gradient(upstream):
+        towards_state = upstream * update
+        towards_sum = tf.raw_ops.TanhGrad(y=candidate, dy=upstream - towards_state)
+        towards_gates = [upstream * difference, towards_sum * recurrent_candidate]
+        towards_gates = tf.raw_ops.SigmoidGrad(y=gates, dy=tf.concat(towards_gates, -1))
+        towards_projected = tf.concat([towards_gates, towards_sum], -1)
+        towards_recurrent = tf.concat([towards_gates, towards_sum * reset], -1)
+        return towards_projected, towards_recurrent, towards_state
+
+    return candidate + update * difference, gradient

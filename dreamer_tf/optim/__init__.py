@@ -1,6 +1,6 @@
 """Gradient steps."""
 
-from dreamer_tf.optim.adam import DecayedAdam, adam
+from dreamer_tf.optim.adam import DecayedAdam
 from dreamer_tf.optim.gradient_step import AdaptiveClip, GlobalNormClip, GradientStep
 from dreamer_tf.optim.laprop import LaProp, Warmup
 
@@ -11,5 +11,4 @@ __all__ = [
     "GradientStep",
     "LaProp",
     "Warmup",
-    "adam",
 ]

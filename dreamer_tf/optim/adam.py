@@ -1,4 +1,4 @@
-"""Adam as DreamerV2 uses it, as a Keras optimiser."""
+"""Adam as PlaNet and the first two Dreamers use it, as a Keras optimiser."""
 
 import keras
 import tensorflow as tf
@@ -6,27 +6,9 @@ import tensorflow as tf
 from dreamer_tf.optim.gradient_step import LocalOptimizer
 
 
-def adam(*, learning_rate, epsilon, decay=0.0, name="adam"):
-    """Keras' Adam, or `DecayedAdam` where weights decay.
-
-    Args:
-      learning_rate: Number or Keras schedule.
-      epsilon: Added to the root mean square.
-      decay: Share by which weights shrink in an update, 0 to 1.
-      name: Name of the optimiser.
-    """
-    if not decay:
-        return _Adam(learning_rate, epsilon=epsilon, name=name)
-    return DecayedAdam(learning_rate, epsilon=epsilon, decay=decay, name=name)
-
-
-class _Adam(LocalOptimizer, keras.optimizers.Adam):
-    """Keras' own, see `LocalOptimizer`."""
-
-
 @keras.saving.register_keras_serializable(package="dreamer_tf")
 class DecayedAdam(LocalOptimizer):
-    """Adam, before whose step every weight shrinks by a fixed share.
+    """Adam, before whose step every weight may shrink by a fixed share, as DreamerV2's do.
 
     ::
 
@@ -76,19 +58,30 @@ class DecayedAdam(LocalOptimizer):
             variables, ["momentum", "velocity"]
         )
 
-    def update_step(self, gradient, variable, learning_rate):
-        """Moves one variable, by TensorFlow's fused operation: one pass over weights and slots."""
-        index = self._get_variable_index(variable)
+    def apply(self, grads, trainable_variables=None):
+        """Moves all variables; what does not depend on a variable is computed once for all."""
         step = tf.cast(self.iterations.value + 1, tf.float32)
+        self._beta1_power, self._beta2_power = self.beta_1**step, self.beta_2**step
+        self._rate = tf.cast(self.learning_rate, tf.float32)
+        super().apply(grads, trainable_variables)
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Moves one variable, by TensorFlow's fused operation: one pass over weights and slots.
+
+        Keras' own Adam takes some twenty operations for it, most of them for numbers that are the
+        same for all variables.
+        """
+        del learning_rate
+        index = self._get_variable_index(variable)
         if self.decay:
             variable.assign_sub(self.decay * variable)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momenta[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=self.beta_1**step,
-            beta2_power=self.beta_2**step,
-            lr=tf.cast(learning_rate, tf.float32),
+            beta1_power=self._beta1_power,
+            beta2_power=self._beta2_power,
+            lr=self._rate,
             beta1=tf.constant(self.beta_1),
             beta2=tf.constant(self.beta_2),
             epsilon=tf.constant(self.epsilon),

@@ -65,6 +65,13 @@ class LaProp(LocalOptimizer):
             variables, ["mean_square", "momentum"]
         )
 
+    def apply(self, grads, trainable_variables=None):
+        """Moves all variables; what does not depend on a variable is computed once for all."""
+        step = tf.cast(self.iterations.value + 1, tf.float32)
+        self._rate = (1.0 - self.beta_2) / (1.0 - self.beta_2**step)
+        self._lr = self.learning_rate * (1.0 - self.beta_1) / (1.0 - self.beta_1**step)
+        super().apply(grads, trainable_variables)
+
     def update_step(self, gradient, variable, learning_rate):
         """Moves one variable.
 
@@ -72,18 +79,16 @@ class LaProp(LocalOptimizer):
         n_t / (1 - β₂ᵗ), an average whose rate starts at 1 and falls to 1 - β₂. ``momentum`` is
         m_t / (1 - β₁), which is what TensorFlow's fused momentum operation sums up.
         """
+        del learning_rate
         index = self._get_variable_index(variable)
         mean_square, momentum = self._mean_squares[index], self._momenta[index]
-        step = tf.cast(self.iterations.value + 1, tf.float32)
-        rate = (1.0 - self.beta_2) / (1.0 - self.beta_2**step)
-
-        gradient = gradient * _SCALE
-        square = mean_square.value + rate * (tf.square(gradient) - mean_square.value)
+        gradient, before = gradient * _SCALE, tf.convert_to_tensor(mean_square.value)
+        square = before + self._rate * (tf.square(gradient) - before)
         self.assign(mean_square, square)
         tf.raw_ops.ResourceApplyMomentum(
             var=variable.handle,
             accum=momentum.value.handle,
-            lr=learning_rate * (1.0 - self.beta_1) / (1.0 - self.beta_1**step),
+            lr=self._lr,
             grad=gradient / (tf.sqrt(square) + self.epsilon * _SCALE),
             momentum=tf.constant(self.beta_1),
             use_nesterov=self.nesterov,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamer_tf.distributions import OneHot, TwoHot, symexp_bins, two_hot
+from dreamer_tf.distributions import OneHot, TwoHot, mixed_two_hot, symexp_bins, two_hot
 from tests.golden_data import Golden, assert_close
 
 # ---- One-hot.
@@ -129,6 +129,13 @@ def test_shares_give_the_number_back(value, count):
 def test_numbers_beyond_the_ends_belong_to_the_last_point():
     shares = two_hot(tf.constant([-1e30, 1e30]), symexp_bins(5)).numpy()
     np.testing.assert_array_equal(shares, [[1, 0, 0, 0, 0], [0, 0, 0, 0, 1]])
+
+
+def test_shares_of_several_numbers_add_up():
+    bins = symexp_bins(7)
+    one, other = tf.constant([[1.5, -3e7, 0.0]]), tf.constant([[2.0, 4.0, 0.0]])
+    mixed = mixed_two_hot([(0.25, one), (3.0, other)], bins)
+    assert_close(mixed, 0.25 * two_hot(one, bins) + 3.0 * two_hot(other, bins))
 
 
 def test_targets_get_no_gradient():

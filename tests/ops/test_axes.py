@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamer_tf.ops import merge_leading, restore_leading, scan
+from dreamer_tf.ops import linear, merge_leading, restore_leading, scan
+from tests.golden_data import assert_close
 
 # ---- The loop over time.
 
@@ -83,6 +84,71 @@ def test_long_sequences_are_traced_once(length, expected):
     traced = tf.function(lambda: scan(counted, tf.constant(START), inputs, length))
     assert traced.get_concrete_function().output_shapes == (length, 4, 3)
     assert len(calls) == expected  # Of a loop the step before the loop, and the loop's body.
+
+
+# ---- Products in the loop.
+
+KERNELS = {
+    "kernel": [3, 3],
+    "bias": [3],
+    "block": [2, 3, 4],  # Two blocks, and an input that they share.
+    "shared": [2, 3, 4],
+    "block_bias": [2, 1, 4],
+    "back": [4, 3],
+}
+
+
+def plainly(inputs, kernels, bias, plus=0.0):
+    return (
+        sum(tf.matmul(x, kernel) for x, kernel in zip(inputs, kernels, strict=True)) + bias + plus
+    )
+
+
+def layered(product, weights):
+    """A step with each kind of product; the third one has no bias."""
+
+    def step(state, x):
+        y = tf.tanh(product([state], [weights["kernel"]], weights["bias"], x))
+        blocks = tf.stack([y, x])
+        y = product([blocks, y[None]], [weights["block"], weights["shared"]], weights["block_bias"])
+        return tf.tanh(tf.reduce_sum(tf.sin(y), 0) @ weights["back"])
+
+    return step
+
+
+def gradients_of(product, length):
+    """Gradients of the start, the inputs and all weights, by name, of a scan of `layered`."""
+    weights = {
+        name: tf.constant(np.random.default_rng(index).normal(size=shape), tf.float32)
+        for index, (name, shape) in enumerate(KERNELS.items())
+    }
+    given = {"state": tf.constant(START), "inputs": tf.constant(INPUTS), **weights}
+    with tf.GradientTape() as tape:
+        tape.watch(given)
+        states = scan(layered(product, given), given["state"], given["inputs"], length)
+        loss = tf.reduce_sum(states * tf.constant(INPUTS[:length]))
+    return tape.gradient(loss, given)
+
+
+@pytest.mark.parametrize(
+    ("length", "run"),
+    [(5, lambda f: f()), *((length, lambda f: tf.function(f)()) for length in (1, 5, 60))],
+    ids=["eager-5", "graph-1", "graph-5", "graph-60"],
+)
+def test_weights_in_the_loop_get_the_gradients_of_plain_products(length, run):
+    ours = run(lambda: gradients_of(linear, length))
+    expected = tf.function(lambda: gradients_of(plainly, length))()
+    for name, gradient in expected.items():
+        assert_close(ours[name], gradient, tolerance=1e-4, name=name)
+
+
+@pytest.mark.parametrize(("product", "expected"), [(linear, 2), (plainly, 5)])
+def test_the_gradient_of_a_weight_is_one_product_for_all_steps_but_the_first(product, expected):
+    graph = tf.function(lambda: gradients_of(product, 5)).get_concrete_function().graph
+    products = [op for op in graph.get_operations() if op.type == "MatMul"]
+    # Only the gradient of the kernel [3, 3] has both sides of three columns, over rows.
+    over_rows = [op for op in products if op.get_attr("grad_a") or op.get_attr("transpose_a")]
+    assert sum(op.outputs[0].shape == [3, 3] for op in over_rows) == expected
 
 
 # ---- Axes.

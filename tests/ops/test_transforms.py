@@ -1,5 +1,6 @@
 """Scales of images and numbers, and norms: definitions, inverses, gradients."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +8,7 @@ import tensorflow as tf
 from dreamer_tf.nn.multikey import FloatKeys
 from dreamer_tf.ops import (
     float_to_image,
+    gru_gates,
     image_to_float,
     layer_norm,
     quantize_image,
@@ -126,6 +128,29 @@ def test_rms_norm_and_silu_are_those_of_the_definition(shape, axis):
     for name, source in [("x", x), ("scale", scale)]:
         gradient = tape.gradient(our_sum, source)
         assert_close(gradient, tape.gradient(expected_sum, source), tolerance=1e-4, name=name)
+
+
+def test_gates_are_those_of_a_gru():
+    rng = np.random.default_rng(0)
+    cell = keras.layers.GRUCell(3)
+    cell.build((None, 5))
+    cell.bias.assign(rng.normal(size=(2, 9)))
+    x, state, weight = (tf.constant(rng.normal(size=(4, n)), tf.float32) for n in (5, 3, 3))
+
+    def ours():
+        projected, recurrent = x @ cell.kernel + cell.bias[0], state @ cell.recurrent_kernel
+        return gru_gates(projected, recurrent + cell.bias[1], state)
+
+    sources = [x, state, *(variable.value for variable in cell.trainable_variables)]
+    results = []
+    for compute in (ours, lambda: cell(x, [state])[0]):
+        with tf.GradientTape() as tape:
+            tape.watch([x, state])
+            output = compute()
+            loss = tf.reduce_sum(weight * output)
+        results.append([output, *tape.gradient(loss, sources)])
+    for one, other in zip(*results, strict=True):
+        assert_close(one, other, tolerance=1e-4)
 
 
 def test_a_constant_input_gives_the_offset():

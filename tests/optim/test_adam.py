@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.optim import DecayedAdam, GlobalNormClip, GradientStep, adam
+from dreamer_tf.optim import DecayedAdam, GlobalNormClip, GradientStep
 from tests.golden_data import Golden, assert_close
 
 
@@ -58,14 +58,25 @@ def test_its_config_rebuilds_it():
     assert rebuilt.decay == 1e-6
 
 
-def test_without_decay_it_is_keras_adam_and_with_decay_weights_shrink():
-    settings = {"learning_rate": 1e-3, "epsilon": 1e-7, "name": "model_adam"}
-    assert isinstance(adam(**settings), keras.optimizers.Adam)
-    variables = [keras.Variable([2.0]) for _ in range(2)]
-    for variable, decay in zip(variables, (0.0, 0.5), strict=True):
-        optimizer = adam(**settings, decay=decay)
-        optimizer.build([variable])
-        optimizer.apply([tf.constant([1.0])], [variable])
-        assert optimizer.name == "model_adam"
-    plain, decayed = (float(variable.numpy()[0]) for variable in variables)
-    np.testing.assert_allclose((plain, decayed), (2.0 - 1e-3, 1.0 - 1e-3), rtol=1e-5)
+def test_a_checkpoint_of_keras_adam_goes_on(tmp_path):
+    """Runs of PlaNet and Dreamer were once made with it."""
+
+    def make(optimizer):
+        variable = keras.Variable([2.0, -1.0], name="weight")
+        step = GradientStep("model", [variable], optimizer, GlobalNormClip(9.0))
+        return step, tf.train.Checkpoint(step=step, weight=variable.value)
+
+    def update(step, count):
+        for index in range(count):
+            step.apply(tf.constant(0.0), [tf.constant([0.5, -0.1]) / (index + 1)])
+
+    step, checkpoint = make(keras.optimizers.Adam(1e-2, epsilon=1e-3))
+    other, other_checkpoint = make(DecayedAdam(1e-2, epsilon=1e-3))
+    update(step, 3)
+    path = checkpoint.write(str(tmp_path / "checkpoint"))
+    update(step, 2)
+    status = other_checkpoint.read(path)
+    status.assert_existing_objects_matched()
+    update(other, 2)
+    assert_close(other.targets[0].numpy(), step.targets[0].numpy())
+    assert int(other.optimizer.iterations) == 5

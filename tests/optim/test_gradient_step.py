@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamer_tf.optim import GlobalNormClip, GradientStep
+from dreamer_tf.optim import DecayedAdam, GlobalNormClip, GradientStep
 from tests.golden_data import Golden, assert_close
 
 
@@ -14,7 +14,7 @@ def variables_of(values):
 
 
 def make_step(variables, learning_rate=0.1, epsilon=1e-7, clip=100.0):
-    adam = keras.optimizers.Adam(learning_rate, epsilon=epsilon)
+    adam = DecayedAdam(learning_rate, epsilon=epsilon)
     return GradientStep("model", variables, adam, GlobalNormClip(clip))
 
 
