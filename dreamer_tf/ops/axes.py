@@ -329,11 +329,15 @@ def std_over_replicas(values):
 
 
 def max_over_replicas(values):
-    """Largest element of a tensor, in all replicas; a scalar without gradient."""
-    largest = tf.reduce_max(values)
-    return tf.reduce_max(gather_over_replicas(largest[None])) if replica_count() > 1 else largest
+    """Largest element of a tensor, in all replicas; a scalar."""
+    return _extreme(tf.reduce_max, values)
 
 
 def min_over_replicas(values):
-    """Smallest element of a tensor, in all replicas; a scalar without gradient."""
-    return -max_over_replicas(-values) if replica_count() > 1 else tf.reduce_min(values)
+    """Smallest element of a tensor, in all replicas; a scalar."""
+    return _extreme(tf.reduce_min, values)
+
+
+def _extreme(reduce, values):
+    extreme = reduce(values)
+    return reduce(gather_over_replicas(extreme[None])) if replica_count() > 1 else extreme

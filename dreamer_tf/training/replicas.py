@@ -14,6 +14,7 @@ import random
 import re
 import signal
 import tempfile
+import threading
 
 import numpy as np
 import tensorflow as tf
@@ -108,7 +109,7 @@ def local_strategy(count):
                 f"CPU; start the run in a process of its own"
             ) from error
     # The collectives that TensorFlow takes for CPUs by itself mix up what two strategies of one
-    # process reduce, and small tensors even of one.
+    # process reduce.
     return tf.distribute.MirroredStrategy(
         [f"CPU:{index}" for index in range(count)],
         cross_device_ops=tf.distribute.ReductionToOneDevice(),
@@ -259,8 +260,9 @@ def follow(config, hosts, make_agent):
       ReplicaLostError: If another process is gone.
     """
     # The chief decides when to stop: it finishes its step and saves first.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
     strategy = cluster_strategy(hosts, config.run.devices)
     channel, update, agent = Channel(hosts), None, None
     try:
