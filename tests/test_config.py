@@ -201,19 +201,46 @@ def test_configs_without_a_name_lists_the_presets(argv):
         config.parse_args(argv)
 
 
-def test_help_shows_every_option_with_default_and_meaning(capsys):
-    with pytest.raises(SystemExit) as stop:
-        config.parse_args(["--help"], "Trains an agent.")
+def helped(capsys, *words):
+    """What ``--help`` prints; no line of it is wider than a terminal."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stop:
+        patch.setenv("COLUMNS", "80")
+        config.parse_args(["--help", *words], "Trains an agent.")
     assert stop.value.code == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "Trains an agent." in shown
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    return " ".join(out.split())
+
+
+def test_help_is_an_overview_of_presets_and_sections(capsys):
+    shown = helped(capsys)
+    assert "Trains an agent." in shown and "--task str" in shown
+    assert "--help dreamerv3 " in shown and "--dreamerv3.imag_horizon" not in shown
+    for name in config.preset_names():
+        assert f" {name} {preset_title(name)}" in shown
+        assert preset_title(name).endswith("."), "whole sentences"
+    assert len(shown) < 12_000
+
+
+def test_help_of_a_section_or_an_option_shows_that_alone(capsys):
+    shown = helped(capsys, "dreamerv3")
+    inside = [key for key in config.options() if key.startswith("dreamerv3.")]
+    assert sorted(re.findall(r"--(\S+\.\w+)", shown)) == sorted(inside)
+    assert re.findall(r"--(\S+\.\w+)", helped(capsys, "dreamerv3.rssm")) == [
+        key for key in inside if key.startswith("dreamerv3.rssm.")
+    ]
+    assert helped(capsys, "run.eval_every").startswith("--run.eval_every int ")
+    with pytest.raises(config.ConfigError, match="option 'dreamerv4'. Did you mean 'dreamerv"):
+        config.parse_args(["--help", "dreamerv4"])
+
+
+def test_help_all_shows_every_option_with_default_and_meaning(capsys):
+    shown = helped(capsys, "all")
     for key, option in config.options().items():
         entry = shown[shown.index(f"--{key} ") :]
         default = text(option.default) or "empty"
         assert entry.index(f"(default: {default})") < 500
         assert option.text in entry
-    for name in config.preset_names():
-        assert f" {name} {preset_title(name)}" in shown
 
 
 def test_print_config_shows_every_value_and_its_origin(capsys):

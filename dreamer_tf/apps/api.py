@@ -24,6 +24,7 @@ from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import EnvError
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training import session
 
@@ -66,6 +67,7 @@ def train(
       EnvError: The environment cannot be used.
       RunFolderInUse: Another trainer works in the folder.
     """
+    quiet_tensorflow()
     continues = logdir is not None and run_folder.has_run(logdir)
     nothing_said = not configs and "agent" not in overrides and not continues
     choose_size = env is not None and nothing_said
@@ -100,6 +102,7 @@ def load(logdir: str | os.PathLike) -> "Agent":
     Raises:
       RunFolderError: The folder holds no run, or no checkpoint yet.
     """
+    quiet_tensorflow()
     # Imported here: this module can be imported without TensorFlow.
     from dreamer_tf.runs.checkpoint import Checkpoints
 
@@ -195,6 +198,7 @@ def evaluate(
       RunFolderError: The folder holds neither, or the policy cannot play in this environment.
       EnvError: The environment cannot be used, or died in every episode.
     """
+    quiet_tensorflow()
     from dreamer_tf.runs.videos import check_format, save_video
     from dreamer_tf.training.evaluation import make_recorder, play_episodes, summarize
 

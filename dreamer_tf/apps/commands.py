@@ -7,13 +7,13 @@ nobody reads the output any more (``| head``).
 
 import argparse
 import contextlib
-import os
 import signal
 import sys
 
 from dreamer_tf import config as configs
 from dreamer_tf.apps import api
 from dreamer_tf.apps.report.document import write_at_end
+from dreamer_tf.common import counted
 from dreamer_tf.config.resolve import program_name, unread_output
 from dreamer_tf.envs import EnvError
 from dreamer_tf.export.errors import ExportError
@@ -26,6 +26,7 @@ from dreamer_tf.runs.errors import (
     RunFolderInUse,
     VideoFormatError,
 )
+from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.training import session
 from dreamer_tf.training.guard import NonFiniteError
 from dreamer_tf.training.hosts import ReplicaLostError
@@ -51,7 +52,7 @@ def train(argv=None):
     """
     with exit_codes():
         resolved = configs.parse_args(argv, "Trains an agent, or continues the run in --logdir.")
-        _quiet_tensorflow()
+        quiet_tensorflow()
         session.run(resolved, at_end=[write_at_end])
 
 
@@ -75,7 +76,7 @@ def evaluate(argv=None):
     parser.add_argument("--count", type=_positive, default=1, help="environments side by side")
     with exit_codes():
         arguments = parser.parse_args(argv)
-        _quiet_tensorflow()
+        quiet_tensorflow()
         outcome = api.evaluate(
             arguments.logdir,
             arguments.episodes,
@@ -85,9 +86,9 @@ def evaluate(argv=None):
             count=arguments.count,
         )
         print(
-            f"return {outcome.mean:.1f} ± {outcome.std:.1f} "
-            f"(mean and standard deviation of {len(outcome.returns)} episodes, "
-            f"{min(outcome.returns):.1f} to {max(outcome.returns):.1f})"
+            f"return {outcome.mean:,.1f} ± {outcome.std:,.1f} "
+            f"(mean ± standard deviation of {counted(len(outcome.returns), 'episode')}, "
+            f"{min(outcome.returns):,.1f} to {max(outcome.returns):,.1f})"
         )
         if outcome.video:
             print(f"video {outcome.video}")
@@ -108,7 +109,7 @@ def export(argv=None):
     parser.add_argument("--no_litert", action="store_true", help="write no LiteRT file")
     with exit_codes():
         arguments = parser.parse_args(argv)
-        _quiet_tensorflow()
+        quiet_tensorflow()
         folder, refusal = api.export(
             arguments.logdir, arguments.out, litert=not arguments.no_litert
         )
@@ -139,11 +140,6 @@ def exit_codes():
 def _end(message, code, error):
     print(f"{program_name()}: {message}", file=sys.stderr)
     raise SystemExit(code) from error
-
-
-def _quiet_tensorflow():
-    """Leaves TensorFlow's start-up notices out of what a command prints."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def _positive(text):

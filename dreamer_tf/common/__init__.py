@@ -2,5 +2,17 @@
 
 from dreamer_tf.common.files import TEMPORARY, replacing, sync, write_json
 from dreamer_tf.common.names import nearest
+from dreamer_tf.common.numbers import counted, duration, number, rounded, wrapped
 
-__all__ = ["TEMPORARY", "nearest", "replacing", "sync", "write_json"]
+__all__ = [
+    "TEMPORARY",
+    "counted",
+    "duration",
+    "nearest",
+    "number",
+    "replacing",
+    "rounded",
+    "sync",
+    "wrapped",
+    "write_json",
+]

@@ -11,6 +11,7 @@ from dreamer_tf.config.dreamerv2 import DreamerV2Config
 from dreamer_tf.config.dreamerv3 import DreamerV3Config
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.files import CONFIG_NAME, differences, read, save
+from dreamer_tf.config.help import help_text
 from dreamer_tf.config.mappings import from_text
 from dreamer_tf.config.options import Option, flatten, options
 from dreamer_tf.config.planet import PlaNetConfig
@@ -18,7 +19,6 @@ from dreamer_tf.config.resolve import (
     Resolved,
     add_preset,
     command,
-    help_text,
     load,
     own_environment,
     parse_args,

@@ -112,7 +112,7 @@ def unknown_key(key: str) -> ConfigError:
 def suggestion(names: list[str]) -> str:
     """The sentence that ends an error about an unknown name."""
     if not names:
-        return "No name comes near; --help lists all."
+        return "No name comes near; --help all lists them."
     return f"Did you mean {' or '.join(map(repr, names[:4]))}?"
 
 

@@ -8,12 +8,12 @@ a config.
 import contextlib
 import dataclasses
 import functools
+import itertools
 import os
 import pathlib
-import shutil
+import re
 import signal
 import sys
-import textwrap
 import typing
 
 from ruamel.yaml import YAML
@@ -30,7 +30,6 @@ from dreamer_tf.config.options import (
     nested_items,
     options,
     parse,
-    sections,
     suggestion,
     text,
     unknown_key,
@@ -250,9 +249,14 @@ def whole_presets() -> list[str]:
 
 
 def preset_title(name: str) -> str:
-    """The first comment line of a preset: what it is."""
-    first = _preset_path(name).read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip()
+    """What a preset is: the comment in its first line, to the end of that sentence."""
+    lines = _preset_path(name).read_text(encoding="utf-8").splitlines()
+    comments = itertools.takewhile(lambda line: line.startswith("#"), lines)
+    first, *rest = [line.removeprefix("#").strip() for line in comments] or [""]
+    if not first or first.endswith("."):
+        return first
+    end, *_ = re.split(r"(?<=\.)\s", " ".join(rest), maxsplit=1)
+    return f"{first} {end}".strip()
 
 
 def _preset_path(name):
@@ -291,7 +295,7 @@ def read_tree(path: pathlib.Path) -> dict:
 def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") -> Resolved:
     """Reads ``--configs NAME ... --key value ...``.
 
-    ``--help`` and ``--print_config`` print and end the program with code 0.
+    ``--help``, also of a section, and ``--print_config`` print and end the program with code 0.
 
     Args:
         argv: Words after the program's name; None: those of this process.
@@ -304,10 +308,14 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
         ConfigError: A preset or key does not exist, or a value does not fit.
         SystemExit: The command line asked for ``--help`` or ``--print_config``.
     """
+    from dreamer_tf.config.help import help_text  # It lists the presets, which stand here.
+
     argv = sys.argv[1:] if argv is None else list(argv)
-    if "-h" in argv or "--help" in argv:
-        print(help_text(description))
-        raise SystemExit(0)
+    for word in ("-h", "--help"):
+        if word in argv:
+            names = [name for name in argv[argv.index(word) + 1 :] if not name.startswith("-")]
+            print(help_text(description, *names[:1]))
+            raise SystemExit(0)
     presets, overrides, show = [], [], False
     for name, values in split_words(argv):
         if name == "configs":
@@ -398,48 +406,3 @@ def program_name() -> str:
     if path.name == "__main__.py":  # python -m dreamer_tf.<room>
         return f"python -m {path.parent.parent.name}.{path.parent.name}"
     return path.name
-
-
-def help_text(description: str = "") -> str:
-    """What ``--help`` prints: every preset and every option with its default and meaning."""
-    width = min(shutil.get_terminal_size().columns, 100)
-    known = options()
-    lines = [f"usage: {program_name()} [--configs NAME ...] [--key value ...]", ""]
-    if description:
-        lines += [*textwrap.wrap(description, width), ""]
-    lines += _entry(
-        "--configs NAME ...", "presets, applied from left to right; or YAML files", width
-    )
-    lines += _entry(
-        "--env module:name", "a class or function of your own, which is then the task", width
-    )
-    lines += _entry("--print_config", "show the result and where each value came from", width)
-    lines += _entry("--help", "show this", width)
-    whole = whole_presets()
-    bases = [name for name in preset_names() if name not in whole]
-    for heading, names in ("presets", whole), ("presets that these build on", bases):
-        lines += ["", heading]
-        for name in names:
-            lines += _entry(name, preset_title(name), width)
-    for section, heading in {"": "", **sections()}.items():
-        inside = _inside(section)
-        lines += ["", f"{section}: {heading}" if section else "general"] if inside else []
-        for key in inside:
-            name, meaning = _describe(known[key])
-            lines += _entry(name, meaning, width)
-    return "\n".join(lines)
-
-
-def _describe(option):
-    kind = "|".join(option.choices) if option.choices else option.type_name
-    default = text(option.default) or "empty"
-    return f"--{option.key} {kind}", f"{option.text} (default: {default})"
-
-
-def _entry(name, meaning, width):
-    column = 36
-    wrapped = textwrap.wrap(meaning, max(width - column, 30), break_on_hyphens=False)
-    if len(name) + 4 > column:
-        return [f"  {name}", *(" " * column + line for line in wrapped)]
-    first = f"  {name}".ljust(column) + wrapped[0]
-    return [first, *(" " * column + line for line in wrapped[1:])]

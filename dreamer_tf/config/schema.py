@@ -175,7 +175,9 @@ class RunConfig:
     )
     eval_count: int = option(1, "evaluation environments side by side", minimum=1)
     video_every: int = option(
-        50_000, "env_frames between videos (at an evaluation); 0: never", minimum=0
+        50_000,
+        "env_frames between videos, at an evaluation; the last one is always filmed; 0: none",
+        minimum=0,
     )
     log_every: int = option(1000, "env_frames between lines of losses and speeds", minimum=1)
     checkpoint_every: float = option(

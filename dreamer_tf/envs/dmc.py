@@ -13,15 +13,16 @@ _CAMERAS = {"quadruped": 2}
 _PLANET_ACTION_REPEATS = {"cartpole": 8, "reacher": 4, "cheetah": 4, "ball_in_cup": 4}
 _UNBOUNDED = 1e9  # MuJoCo gives an actuator without limits the bounds -1e10 and 1e10.
 _FAST_FLAGS = {"shadow": False, "reflection": False}
+_FILM_SIDE = 256  # pixels; the least for the longer side of a picture that people look at
 
 
 class DMControl(FrameEnv):
     """A task of the dm_control suite, with images, with its state vectors, or with both.
 
-    The picture is dm_control's own, drawn into a buffer of the image's size, which changes no
-    pixel. ``render="fast"`` leaves out shadows and reflections: with a software GL a frame then
-    takes a fraction of the time, and looks different. Multisampling stays, or thin limbs fall into
-    pieces in small images.
+    The picture is dm_control's own, drawn into a buffer as large as the largest picture, which
+    changes no pixel. ``render="fast"`` leaves out shadows and reflections: with a software GL a
+    frame then takes a fraction of the time, and looks different. Multisampling stays, or thin limbs
+    fall into pieces in small images.
     """
 
     def __init__(
@@ -64,9 +65,11 @@ class DMControl(FrameEnv):
         self._env = suite.load(domain, task)
         self._observation = None
         self._size = (int(image_size[0]), int(image_size[1]))
+        times = max(1, -(-_FILM_SIDE // max(self._size)))
+        self._film_size = (times * self._size[0], times * self._size[1])
         self._camera_index = self._find_camera(domain, camera)
         self._flags = _FAST_FLAGS if render == "fast" else {}
-        self._camera = None
+        self._cameras = {}
         self._size_buffer()
         self._low, self._high = self._action_bounds(name)
         self._act_space = {"action": Space(np.float32, self._low.shape, -1, 1)}
@@ -85,13 +88,17 @@ class DMControl(FrameEnv):
         return {"action": Space(np.float32, self._low.shape, self._low, self._high)}
 
     def render(self):
-        if self._camera is None:
-            self._camera = self._make_camera()
+        """The present state, larger than the agent sees it."""
+        return self._look(self._film_size)
+
+    def _look(self, size):
+        if size not in self._cameras:
+            self._cameras[size] = self._make_camera(size)
         # The picture is a view into a buffer that the next frame overwrites.
-        return np.array(self._camera.render(render_flag_overrides=self._flags))
+        return np.array(self._cameras[size].render(render_flag_overrides=self._flags))
 
     def close(self):
-        self._camera = None
+        self._cameras = {}
         self._env.physics.free()
 
     def _begin(self, seed):
@@ -112,7 +119,7 @@ class DMControl(FrameEnv):
         if self._has_state:
             obs.update((key, _vector(value)) for key, value in self._observation.items())
         if self._has_image:
-            obs["image"] = self.render()
+            obs["image"] = self._look(self._size)
         return obs
 
     def _make_obs_space(self):
@@ -141,12 +148,12 @@ class DMControl(FrameEnv):
     def _size_buffer(self):
         # MuJoCo reads these when its rendering context is made, at the first picture.
         visual = self._env.physics.model.vis
-        visual.global_.offheight, visual.global_.offwidth = self._size
+        visual.global_.offheight, visual.global_.offwidth = self._film_size
 
-    def _make_camera(self):
+    def _make_camera(self, size):
         from dm_control.mujoco import Camera
 
-        height, width = self._size
+        height, width = size
         try:
             return Camera(self._env.physics, height, width, self._camera_index)
         except RuntimeError as error:

@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+import os
 import pathlib
 import platform
 
@@ -39,6 +40,28 @@ def machine():
         "memory_bytes": psutil.virtual_memory().total,
         "gpus": [detail.get("device_name", "unnamed") for detail in details],
     }
+
+
+def quiet_tensorflow():
+    """Keeps TensorFlow's notices out of sight; to be called before it is imported.
+
+    Its errors stay. What the caller's environment says already, such as ``TF_CPP_MIN_LOG_LEVEL=0``,
+    stays, too. Where there is no NVIDIA driver, no GPU is looked for: the search would fail with
+    lines that look like errors, and which no log level hides.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    if not _has_nvidia_driver():
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+
+def _has_nvidia_driver():
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
 
 
 def _cpu_name():

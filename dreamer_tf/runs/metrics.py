@@ -7,6 +7,8 @@ import dataclasses
 
 import psutil
 
+from dreamer_tf.common import rounded
+
 ACTIVITIES = ("acting", "updating", "data", "evaluation", "saving")
 """What a run spends its time on."""
 
@@ -119,7 +121,7 @@ class Forecast:
             return None
         rate = frames / (now[2] - last[2])
         return (
-            f"measured over {updates} updates: {rate:.3g} frames per second, "
+            f"measured over {updates} updates: {rounded(rate)} frames a second, "
             f"{_FORECAST_FRAMES:,} frames in {_duration(_FORECAST_FRAMES / rate)}, "
             f"evaluations left out"
         )

@@ -1,6 +1,7 @@
 """What a run shows while it goes on: a live bar on a terminal, plain lines elsewhere."""
 
 import collections
+import shutil
 import sys
 import time
 
@@ -8,15 +9,19 @@ from rich import live, progress
 from rich.console import Console, Group
 from rich.text import Text
 
+from dreamer_tf.common import rounded, wrapped
 from dreamer_tf.runs.writers import Writer
 
+# As words around the number, in the order in which they matter where not all fit into a line.
 _SHOWN = {
-    "train/return": "return",
-    "eval/return": "eval",
-    "speed/frames": "frames/s",
-    "speed/updating": "updates/s",
+    "train/return": "return {}",
+    "eval/return": "eval {}",
+    "speed/frames": "{} frames a second",
+    "left": "left {}",
+    "speed/updating": "{} updates a second",
 }
 _LOSSES_SHOWN = 4
+_BAR_WIDTH = 20
 _QUIET_SECONDS = 60
 
 
@@ -78,8 +83,8 @@ class LiveTerminal(Writer):
           stream: A terminal.
         """
         self._progress = progress.Progress(
-            progress.TextColumn("{task.completed:,.0f} / {task.total:,.0f} frames"),
-            progress.BarColumn(),
+            progress.TextColumn("{task.completed:,.0f} / {task.total:,.0f}"),
+            progress.BarColumn(_BAR_WIDTH),
             progress.TaskProgressColumn(),
             progress.TextColumn("left {task.fields[left]}"),
             progress.TextColumn("{task.fields[activity]}"),
@@ -100,7 +105,8 @@ class LiveTerminal(Writer):
         self._live.stop()
 
     def message(self, text):
-        """Prints a line above the bar."""
+        """Prints a text above the bar, in lines that fit."""
+        text = wrapped(text, self._live.console.width)
         self._live.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def advance(self, env_frames, activity):
@@ -118,7 +124,7 @@ class LiveTerminal(Writer):
         if "speed/frames" in scalars:
             self._left.mark(env_frames)
         self._progress.update(self._task, left=str(self._left))
-        self._text.plain = str(self._summary)
+        self._text.plain = self._summary.line([], self._live.console.width)
 
 
 class PlainTerminal(Writer):
@@ -138,6 +144,7 @@ class PlainTerminal(Writer):
         self._printed = now()
         self._left = TimeLeft(total, now)
         self._summary = _Summary()
+        self._width = shutil.get_terminal_size().columns  # COLUMNS, or 80 without a terminal
 
     def __enter__(self):
         return self
@@ -146,8 +153,8 @@ class PlainTerminal(Writer):
         pass
 
     def message(self, text):
-        """Prints a line."""
-        print(text, file=self._stream, flush=True)
+        """Prints a text in lines that fit."""
+        print(wrapped(text, self._width), file=self._stream, flush=True)
         self._printed = self._now()
 
     def advance(self, env_frames, activity):
@@ -165,10 +172,11 @@ class PlainTerminal(Writer):
         self._summary.update(scalars)
         if "speed/frames" in scalars:
             self._left.mark(env_frames)
-            self.message(f"{self._place(env_frames)}  {self._summary}  left {self._left}")
+            self._summary.update({"left": str(self._left)})
+            self.message(self._summary.line([self._place(env_frames)], self._width))
 
     def _place(self, env_frames):
-        return f"{env_frames:,} / {self._total:,} frames"
+        return f"{env_frames:,} / {self._total:,}"
 
 
 class _Summary:
@@ -183,7 +191,21 @@ class _Summary:
         # Agents name the parts of a loss before their sum.
         self._losses = [key for key in self._latest if key.endswith("_loss")][-_LOSSES_SHOWN:]
 
-    def __str__(self):
-        names = _SHOWN | {key: key for key in self._losses}
-        shown = {name: self._latest[key] for key, name in names.items() if key in self._latest}
-        return "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+    def line(self, parts, width):
+        """The parts and as many of the metrics behind them, whole, as fit into a line.
+
+        Args:
+          parts: Texts that come first.
+          width: Characters of a line.
+        """
+        names = _SHOWN | {key: f"{key} {{}}" for key in self._losses}
+        line = "  ".join(parts)
+        for key, words in names.items():
+            if key in self._latest:
+                value = self._latest[key]
+                shown = words.format(value if isinstance(value, str) else rounded(value))
+                longer = f"{line}  {shown}" if line else shown
+                if len(longer) > width:
+                    break
+                line = longer
+        return line

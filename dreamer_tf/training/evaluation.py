@@ -239,20 +239,45 @@ class Recorder:
 
 
 def make_recorder(envs, *, can_render):
-    """A recorder for the first environment, of its images or else of pictures that it renders.
+    """A recorder for the first environment: of pictures that it renders, or else of its images.
+
+    What it renders is for people to look at, and mostly larger than what an agent sees.
 
     Args:
       envs: `dreamer_tf.envs.VectorEnv`.
-      can_render: Whether to ask for pictures where no observation is one.
+      can_render: Whether it may be asked to render.
 
     Returns:
       A `Recorder`, or None if there is nothing to film.
     """
     keys = sorted(key for key, space in envs.obs_space.items() if space.is_image)
-    if keys:
-        key = "image" if "image" in keys else keys[0]
-        return Recorder(lambda row: row[key])
-    return Recorder(lambda row: envs.render(0)) if can_render else None
+    key = "image" if "image" in keys else next(iter(keys), None)
+    if not can_render:
+        return Recorder(lambda row: row[key]) if keys else None
+    if not keys:
+        return Recorder(lambda row: envs.render(0))
+    return Recorder(_RenderedOrSeen(envs, key))
+
+
+class _RenderedOrSeen:
+    """Pictures that an environment renders; those that the agent sees if there are none larger."""
+
+    def __init__(self, envs, key):
+        self._envs = envs
+        self._key = key
+        self._rendered = None  # Not known before the first picture.
+
+    def __call__(self, row):
+        if self._rendered is None:
+            self._rendered = self._is_better(row[self._key])
+        return self._envs.render(0) if self._rendered else row[self._key]
+
+    def _is_better(self, seen):
+        try:
+            rendered = self._envs.render(0)
+        except EnvError:
+            return False
+        return rendered.shape[0] * rendered.shape[1] > seen.shape[0] * seen.shape[1]
 
 
 def fit(episodes, count):

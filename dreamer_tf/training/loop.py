@@ -280,7 +280,8 @@ class Trainer:
 
     def _evaluate(self):
         frames = self._counters.env_frames
-        film = self._clocks["video"].due(frames)
+        video = self._clocks["video"].due(frames)
+        film = video or self._is_last_evaluation(frames)
         self._show("evaluation")
         with self._parts.stopwatch.section("evaluation"):
             outcome = self._parts.evaluator.play(
@@ -293,8 +294,10 @@ class Trainer:
             metrics, recorder, remarks = outcome
             for remark in remarks:
                 self._tell_once(remark)
-            if film:
-                metrics |= self._write_videos(recorder)
+            if film and recorder is not None and recorder.frames:
+                self._parts.log.video(frames, "eval", recorder.frames, _EVALUATION_FPS)
+            if video:
+                metrics |= self._write_predictions()
                 self._clocks["video"].mark(frames)
         self._clocks["eval"].mark(frames)
         self._parts.log.write(frames, metrics)
@@ -327,11 +330,19 @@ class Trainer:
     def _make_recorder(self, envs):
         return make_recorder(envs, can_render=self._parts.config.env.workers != "inline")
 
-    def _write_videos(self, recorder):
-        """Writes the evaluation's video and the agent's predictions; returns its scalars."""
+    def _is_last_evaluation(self, frames):
+        """Whether no other is due before the end, and videos are wanted: it is filmed, too.
+
+        The clock of videos does not count it, so that a run that goes on further is the same.
+        """
+        run = self._parts.config.run
+        return (
+            bool(run.video_every) and self._clocks["eval"].next(frames) > self._parts.config.steps
+        )
+
+    def _write_predictions(self):
+        """Writes videos of the agent's predictions; returns its scalars."""
         log, frames = self._parts.log, self._counters.env_frames
-        if recorder is not None and recorder.frames:
-            log.video(frames, "eval", recorder.frames, _EVALUATION_FPS)
         if not self._learning:
             return {}
         report = self._parts.agent.report(self._parts.learner.draw())

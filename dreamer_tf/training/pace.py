@@ -87,6 +87,10 @@ class Every:
         """Whether a multiple lies in (last mark, step]."""
         return bool(self._period) and step // self._period > self._last // self._period
 
+    def next(self, step):
+        """The first multiple beyond ``step``; only where there is a period."""
+        return (step // self._period + 1) * self._period
+
     def mark(self, step):
         """Notes that what was due at ``step`` has been done."""
         self._last = max(self._last, step)

@@ -20,6 +20,7 @@ import numpy as np
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs, specs
+from dreamer_tf.common import counted, rounded
 from dreamer_tf.replay import (
     Consecutive,
     EpisodeEnds,
@@ -400,15 +401,15 @@ def _introduce(terminal, config, agent, counters, frames_per_step):
     devices = [device.name for device in tf.config.list_logical_devices("GPU")]
     terminal.message(f"device {', '.join(devices) or 'CPU'}, precision {config.precision}")
     counts = agent.parameter_counts()
-    parts = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    parts = ", ".join(f"{name}\u00a0{count:,}" for name, count in counts.items())
     terminal.message(f"agent {config.agent}: {sum(counts.values()):,} parameters  {parts}".rstrip())
     if counts:
         every, rows = config.run.train_every, config.replay.batch_size * config.replay.batch_length
         updates = float(updates_per_block(config, frames_per_step))
         terminal.message(
-            f"{frames_per_step} frames an action, {updates:.3g} updates per {every:,} frames: "
-            f"{rows:,} rows an update, each row of experience replayed "
-            f"{updates * rows * frames_per_step / every:.3g} times"
+            f"{counted(frames_per_step, 'frame')} an action, {rounded(updates)} updates in "
+            f"{counted(every, 'frame')}: {rows:,} rows an update, each row of experience replayed "
+            f"{rounded(updates * rows * frames_per_step / every)} times"
         )
     if counters.env_frames:
         terminal.message(

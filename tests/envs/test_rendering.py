@@ -38,6 +38,23 @@ def test_fast_quality_differs_but_shows_the_same():
         assert correlation > 0.9
 
 
+@pytest.mark.parametrize(
+    ("observations", "size", "film"),
+    [("state", (64, 64), (256, 256)), ("pixels", (32, 48), (192, 288))],
+)
+def test_people_see_larger_pictures_than_agents(observations, size, film):
+    options = {"observations": observations, "image_size": size, "render": "fast"}
+    make = functools.partial(envs.make, "dmc_cartpole_balance", action_repeat=8, **options)
+    with envs.VectorEnv([make], seed=0) as env:
+        row = env.step({"action": np.zeros((1, 1), np.float32)}, [True])
+        large = env.render(0)
+    assert large.shape == (*film, 3) and np.ptp(large) > 100
+    if observations == "pixels":
+        factor = film[0] // size[0]
+        small = large.reshape(size[0], factor, size[1], factor, 3).mean((1, 3))
+        assert np.abs(small - row["image"][0]).mean() < 8, "the same scene"
+
+
 def test_pictures_change_and_earlier_ones_stay():
     make = functools.partial(envs.make, "dmc_cheetah_run", action_repeat=4, render="fast")
     images = [row["image"][0] for row in play(make, steps=5)]

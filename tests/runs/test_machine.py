@@ -1,7 +1,12 @@
-"""Freed memory stays in the process."""
+"""Freed memory stays in the process, and notices out of sight."""
 
+import os
 import subprocess
 import sys
+
+import pytest
+
+from dreamer_tf.runs import machine
 
 SCRIPT = """
 import sys
@@ -35,3 +40,44 @@ def test_large_blocks_are_used_again_without_page_faults():
     # What it is for: the default maps, and the system clears, every block anew. Systems with huge
     # pages need fewer faults for it, but never as few.
     assert page_faults("default") > page_faults("keep")
+
+
+_LOUD = """
+import os, sys
+from dreamer_tf.runs.machine import quiet_tensorflow
+quiet_tensorflow()
+import tensorflow as tf
+tf.config.list_physical_devices("GPU")
+tf.function(lambda x: 2 * x)(tf.ones(3))
+sys.path.append("a missing module is a real error")
+import nothing_of_this_name
+"""
+
+
+def test_tensorflow_starts_without_a_line_and_errors_are_seen():
+    named = ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES")
+    environment = {name: value for name, value in os.environ.items() if name not in named}
+    done = subprocess.run(
+        [sys.executable, "-c", _LOUD], capture_output=True, text=True, env=environment
+    )
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("Traceback") and "nothing_of_this_name" in lines[-1]
+
+
+@pytest.mark.parametrize("driver", [True, False])
+@pytest.mark.parametrize("own", [{}, {"TF_CPP_MIN_LOG_LEVEL": "0"}, {"CUDA_VISIBLE_DEVICES": "1"}])
+def test_what_the_user_says_about_notices_and_devices_stays(monkeypatch, own, driver):
+    monkeypatch.setattr(machine, "_has_nvidia_driver", lambda: driver)
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.setenv(name, own.get(name, ""))
+        if name not in own:
+            monkeypatch.delenv(name)
+    machine.quiet_tensorflow()
+    shown = {name: os.environ[name] for name in named_in(os.environ)}
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2"} | ({} if driver else {"CUDA_VISIBLE_DEVICES": ""})
+    assert shown == (own if "TF_CPP_MIN_LOG_LEVEL" in own else quiet | own)
+
+
+def named_in(environment):
+    """The variables that decide what TensorFlow tells and sees, as far as they are set."""
+    return {"TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES"} & environment.keys()

@@ -33,6 +33,6 @@ def test_the_forecast_is_measured_once_behind_what_is_traced():
     for _ in range(19):
         assert advance(4, 1, 0.2) is None
     text = advance(4, 1, 0.2)
-    assert text.startswith("measured over 20 updates: 20 frames per second, ")
+    assert text.startswith("measured over 20 updates: 20 frames a second, ")
     assert "1,000,000 frames in 13.9 hours" in text
     assert advance(4, 100, 0.2) is None

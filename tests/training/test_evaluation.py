@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from dreamer_tf.envs import VectorEnv
+from dreamer_tf.envs import EnvError, VectorEnv
+from dreamer_tf.specs import Space
 from dreamer_tf.training.evaluation import Recorder, make_recorder, play_episodes
 from tests.counting import CountingEnv
 
@@ -21,6 +22,45 @@ def test_the_first_episode_of_the_first_environment_is_filmed(image):
     assert [frame[0, 0, 0] for frame in recorder.frames] == [0, 1, 2, 3, 4]
     # Each plays its share, though the second could have played more by then.
     assert [episode.stream for episode in episodes] == [0, 0, 1, 1]
+
+
+class Small(CountingEnv):
+    """Shows the agent small images, and people larger pictures, if any."""
+
+    draws = True
+
+    def render(self):
+        if not self.draws:
+            raise EnvError("draws no pictures")
+        return np.repeat(np.repeat(self.small(), 4, axis=0), 4, axis=1)
+
+    def small(self):
+        return np.full((16, 16, 3), self._count, np.uint8)
+
+    @property
+    def obs_space(self):
+        return {**super().obs_space, "image": Space(np.uint8, (16, 16, 3))}
+
+    def _observe(self, action):
+        return {**super()._observe(action), "image": self.small()}
+
+
+class Undrawn(Small):
+    """Shows people nothing."""
+
+    draws = False
+
+
+@pytest.mark.parametrize(
+    ("make", "can_render", "side"), [(Small, True, 64), (Small, False, 16), (Undrawn, True, 16)]
+)
+def test_what_is_rendered_for_people_is_filmed_where_it_is_larger(make, can_render, side):
+    with VectorEnv([lambda: make(3)], seed=0, workers="inline") as envs:
+        recorder = make_recorder(envs, can_render=can_render)
+        policy = lambda arrived, state: ({"action": np.zeros((1, 2), np.float32)}, state)  # noqa: E731
+        play_episodes(envs, policy, 1, recorder=recorder)
+    assert [frame.shape for frame in recorder.frames] == [(side, side, 3)] * 4
+    assert [frame[0, 0, 0] for frame in recorder.frames] == [0, 1, 2, 3]
 
 
 def test_without_images_and_rendering_there_is_no_recorder():

@@ -321,6 +321,15 @@ def test_videos_and_metrics_go_to_the_folder_and_to_a_writer_of_the_callers(run,
     assert kept.calls == ["flush"] * 7 + ["close"]
 
 
+@pytest.mark.parametrize(("every", "filmed"), [(10_000, ["000000080-eval.mp4"]), (0, [])])
+def test_the_last_evaluation_is_filmed_unless_nothing_is(run, tmp_path, every, filmed):
+    run(env=lambda: CountingEnv(10, image=True), **{"run.video_every": every})
+    videos = tmp_path / "run" / "videos"
+    assert [path.name for path in videos.glob("*")] == filmed
+    # The clock has not counted it: a run that goes on is the same as one that was asked for more.
+    assert newest_state(tmp_path / "run")["clocks"]["video"] == {"last": 0}
+
+
 class Broken(Kept):
     """Fails from the second line on."""
 

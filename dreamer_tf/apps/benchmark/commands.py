@@ -29,7 +29,7 @@ from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.common import write_json
 from dreamer_tf.config.resolve import program_name
 from dreamer_tf.runs import run_folder
-from dreamer_tf.runs.machine import keep_freed_memory, machine
+from dreamer_tf.runs.machine import keep_freed_memory, machine, quiet_tensorflow
 from dreamer_tf.training import session
 from dreamer_tf.training.hosts import start_team
 
@@ -111,7 +111,7 @@ def benchmark(argv=None):
     own, rest = parser.parse_known_args(argv)
     with exit_codes():
         resolved = configs.parse_args(rest, DESCRIPTION)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        quiet_tensorflow()
         path = own.out or _default_path(resolved.config)
         path.parent.mkdir(parents=True, exist_ok=True)
         result = run(resolved, own.updates, own.seconds)

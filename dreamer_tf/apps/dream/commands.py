@@ -5,13 +5,13 @@ to dream.
 """
 
 import argparse
-import os
 import signal
 import sys
 
 from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.apps.dream.errors import DreamError
 from dreamer_tf.config.resolve import program_name
+from dreamer_tf.runs.machine import quiet_tensorflow
 
 PORT = 8765
 
@@ -38,7 +38,7 @@ def dream(argv=None):
     )
     with exit_codes():
         arguments = parser.parse_args(argv)
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+        quiet_tensorflow()
         try:
             _serve(arguments.run, arguments.port)
         except DreamError as error:

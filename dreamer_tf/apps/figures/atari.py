@@ -37,7 +37,7 @@ def draw(collection, *, bins=BINS, until=None):
         method: aggregate_curves(collection, games, method, bins) for method in collection.methods
     }
     levels = _levels(collection, games, notes)
-    looks = styles([*lines, *levels])
+    looks = styles([*lines, *levels], collection.algorithms)
     end = until or max(lines[method][0][-1] for method in collection.own)
     with canvas.style():
         figure = _draw_panels(lines, levels, looks, end)

@@ -36,7 +36,7 @@ def draw(collection, *, at=None, window=0.1):
     one_scale = {suite(task) for task in scores} == {"dmc"}
     if one_scale:
         groups |= _mean(scores, methods, notes)
-    looks = styles(methods)
+    looks = styles(methods, collection.algorithms)
     with canvas.style():
         figure = _draw_groups(groups, methods, looks, canvas.CONTROL_END if one_scale else None)
     return Drawing(figure, _table(groups, methods, looks), tuple(notes))
@@ -67,7 +67,7 @@ def _mean(scores, methods, notes):
 def _draw_groups(groups, methods, looks, end):
     handles = [canvas.bar_handle(looks[method]) for method in methods]
     bars = len(groups) * (len(methods) + 1)
-    width = min(canvas.PAGE_WIDTH, max(2.4, 0.16 * bars + 0.6))
+    width = min(canvas.PAGE_WIDTH, max(3.4, 0.16 * bars + 0.6))
     figure, axis = canvas.single(width, 2.0, handles)
     size = _GROUP / len(methods)
     for place, group in enumerate(groups.values()):
@@ -77,9 +77,9 @@ def _draw_groups(groups, methods, looks, end):
             _bar(axis, x, group[method], size, looks[method])
     if _MEAN in groups:
         axis.axvline(len(groups) - 1.5, color="#888888", linewidth=0.6)
-    axis.set_xticks(
-        range(len(groups)), list(groups), rotation=35, ha="right", rotation_mode="anchor"
-    )
+    fits = all(canvas.text_width(name) < (width - 0.6) / len(groups) for name in groups)
+    slant = {} if fits else {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    axis.set_xticks(range(len(groups)), list(groups), **slant)
     axis.set_ylim(top=end)
     axis.set_xlim(-0.6, len(groups) - 0.4)
     axis.tick_params(axis="x", length=0)
@@ -90,7 +90,15 @@ def _draw_groups(groups, methods, looks, end):
 
 
 def _bar(axis, x, scores, width, look):
-    axis.bar(x, scores.mean(), width, color=look.color, hatch=look.hatch, edgecolor="white")
+    axis.bar(
+        x,
+        scores.mean(),
+        width,
+        color=look.color,
+        hatch=look.hatch,
+        edgecolor="white",
+        label=look.label,
+    )
     if len(scores) > 1:
         axis.errorbar(
             x,

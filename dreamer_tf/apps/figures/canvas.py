@@ -1,17 +1,23 @@
 """What all figures share: type, sizes, grids of panels, legends, and saving as PDF and PNG.
 
+A PNG has the numbers that it shows inside, as text, so that a drawn figure can be checked.
+
 Drawn with matplotlib's `Figure` itself, not with ``pyplot``, so that nothing global is changed
 and no display is needed.
 """
 
+import json
 import math
 import pathlib
+import zlib
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from PIL.PngImagePlugin import PngInfo
 
 from dreamer_tf.common import replacing
 
@@ -80,7 +86,9 @@ def grid(count, handles, *, columns=None, panel=(1.3, 1.15), share_y=False):
     legend_rows = math.ceil(len(handles) / _legend_columns(width, _labels(handles)))
     height = rows * panel[1] * (1.3 if rows == 1 else 1.0) + 0.35 + legend_rows * _LEGEND_ROW
     figure = Figure(figsize=(width, height), layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03, wspace=0.03, hspace=0.04)
+    # Between panels there is room for half of the last number below one and of the first below
+    # the next.
+    figure.get_layout_engine().set(w_pad=0.05, h_pad=0.03, wspace=0.09, hspace=0.04)
     axes = figure.subplots(rows, columns, squeeze=False, sharey=share_y).ravel().tolist()
     for spare in axes[count:]:
         spare.remove()
@@ -141,13 +149,15 @@ def line(axis, xs, ys, look):
         marker=look.marker,
         markevery=(every // 2, every),  # few, so that they do not hide the line
         markeredgewidth=0,
+        label=look.label,
         zorder=3,
+        clip_on=False,  # or markers at the edge of the panel are cut in half
     )
 
 
 def level(axis, y, look):
     """Draws a final score as a horizontal line in the look of its method."""
-    axis.axhline(y, color=look.color, linestyle=look.level, linewidth=1.0)
+    axis.axhline(y, color=look.color, linestyle=look.level, linewidth=1.0, label=look.label)
 
 
 def line_handle(look):
@@ -179,13 +189,18 @@ def legend(figure, handles):
     figure.legend(handles=handles, loc="outside upper center", ncols=columns)
 
 
+def text_width(text):
+    """Inches that a text takes at most."""
+    return len(text) * 0.058
+
+
 def _labels(handles):
     return [handle.get_label() for handle in handles]
 
 
 def _entry_width(labels):
     """Inches that the widest entry of a legend takes."""
-    return max(map(len, labels)) * 0.058 + 0.6
+    return max(map(text_width, labels)) + 0.6
 
 
 def _legend_columns(width, labels):
@@ -199,7 +214,7 @@ def frames_axis(axis, end):
     """A horizontal axis of environment frames from 0 to ``end``, rounded up to two digits."""
     unit = 10 ** (math.floor(math.log10(end)) - 1)
     axis.set_xlim(0, math.ceil(round(end / unit, 6)) * unit)
-    axis.xaxis.set_major_locator(MaxNLocator(nbins=3, steps=[1, 2, 2.5, 5, 10]))
+    axis.xaxis.set_major_locator(MaxNLocator(3, steps=[1, 2, 2.5, 5, 10], min_n_ticks=3))
     axis.xaxis.set_major_formatter(FuncFormatter(short_number))
 
 
@@ -211,8 +226,45 @@ def short_number(value, _=None):
     return f"{value:g}"
 
 
+def contents(figure):
+    """The numbers that a figure shows, as JSON values.
+
+    Args:
+      figure: matplotlib `Figure`.
+
+    Returns:
+      List of a dict for each panel: ``title``; ``lines``, each a label, xs and ys; ``bars``, each a
+      label, place and size; ``bands``, the corners of shaded areas and whiskers; ``pictures``, the
+      shape and CRC-32 of each. Numbers have five digits that count.
+    """
+    return [
+        {
+            "title": axis.get_title(),
+            "lines": [[line.get_label(), *_numbers(line.get_xydata().T)] for line in axis.lines],
+            "bars": [
+                [bars.get_label(), *_numbers([b.get_xy(), (b.get_width(), b.get_height())])]
+                for bars in axis.containers
+                if hasattr(bars, "patches")
+                for b in bars.patches
+            ],
+            "bands": [
+                _numbers(path.vertices) for area in axis.collections for path in area.get_paths()
+            ],
+            "pictures": [
+                [list(image.get_array().shape), zlib.crc32(image.get_array().tobytes())]
+                for image in axis.images
+            ],
+        }
+        for axis in figure.axes
+    ]
+
+
+def _numbers(rows):
+    return [[float(f"{value:.5g}") for value in row] for row in np.asarray(rows, float).tolist()]
+
+
 def save(figure, folder, name, formats, dpi=_DOTS_PER_INCH):
-    """Writes a figure, each file in one step.
+    """Writes a figure, each file in one step; a PNG with its `contents` as the text ``contents``.
 
     Args:
       figure: matplotlib `Figure`.
@@ -230,8 +282,12 @@ def save(figure, folder, name, formats, dpi=_DOTS_PER_INCH):
     for ending in formats:
         path = folder / f"{name}.{ending}"
         # Without the date the same runs give the same file.
-        metadata = {"CreationDate": None} if ending == "pdf" else None
+        more = {"metadata": {"CreationDate": None}} if ending == "pdf" else {}
+        if ending == "png":
+            info = PngInfo()
+            info.add_text("contents", json.dumps(contents(figure), separators=(",", ":")), zip=True)
+            more = {"pil_kwargs": {"pnginfo": info}}
         with style(), replacing(path, keep_ending=True) as partial:
-            figure.savefig(partial, format=ending, dpi=dpi, metadata=metadata)
+            figure.savefig(partial, format=ending, dpi=dpi, **more)
         paths.append(path)
     return paths

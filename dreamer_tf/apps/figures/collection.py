@@ -51,6 +51,15 @@ class Collection:
         """Names of the methods that have final scores."""
         return sorted({final.method for final in self.finals}, key=rank)
 
+    @property
+    def algorithms(self):
+        """Dict of the names that a user gave to what they stand for, where that is one method."""
+        found = {}
+        for score in (*self.curves, *self.finals):
+            if score.algorithm:
+                found.setdefault(score.method, set()).add(score.algorithm)
+        return {name: min(methods) for name, methods in found.items() if len(methods) == 1}
+
     def of(self, task, method):
         """The curves of a method on a task, by seed."""
         found = [c for c in self.curves if c.task == task and c.method == method]
@@ -143,12 +152,8 @@ class _Reader:
                 f"config.yaml and scores.json, a score file ends in .json or .json.gz"
             )
         if name:
-            self.curves[first_curve:] = [
-                dataclasses.replace(c, method=name) for c in self.curves[first_curve:]
-            ]
-            self.finals[first_final:] = [
-                dataclasses.replace(f, method=name) for f in self.finals[first_final:]
-            ]
+            self.curves[first_curve:] = [_named(c, name) for c in self.curves[first_curve:]]
+            self.finals[first_final:] = [_named(f, name) for f in self.finals[first_final:]]
 
     def check_finished(self):
         """Raises `FigureError` if runs are unfinished and were not asked for."""
@@ -212,6 +217,10 @@ class _Reader:
             name = self._group_by.rpartition(".")[2].replace("_", " ")
             value = f"{name} {json.dumps(value)}"
         return dataclasses.replace(curve, method=value)
+
+
+def _named(score, name):
+    return dataclasses.replace(score, method=name, algorithm=score.method)
 
 
 def split_name(text):

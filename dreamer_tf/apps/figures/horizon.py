@@ -36,7 +36,7 @@ def draw(collection, *, option=HORIZON, at=None, window=0.1, columns=None):
     if len(values) < 2:
         raise FigureError(f"all runs have {option} = {values[0]:g}; a sweep needs several values")
     methods, baselines = collection.own, collection.baselines
-    looks = styles([*methods, *baselines])
+    looks = styles([*methods, *baselines], collection.algorithms)
     one_scale = {suite(task) for task in collection.tasks} == {"dmc"}
     rows, notes = [], []
     with canvas.style():
@@ -101,4 +101,6 @@ def _line(axis, points, look):
             markeredgewidth=0,
             elinewidth=0.8,
             capsize=2,
+            label=look.label,
+            clip_on=False,
         )

@@ -40,7 +40,7 @@ def draw(collection, *, references=None, at=None, window=0.1, reps=2000, seed=0)
     else:
         pairs = list(itertools.combinations(collection.methods, 2))
     found = improvement(scores, pairs, reps, seed)
-    looks = styles(collection.methods)
+    looks = styles(collection.methods, collection.algorithms)
     with canvas.style():
         figure, [axis] = canvas.row(1, 0.45 + 0.24 * len(pairs), width=3.6)
         for place, (first, second) in enumerate(pairs):

@@ -35,7 +35,7 @@ def draw(collection, *, bins=BINS, spread="std", until=None, summary=False, colu
       FigureError: If a summary is asked for and the tasks' returns have no common scale.
     """
     tasks, methods = collection.tasks, [*collection.methods, *collection.baselines]
-    looks = styles(methods)
+    looks = styles(methods, collection.algorithms)
     one_scale = {suite(task) for task in tasks} == {"dmc"}
     notes = []
     with canvas.style():

@@ -109,9 +109,17 @@ _SUFFIXES = {
 }
 
 
+_BY_LABEL = {style.label.lower(): name for name, style in _KNOWN.items()}
+
+
 def family(method):
-    """The known method that a name is a variant of, such as ``d4pg`` of ``d4pg_100m``; or None."""
+    """The known method that a name is a variant of, such as ``d4pg`` of ``d4pg_100m``; or None.
+
+    A label of the table, such as ``Reward only``, is that method too.
+    """
     name = method.removesuffix(PUBLISHED)
+    if name.lower() in _BY_LABEL:
+        return _BY_LABEL[name.lower()]
     fitting = [known for known in _KNOWN if name == known or name.startswith(known + "_")]
     return max(fitting, key=len, default=None)
 
@@ -123,23 +131,27 @@ def rank(method):
     return place, method
 
 
-def styles(methods):
+def styles(methods, algorithms=None):
     """The looks of several methods in one figure.
 
-    A known method always looks the same; variants of one, such as two of Rainbow, share its colour.
-    An unknown method gets its look from its name, so that it looks the same elsewhere too, unless
-    another in this figure has that colour or marker already.
+    A known method always looks the same; variants of one, such as two of Rainbow, and what has a
+    name of its own but is one, share its colour. Any other method gets its look from its name, so
+    that it looks the same elsewhere too, unless another in this figure has that colour or marker
+    already.
 
     Args:
       methods: Names.
+      algorithms: Dict of name to the method that it stands for, where a user gave the name.
 
     Returns:
       Dict of name to `Style`; no two look alike.
     """
+    algorithms = algorithms or {}
     chosen = {}
     for method in sorted(set(methods), key=rank):
         used = {(style.color, style.dash, style.marker) for style in chosen.values()}
-        candidates = _candidates(method, chosen.values())
+        known = family(method) or family(algorithms.get(method, ""))
+        candidates = _candidates(method, known, chosen.values())
         label = _label(method)
         for color, dash, marker in candidates:
             if (color, dash, marker) not in used:
@@ -148,16 +160,12 @@ def styles(methods):
     return {method: chosen[method] for method in methods}
 
 
-def _candidates(method, others):
+def _candidates(method, known, others):
     """The looks that a method may take beside others, best first."""
-    known = family(method)
     if known:
-        style = _KNOWN[known]
-        dashes = [style.dash, *(dash for dash in DASHES if dash != style.dash)]
-        if method.endswith(PUBLISHED):
-            dashes = [*dashes[1:], dashes[0]]
-        markers = [style.marker, *(m for m in _MARKERS if m != style.marker)]
-        return ((style.color, dash, marker) for marker in markers for dash in dashes)
+        looks = _variants(_KNOWN[known], others, method.endswith(PUBLISHED))
+        own = _KNOWN.get(method)
+        return [(own.color, own.dash, own.marker), *looks] if own else looks
     start = zlib.crc32(method.encode())
     colors = [COLORS[(start + i) % len(COLORS)] for i in range(len(COLORS))]
     markers = [_MARKERS[(start + i) % len(_MARKERS)] for i in range(len(_MARKERS))]
@@ -169,9 +177,23 @@ def _candidates(method, others):
     )
 
 
+def _variants(style, others, published):
+    """The looks in the colour of a style: its own, then those that have least in common with it."""
+    dashes = [style.dash, *(dash for dash in DASHES if dash != style.dash)]
+    if published:
+        dashes = [*dashes[1:], dashes[0]]
+    # Markers that go with a hatching first, so that bars differ, too.
+    markers = [style.marker, *(m for m in (*_HATCHES, *_MARKERS) if m != style.marker)]
+    looks = [(style.color, dash, marker) for marker in markers for dash in dashes]
+    if not published:
+        same = [other for other in others if other.color == style.color]
+        looks.sort(key=lambda look: sum((s.dash == look[1]) + (s.marker == look[2]) for s in same))
+    return looks
+
+
 def _label(method):
     known = family(method)
-    if known is None:
+    if known is None or (method not in _KNOWN and method.lower() in _BY_LABEL):
         return method
     rest = method.removesuffix(PUBLISHED)[len(known) + 1 :]
     words = [_SUFFIXES.get(part, part) for part in rest.split("_") if part]

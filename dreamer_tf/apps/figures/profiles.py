@@ -31,7 +31,7 @@ def draw(collection, *, references=None, at=None, window=0.1, reps=2000, seed=0)
     end = max(1.0, min(2 * float(np.median(runs)), float(runs.max())))
     levels = np.linspace(min(0.0, float(np.quantile(runs, 0.02))), end, _LEVELS)
     found = profiles(scores, levels, reps, seed)
-    looks = styles(list(found))
+    looks = styles(list(found), collection.algorithms)
     with canvas.style():
         handles = [canvas.line_handle(looks[method]) for method in found]
         figure, axis = canvas.single(3.3, 2.1, handles)

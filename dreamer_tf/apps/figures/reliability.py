@@ -23,7 +23,7 @@ def draw(collection, *, references=None, at=None, window=0.1, reps=2000, seed=0)
     """
     scores, tasks, notes = score_matrices(collection, references=references, at=at, window=window)
     found = intervals(scores, reps, seed)
-    looks = styles(list(found))
+    looks = styles(list(found), collection.algorithms)
     with canvas.style():
         figure, axes = canvas.row(len(AGGREGATES), 0.45 + 0.22 * len(found))
         for i, (axis, name) in enumerate(zip(axes, AGGREGATES, strict=True)):

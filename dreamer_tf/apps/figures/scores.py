@@ -38,6 +38,7 @@ class Curve:
       ys: Scores, float64 ``[N]``, all finite.
       source: File or folder that it comes from.
       settings: Options of the run by dotted key; empty for score files, which do not tell.
+      algorithm: The method's own name, where a user gave it another; else empty.
     """
 
     task: str
@@ -47,6 +48,7 @@ class Curve:
     ys: np.ndarray
     source: pathlib.Path
     settings: typing.Mapping[str, object] = dataclasses.field(default_factory=dict)
+    algorithm: str = ""
 
     @property
     def end(self):
@@ -56,12 +58,13 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class FinalScore:
-    """A single number that a method reached on a task."""
+    """A single number that a method reached on a task; ``algorithm`` as a `Curve` has it."""
 
     task: str
     method: str
     score: float
     source: pathlib.Path
+    algorithm: str = ""
 
 
 def is_score_file(path):

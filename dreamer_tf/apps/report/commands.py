@@ -28,8 +28,7 @@ def report(argv=None):
         "runs",
         nargs="+",
         metavar="RUN",
-        help="run folder; NAME=PATH gives the run at PATH the method name NAME, which decides "
-        "its colour",
+        help="run folder; NAME=PATH calls the run at PATH NAME",
     )
     parser.add_argument(
         "--out",

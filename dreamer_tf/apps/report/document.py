@@ -3,7 +3,6 @@
 import datetime
 import json
 import logging
-import math
 import pathlib
 
 import jinja2
@@ -14,10 +13,10 @@ from dreamer_tf.apps.figures.tasks import title as task_title
 from dreamer_tf.apps.report import summary, tables
 from dreamer_tf.apps.report.assets import page_file
 from dreamer_tf.apps.report.curves import MOST_POINTS, Plot
-from dreamer_tf.apps.report.films import films
+from dreamer_tf.apps.report.films import films, newest_film
 from dreamer_tf.apps.report.looks import LINE_WIDTH, looks
 from dreamer_tf.apps.report.run_folder import read_runs
-from dreamer_tf.common import replacing
+from dreamer_tf.common import duration, number, replacing
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -29,7 +28,7 @@ def write_report(texts, path=None, videos=None):
     """Writes the report of a run, or of several side by side.
 
     Args:
-      texts: Run folders; ``NAME=PATH`` gives the run at PATH the method name NAME.
+      texts: Run folders; ``NAME=PATH`` calls the run at PATH NAME.
       path: The HTML file; None: ``report.html``, in the run's folder or, of several runs, in the
         current one.
       videos: Videos of each kind and run; None: three of a single run, else one.
@@ -58,7 +57,8 @@ def write_at_end(folder, tell):
 
     Args:
       folder: Run folder.
-      tell: Function that is told in a line of text where the report is, or why there is none.
+      tell: Function that is told, a line of text each, where the newest film of an evaluation and
+        the report are, or why there is no report.
     """
     try:
         path = write_report([folder])
@@ -69,6 +69,9 @@ def write_at_end(folder, tell):
             f"and dreamer-report {folder} tries again"
         )
     else:
+        film = newest_film(folder)
+        if film:
+            tell(f"film {film}")
         tell(f"report {path}")
 
 
@@ -90,7 +93,7 @@ def render(runs, videos, now=None):
     environment.filters |= {"number": number, "duration": duration}
     now = datetime.datetime.now(datetime.UTC) if now is None else now
     plot = Plot(runs)
-    run_looks = looks([run.method for run in runs])
+    run_looks = looks([run.agent for run in runs])
     plot.data["lineWidth"] = LINE_WIDTH
     plot.data["runs"] = [
         {"name": run.name, "light": look.light, "dark": look.dark, "dash": look.dash}
@@ -120,25 +123,6 @@ def render(runs, videos, now=None):
     )
 
 
-def number(value):
-    """A number for readers: thousands with commas, else four digits that count."""
-    if value is None:
-        return "–"
-    if not math.isfinite(value):
-        return str(value)
-    if value == int(value) or abs(value) >= 10_000:
-        return f"{value:,.0f}"
-    return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.1f}"
-
-
-def duration(seconds):
-    """Seconds as ``1 h 42 min``."""
-    minutes = round(seconds / 60)
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min" if minutes >= 60 else f"{minutes} min"
-
-
 def script_json(value):
     """JSON that may stand inside a ``script`` element: nothing in it can end the element."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
@@ -147,10 +131,11 @@ def script_json(value):
 
 def _card(run, look, shown, notes):
     """What the template needs of a run."""
+    memory = summary.latest(run.history, "memory/rss")
     return {
         "run": run,
         "look": look,
-        "label": styles([run.method])[run.method].label,
+        "label": styles([run.agent])[run.agent].label,
         "task": task_title(run.task),
         "score": summary.score(run.history),
         "updates": summary.latest(run.history, "grad_steps"),
@@ -159,7 +144,7 @@ def _card(run, look, shown, notes):
         "frames_speed": summary.typical(run.history, "speed/frames"),
         "acting_speed": summary.typical(run.history, "speed/acting"),
         "updating_speed": summary.typical(run.history, "speed/updating"),
-        "memory": summary.latest(run.history, "memory/rss"),
+        "memory_mib": None if memory is None else round(memory / 2**20),
         "shares": summary.time_shares(run.history),
         "films": shown,
         "notes": (*run.notes, *notes),
@@ -167,10 +152,10 @@ def _card(run, look, shown, notes):
 
 
 def _title(runs):
-    names = styles([run.method for run in runs])
-    methods = [names[method].label for method in dict.fromkeys(run.method for run in runs)]
+    names = styles([run.agent for run in runs])
+    agents = [names[agent].label for agent in dict.fromkeys(run.agent for run in runs)]
     tasks = list(dict.fromkeys(task_title(run.task) for run in runs))
-    what = f"{_listed(methods)} on {_listed(tasks)}"
+    what = f"{_listed(agents)} on {_listed(tasks)}"
     return f"{what}, seed {runs[0].seed}" if len(runs) == 1 else f"{what}: {len(runs)} runs"
 
 

@@ -67,6 +67,11 @@ def films(folder, most):
     return shown, notes
 
 
+def newest_film(folder):
+    """The path of the newest film of an evaluation; None without any."""
+    return max((pathlib.Path(folder) / _FOLDER).glob("*-eval.mp4"), default=None)
+
+
 def spread(count, most):
     """Rising indices of at most ``most`` of ``count`` things, evenly, the last one included."""
     if most < 1:

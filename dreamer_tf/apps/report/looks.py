@@ -1,4 +1,4 @@
-"""How the runs of a page look: the method's colour of every figure, and dashes to tell runs apart.
+"""How runs look on a page: their algorithm's colour of every figure, and dashes to tell runs apart.
 
 Colours of lines on white are too dark for a dark page; there they are mixed with white, which keeps
 their hue, until they stand out.
@@ -29,21 +29,21 @@ class Look:
     dash: tuple[float, ...]
 
 
-def looks(methods):
-    """The looks of runs, by their methods in the order of the runs.
+def looks(agents):
+    """The looks of runs, by their agents in the order of the runs.
 
     Returns:
-      List of `Look`. Runs of one method share its colour and differ in their dashes, as long as
+      List of `Look`. Runs of one agent share its colour and differ in their dashes, as long as
       there are any.
     """
-    style = styles(methods)
+    style = styles(agents)
     seen = collections.Counter()
     chosen = []
-    for method in methods:
-        own = [style[method].dash, *(dash for dash in DASHES if dash != style[method].dash)]
-        dash = own[seen[method] % len(own)]
-        seen[method] += 1
-        color = style[method].color
+    for agent in agents:
+        own = [style[agent].dash, *(dash for dash in DASHES if dash != style[agent].dash)]
+        dash = own[seen[agent] % len(own)]
+        seen[agent] += 1
+        color = style[agent].color
         chosen.append(Look(color, on_dark(color), _pixels(dash)))
     return chosen
 

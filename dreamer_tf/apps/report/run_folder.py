@@ -29,7 +29,6 @@ class Run:
     Attributes:
       path: Its folder.
       name: How the page calls it, unlike the others.
-      method: Decides its colour: the agent, or the name that the user gave.
       settings: Its options by dotted key.
       history: Its metrics.
       starts: What ``info.json`` tells of each start, oldest first; empty without that file.
@@ -38,7 +37,6 @@ class Run:
 
     path: pathlib.Path
     name: str
-    method: str
     settings: dict[str, object]
     history: History
     starts: tuple[dict, ...]
@@ -48,6 +46,11 @@ class Run:
     def task(self):
         """Canonical name of the task."""
         return canonical(str(self.settings.get("task", "unknown")))
+
+    @property
+    def agent(self):
+        """The algorithm, which decides its colour, whatever the run is called."""
+        return str(self.settings.get("agent", "unknown"))
 
     @property
     def seed(self):
@@ -69,7 +72,7 @@ def read_runs(texts):
     """Reads the runs of one page.
 
     Args:
-      texts: Run folders; ``NAME=PATH`` gives the run at PATH the method name NAME.
+      texts: Run folders; ``NAME=PATH`` calls the run at PATH NAME.
 
     Returns:
       List of `Run` in that order, each with a name of its own.
@@ -85,7 +88,7 @@ def read_runs(texts):
         if path in resolved[:index]:
             raise ReportError(f"{given[index][1]} is given twice")
     labels = _labels([name for name, _ in given], resolved)
-    return [_read_run(path, name, label) for (name, path), label in zip(given, labels, strict=True)]
+    return [_read_run(path, label) for path, label in zip(resolved, labels, strict=True)]
 
 
 def _check(name, path):
@@ -128,7 +131,7 @@ def _labels(names, paths):
             depths[index] += 1
 
 
-def _read_run(path, name, label):
+def _read_run(path, label):
     try:
         settings = read_settings(path / CONFIG_NAME)
     except FigureError as error:
@@ -136,8 +139,7 @@ def _read_run(path, name, label):
     starts, notes = _read_starts(path / _INFO)
     restarts = [start.get("env_frames", 0) for start in starts[1:]]
     history = read_metrics(path / _METRICS, restarts)
-    method = name or str(settings.get("agent", "unknown"))
-    return Run(path, label, method, settings, history, starts, (*notes, *history.notes))
+    return Run(path, label, settings, history, starts, (*notes, *history.notes))
 
 
 def _read_starts(path):

@@ -5,6 +5,7 @@ import dataclasses
 from dreamer_tf.config.options import options, text
 
 _NOT_COMPARED = ("logdir",)
+_AGENTS = {"dreamer", "dreamerv2", "dreamerv3", "planet", "random"}  # with options of their own
 _NONE = "–"
 
 
@@ -14,7 +15,7 @@ class Row:
 
     Attributes:
       name: What it is about.
-      values: Its value in each run, as text; a dash where a run has none.
+      values: Its value in each run, as text; a dash where a run has none, or does not read it.
       differs: Whether those that have one have different ones: the runs of an older version lack
         options.
       default: The value that the schema has now; None if it knows no such option.
@@ -35,14 +36,17 @@ class Row:
 
 
 def settings(runs):
-    """All options of the runs, in the order of the schema; those that it does not know last."""
+    """The options that runs read, in the order of the schema; those that it does not know last.
+
+    Every config holds the options of all agents; those of others than its own say nothing of a run.
+    """
     known = options()
     names = dict.fromkeys([*known, *(name for run in runs for name in run.settings)])
     rows = []
     for name in names:
-        if not any(name in run.settings for run in runs):
+        values = tuple(_value(run, name) for run in runs)
+        if set(values) == {_NONE}:
             continue
-        values = tuple(_value(run.settings, name) for run in runs)
         option = known.get(name)
         rows.append(
             Row(
@@ -71,10 +75,12 @@ def _differ(values):
     return len(set(values) - {_NONE}) > 1
 
 
-def _value(values, name):
-    if name not in values:
+def _value(run, name):
+    section = name.partition(".")[0]
+    of_another = run.agent in _AGENTS and section in _AGENTS - {run.agent}
+    if of_another or name not in run.settings:
         return _NONE
-    value = values[name]
+    value = run.settings[name]
     return text(tuple(value)) if isinstance(value, list) else text(value)
 
 

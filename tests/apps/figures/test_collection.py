@@ -1,5 +1,7 @@
 """What is gathered from folders and files, and what is refused."""
 
+import json
+
 import pytest
 
 from dreamer_tf.apps.figures.collection import gather, setting
@@ -128,3 +130,16 @@ def test_tasks_and_methods_are_chosen(tmp_path):
     assert gather([path], methods=["sac"]).methods == ["sac"]
     assert "dmc_walker_walk" in refusal([path], tasks=["dmc_walker_wlak"])
     assert "there is dreamer" in refusal([path], methods=["dreemer"])
+
+
+def test_names_keep_what_they_stand_for(tmp_path):
+    curve = {"task": "dmc_walker_walk", "seed": 0, "xs": [1, 2], "ys": [3, 4]}
+    for file, method in ("a", "dreamer"), ("b", "dreamerv2"), ("c", "dreamer"):
+        text = json.dumps([{**curve, "method": method, "seed": file}])
+        (tmp_path / f"{file}.json").write_text(text)
+    a, b, c = (tmp_path / f"{name}.json" for name in "abc")
+    assert gather([f"One={a}", f"One={c}", f"Two={b}"]).algorithms == {
+        "One": "dreamer",
+        "Two": "dreamerv2",
+    }
+    assert gather([f"Both={a}", f"Both={b}", c]).algorithms == {}

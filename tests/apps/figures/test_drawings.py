@@ -1,5 +1,7 @@
 """What stands in the figures."""
 
+import itertools
+
 import imageio.v3 as imageio
 import numpy as np
 import pytest
@@ -70,7 +72,22 @@ def overlaps(figure):
         for axis in figure.axes:
             if legend.get_window_extent().overlaps(axis.get_tightbbox()):
                 found.append(f"legend over {axis.get_title()}")
+    labels = [text for axis in figure.axes for text in numbers_below(axis)]
+    # Slanted ones have boxes that overlap though their letters do not.
+    boxes = [
+        (text.get_text(), text.get_window_extent()) for text in labels if not text.get_rotation()
+    ]
+    for (first, one), (second, other) in itertools.combinations(boxes, 2):
+        if one.padded(1).overlaps(other.padded(1)):
+            found.append(f"{first} touches {second}")
     return found
+
+
+def numbers_below(axis):
+    """The labels of the horizontal axis that are drawn."""
+    low, high = axis.get_xlim()
+    found = [text for text in axis.get_xticklabels() if low <= text.get_position()[0] <= high]
+    return [text for text in found if text.get_text()]
 
 
 # ------------------------------------------------------------------ learning curves
@@ -107,6 +124,26 @@ def test_the_spread_is_chosen(spread, bands, lines):
     if spread == "range":
         edge = axis.collections[0].get_paths()[0].vertices
         assert edge[:, 1].max() == pytest.approx(400) and edge[:, 1].min() == pytest.approx(10)
+
+
+def test_markers_at_the_edge_are_whole_and_numbers_of_neighbours_apart():
+    ys = np.where(XS < 100, 0, 1000)  # at the lower edge, and in the upper right corner
+    runs = tuple(curve(f"dmc_{name}", ys=ys, xs=1000 * XS) for name in "abcdefgh")
+    for end in (100_000, 366_000):
+        figure = learning_curves.draw(Collection(runs), until=end).figure
+        assert overlaps(figure) == []
+        assert not [line for axis in figure.axes for line in axis.lines if line.get_clip_on()]
+        assert len(numbers_below(figure.axes[0])) >= 3, "two numbers make no axis"
+
+
+def test_a_figure_says_what_it_shows():
+    runs = (curve(ys=XS), curve("dmc_hopper_hop", seed=1, ys=3 * XS))
+    first, second = canvas.contents(learning_curves.draw(Collection(runs)).figure)
+    assert [first["title"], second["title"]] == ["Hopper Hop", "Walker Walk"]
+    assert first["lines"] == [["Dreamer", XS.tolist(), (3 * XS).tolist()]]
+    [panel] = canvas.contents(bars.draw(Collection(runs)).figure)
+    assert [bar[0] for bar in panel["bars"]] == ["Dreamer"] * 3
+    assert [bar[2][1] for bar in panel["bars"]] == [300, 100, 200]
 
 
 def test_panels_end_where_the_runs_end_unless_told():

@@ -1,20 +1,24 @@
 """The pages about figures and sweeps against the commands."""
 
 import importlib.util
+import json
 import os
 import pathlib
 import re
 import shlex
+import statistics
 
 import pytest
 
 from dreamer_tf.apps.figures import commands as figures
 from dreamer_tf.apps.figures.catalogue import KINDS
+from dreamer_tf.apps.figures.palette import styles
 from dreamer_tf.apps.sweep import commands as sweeps
 from dreamer_tf.apps.sweep.benchmarks import BENCHMARKS
 
 ROOT = pathlib.Path(__file__).parents[3]
 FIGURES = (ROOT / "docs" / "figures.md").read_text(encoding="utf-8")
+RESULTS = (ROOT / "docs" / "results" / "README.md").read_text(encoding="utf-8")
 SWEEPS = (ROOT / "docs" / "sweeps.md").read_text(encoding="utf-8")
 MISSING = [name for name in ("matplotlib", "rliable") if importlib.util.find_spec(name) is None]
 
@@ -27,7 +31,8 @@ def calls(text, script):
     return [shlex.split(line)[2:] for line in lines if line.startswith(prefix)]
 
 
-PLOTS = calls(FIGURES, "plot.py") + calls(SWEEPS, "plot.py")
+PLOTS = calls(FIGURES, "plot.py") + calls(RESULTS, "plot.py") + calls(SWEEPS, "plot.py")
+CURVES = sorted((ROOT / "docs" / "results").glob("*/curve.png"))
 EXAMPLES = [words for words in PLOTS if "docs/figures" in words]
 
 
@@ -60,9 +65,39 @@ def test_the_examples_are_made_by_their_commands(words, tmp_path, monkeypatch, c
     words = [os.path.expandvars(word) for word in words]
     name = words[words.index("--name") + 1]
     figures.plot([str(tmp_path) if word == "docs/figures" else word for word in words])
-    for ending in ("pdf", "png"):
-        assert (tmp_path / f"{name}.{ending}").is_file()
-        assert (ROOT / "docs" / "figures" / f"{name}.{ending}").is_file()
+    kept = ROOT / "docs" / "figures"
+    assert (tmp_path / f"{name}.pdf").is_file() and (kept / f"{name}.pdf").is_file()
+    drawn, shown = (flat(contents(folder / f"{name}.png")) for folder in (tmp_path, kept))
+    assert shown and drawn == pytest.approx(shown, rel=1e-3), "draw it again, by its command"
+
+
+def contents(path):
+    """What a figure's PNG says that it shows."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return json.loads(image.text["contents"])
+
+
+def flat(value, place=""):
+    """The leaves of a JSON value, by where they stand."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return {k: v for key, part in items for k, v in flat(part, f"{place}/{key}").items()}
+    return {place: value}
+
+
+@pytest.mark.parametrize("png", CURVES, ids=lambda png: png.parent.name)
+def test_curves_of_recorded_runs_show_their_scores(png):
+    files = [png.parent / "scores.json", *png.parent.glob("scores_seed*.json")]
+    entries = [entry for file in files for entry in json.loads(file.read_text())]
+    [panel] = contents(png)
+    [[label, xs, ys]] = panel["lines"]
+    assert label == styles([entries[0]["method"]])[entries[0]["method"]].label
+    points = [dict(zip(entry["xs"], entry["ys"], strict=True)) for entry in entries]
+    assert xs[:3] == sorted({x for seed in points for x in seed})[:3]
+    means = [statistics.fmean(seed[x] for seed in points if x in seed) for x in xs]
+    assert ys == pytest.approx(means, rel=1e-3), "draw it again"
 
 
 @pytest.mark.parametrize("words", calls(SWEEPS, "sweep.py"), ids=" ".join)

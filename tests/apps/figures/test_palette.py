@@ -146,6 +146,26 @@ def test_variants_have_the_colour_of_their_family_and_say_what_they_are():
     assert styles(["dreamerv2"])["dreamerv2"].label == "DreamerV2"  # no variant of dreamer
 
 
+def test_a_name_of_ones_own_does_not_change_the_colour():
+    for names in (["Small"], ["Small", "Large"], ["zeta", "dreamer", "Small", "sac"]):
+        algorithms = {name: "dreamer" for name in names if name not in ("dreamer", "sac")}
+        looks = styles(names, algorithms)
+        for name in algorithms:
+            assert looks[name].color == styles(["dreamer"])["dreamer"].color
+            assert looks[name].label == name
+        alike = [look for look in looks.values() if look.color == looks[names[0]].color]
+        for part in ("dash", "marker", "hatch"):
+            assert len({getattr(look, part) for look in alike}) == len(alike), part
+
+
+def test_a_label_of_the_table_is_that_method():
+    looks = styles(["Reward only", "Contrastive", "dreamerV3"])
+    assert [look.color for look in looks.values()] == [
+        styles([name])[name].color for name in ("reward", "contrastive", "dreamerv3")
+    ]
+    assert list(looks) == [look.label for look in looks.values()]
+
+
 def test_final_scores_are_never_drawn_like_curves():
     assert all(style.level != "solid" for style in palette._KNOWN.values())
 

@@ -1,6 +1,8 @@
 """Reports in a real browser: curves respond, videos play, themes and phones fit."""
 
+import base64
 import json
+import re
 
 import pytest
 
@@ -25,6 +27,8 @@ def pages(tmp_path_factory):
     second = example_run(
         folder / "a_second_run_with_a_long_name", reached=600, agent="dreamerv2", seed=1
     )
+    with (first / "metrics.jsonl").open("a") as file:
+        file.write("".join(f'{{"step": {step}, "zero_loss": 0.0}}\n' for step in (500, 1000)))
     one = write_report([first], folder / "one.html")
     two = write_report([first, second], folder / "two.html")
     return {"one": one.as_uri(), "two": two.as_uri()}
@@ -220,6 +224,79 @@ def test_a_phone_needs_no_sideways_scrolling(browser, show, name):
     bring(browser, LOSS)
     widest = browser.execute_script("return document.documentElement.scrollWidth")
     assert widest <= PHONE[0]
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_tables_can_be_read_on_a_phone(browser, show, name):
+    show(name, PHONE)
+    rows = browser.execute_script(
+        """
+        for (const d of document.querySelectorAll("details")) d.open = true;
+        return [...document.querySelectorAll("tbody tr")].map((row) => {
+            const cells = [...row.cells].map((cell) => cell.getBoundingClientRect());
+            return {name: row.dataset.name, height: row.offsetHeight, head: cells[0].width,
+                    right: Math.max(...cells.map((cell) => cell.right))};
+        });
+        """
+    )
+    assert len(rows) > 50
+    assert [row for row in rows if row["height"] > 250 or row["right"] > PHONE[0]] == []
+    assert min(row["head"] for row in rows if row["name"]) > 250
+    names = browser.execute_script(
+        "return [...document.querySelectorAll('#settings td')].map((td) =>"
+        " getComputedStyle(td, '::before').content)"
+    )
+    of = {"one": '"default"', "two": '"a_second_run_with_a_long_name"'}
+    assert of[name] in names, "each value says which it is"
+
+
+def test_paper_shows_every_chart(browser, show):
+    show("one", theme="dark")
+    drawn = "return [...document.querySelectorAll('.chart')].map((f) => !!f.chart)"
+    assert not all(browser.execute_script(drawn)), "they are drawn lazily"
+    inside = browser.execute_script(
+        "return [...document.querySelectorAll('.chart')].filter((f) => f.offsetParent).length"
+    )
+    pdf = base64.b64decode(browser.execute_cdp_cmd("Page.printToPDF", {})["data"])
+    pictures = len(re.findall(rb"/Subtype /Image\b", pdf))
+    assert sum(browser.execute_script(drawn)) == inside >= 8
+    assert pictures >= inside
+    until(browser, "return !document.documentElement.classList.contains('printing')")
+    assert browser.execute_script("return document.documentElement.dataset.theme") == "dark"
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE])
+def test_axes_have_names_and_whole_labels(browser, show, size):
+    show("one", size)
+    for selector, names in (
+        (EVALUATION, ["environment frames", "return"]),
+        (LOSS, ["environment frames"]),
+    ):
+        bring(browser, selector)
+        labels = "return document.querySelector(arguments[0]).chart.axes.map((a) => a.label)"
+        assert [name for name in browser.execute_script(labels, selector) if name] == names
+        end, room = browser.execute_script(
+            """
+            const {chart} = document.querySelector(arguments[0]);
+            chart.ctx.font = chart.axes[0].font[0];
+            const shown = chart.axes[0]._values.filter((text) => text);
+            const last = shown[shown.length - 1];
+            return [chart.valToPos(+last.replace(",", ""), "x", true)
+                    + chart.ctx.measureText(last).width / 2, chart.ctx.canvas.width];
+            """,
+            selector,
+        )
+        assert end <= room, "the last label is cut"
+
+
+def test_a_constant_lies_in_the_middle_of_its_axis(browser, show):
+    show("one")
+    chart = '.chart[data-metric="zero_loss"]'
+    bring(browser, chart)
+    scale = (
+        f"const {{min, max}} = document.querySelector('{chart}').chart.scales.y; return [min, max]"
+    )
+    assert until(browser, scale) == [-1, 1]
 
 
 def test_settings_can_be_searched(browser, show):

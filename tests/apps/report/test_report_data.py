@@ -87,7 +87,7 @@ def test_a_thinned_curve_keeps_its_ends_and_peaks():
 def test_runs_of_a_method_share_its_colour_and_no_two_look_alike():
     methods = ["dreamer", "dreamerv3", "dreamer", "dreamer"]
     chosen = looks(methods)
-    assert [look.light for look in chosen] == [styles(methods)[m].color for m in methods]
+    assert [look.light for look in chosen] == [styles([m])[m].color for m in methods]
     assert len({(look.light, look.dash) for look in chosen}) == 4
     assert chosen[0].dash == ()
 
@@ -104,7 +104,7 @@ def test_runs_have_names_that_tell_them_apart(tmp_path):
     paths = [tmp_path / "a/x", f"Mine={tmp_path / 'b/x'}", tmp_path / "b/y"]
     runs = read_runs(paths)
     assert [run.name for run in runs] == ["x", "Mine", "y"]
-    assert [run.method for run in runs] == ["dreamer", "Mine", "dreamer"]
+    assert [run.agent for run in runs] == ["dreamer"] * 3
     twins = read_runs([tmp_path / "a/x", tmp_path / "b/x", tmp_path / "b/y"])
     assert [run.name for run in twins] == ["a/x", "b/x", "y"]
     same = read_runs([f"Mine={tmp_path / place}" for place in ("a/x", "b/x")])
@@ -142,6 +142,28 @@ def test_settings_that_differ_are_found(tmp_path):
     assert rows["forgotten"].default is None and rows["forgotten"].values[0] == "–"
     assert rows["env.image_size"].is_changed and rows["env.image_size"].default == "64,64"
     assert not rows["logdir"].is_changed and rows["seed"].meaning
+
+
+def test_options_of_other_agents_are_none_of_a_run(tmp_path):
+    run = example_run(tmp_path / "three", reached=50, agent="dreamerv3", dreamerv3__imag_horizon=9)
+    other = example_run(tmp_path / "two", reached=50, agent="dreamerv2", dreamerv2__imag_horizon=9)
+    alone = tables.settings(read_runs([run]))
+    sections = {row.name.partition(".")[0] for row in alone if "." in row.name}
+    assert sections == {"env", "replay", "run", "dreamerv3"}
+    changed = {row.name for row in alone if row.is_changed}
+    assert "dreamerv3.imag_horizon" in changed, "the preset cpu changes dreamer's, too"
+    together = {row.name: row for row in tables.settings(read_runs([run, other]))}
+    assert together["dreamerv2.imag_horizon"].values == ("–", "9")
+    assert {name for name, row in together.items() if row.differs} == {"agent"}
+
+
+def test_an_agent_of_ones_own_may_read_anything(tmp_path):
+    run = example_run(tmp_path / "run", reached=50)
+    text = (run / "config.yaml").read_text().replace("agent: dreamer ", "agent: mine ")
+    (run / "config.yaml").write_text(text)
+    [read] = read_runs([run])
+    assert read.agent == "mine"
+    assert {"dreamer.free_nats", "planet.free_nats"} <= {r.name for r in tables.settings([read])}
 
 
 def test_the_environment_is_that_of_the_newest_start(tmp_path):

@@ -99,6 +99,15 @@ function selected(chart) {
   chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
 }
 
+// The vertical range: uPlot's, but around a constant, which it would draw at the edge of 0 to 100.
+function range(chart, min, max) {
+  if (min == null) return [0, 1];
+  if (chart.scales.y.distr === 3) return uPlot.rangeLog(min, max, 10, false);
+  if (min < max) return uPlot.rangeNum(min, max, 0.1, true);
+  const room = min ? Math.abs(min) / 10 : 1;
+  return [min - room, max + room];
+}
+
 function options(figure, curves, rows) {
   const plot = figure.querySelector(".plot");
   const alone = { label: "", spanGaps: true };
@@ -122,19 +131,23 @@ function options(figure, curves, rows) {
     grid: { stroke: () => css("--grid"), width: 1 },
     ticks: { show: false },
     font: "11px system-ui, sans-serif",
+    labelFont: "11px system-ui, sans-serif",
+    labelSize: 16,
+    labelGap: 0,
   };
+  const y = plot.dataset.y ? { label: plot.dataset.y } : {}; // else the heading says what it is
   return {
     width: plot.clientWidth,
     height: plot.clientHeight,
     legend: { show: false },
-    padding: [8, 12, 0, 0],
+    padding: [8, 26, 0, 0], // to the right half a label: the last one stands below the end
     scales: {
       x: { time: false, min: 0, max: lastStep },
-      y: { distr: figure.logarithmic ? 3 : 1 },
+      y: { distr: figure.logarithmic ? 3 : 1, range },
     },
     axes: [
-      { ...axis, size: 28, space: 60, values: (_, ticks) => labels(ticks) },
-      { ...axis, size: 54, space: 34, values: (_, ticks) => labels(ticks) },
+      { ...axis, size: 26, space: 60, values: (_, ticks) => labels(ticks), label: "environment frames" },
+      { ...axis, size: 54, space: 34, values: (_, ticks) => labels(ticks), ...y },
     ],
     series: [{}, ...series],
     bands,
@@ -275,23 +288,30 @@ function offerLogarithm(figure) {
   });
 }
 
-const resized = new ResizeObserver((entries) => {
-  for (const { target } of entries) {
-    const { chart } = target.closest(".chart");
-    if (chart && target.clientWidth) {
-      chart.setSize({ width: target.clientWidth, height: target.clientHeight });
-    }
+// Gives a chart the size of its place, if it has one.
+function fit(plot) {
+  const { chart } = plot.closest(".chart");
+  if (chart && plot.clientWidth) {
+    chart.setSize({ width: plot.clientWidth, height: plot.clientHeight });
   }
-});
+}
+
+const resized = new ResizeObserver((entries) => entries.forEach(({ target }) => fit(target)));
+
+// Draws a chart for the first time, if it has a place on the page.
+function show(figure) {
+  const plot = figure.querySelector(".plot");
+  if (figure.chart || !plot.clientWidth) return;
+  approached.unobserve(figure);
+  draw(figure);
+  resized.observe(plot);
+}
 
 // A chart is drawn when it comes near the visible part of the page: a run has dozens.
 const approached = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) {
-      if (!isIntersecting) continue;
-      approached.unobserve(target);
-      draw(target);
-      resized.observe(target.querySelector(".plot"));
+      if (isIntersecting) show(target);
     }
   },
   { rootMargin: "400px" },
@@ -318,6 +338,23 @@ document.getElementById("theme").addEventListener("click", () => {
   setTheme(root.dataset.theme === "dark" ? "light" : "dark");
 });
 darkScheme.addEventListener("change", () => setTheme(darkScheme.matches ? "dark" : "light"));
+
+// ----------------------------------------------------------------------------------------- print
+
+// On paper there is everything that is unfolded, in light colours.
+let shownTheme = null;
+addEventListener("beforeprint", () => {
+  shownTheme = root.dataset.theme;
+  root.classList.add("printing");
+  setTheme("light");
+  document.querySelectorAll(".chart").forEach(show);
+  document.querySelectorAll(".plot").forEach(fit);
+});
+addEventListener("afterprint", () => {
+  root.classList.remove("printing");
+  setTheme(shownTheme);
+  document.querySelectorAll(".plot").forEach(fit);
+});
 
 // ---------------------------------------------------------------------------------------- videos
 
