@@ -1,5 +1,7 @@
 # make train   sets everything up, then trains a small agent (ARGS="..." for another run)
 # make test    sets everything up, then runs the tests (ARGS="..." for pytest)
+# make faults  kills and harms runs of tiny agents, for a quarter of an hour (ARGS="..." for pytest)
+# make learn   trains three tiny tasks and fails where they are learned less well than recorded
 # make docs    builds the documentation as a site in build/docs
 # Another interpreter: make PYTHON=python3.12 setup
 
@@ -9,7 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RENDERING := $(VENV)/.rendering
 
-.PHONY: train test lint docs bench setup browser clean
+.PHONY: train test faults learn lint docs bench setup browser clean
 
 train: ARGS ?= --configs dmc_proprio cpu --task dmc_cartpole_balance --steps 60000
 train: setup
@@ -17,6 +19,13 @@ train: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+faults: setup
+	$(BIN)/python -m pytest -m "faults or not slow" $(ARGS) tests/faults
+
+# About 25 minutes where nothing else runs; a folder of runs from before must be moved away first.
+learn: setup
+	$(BIN)/python -m tests.learn $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -15,11 +15,7 @@ def version():
 
 
 INSTALL_REQUIRES = [
-    # 2.21 is what the reference numbers are checked against; a new minor version needs the
-    # tf-keras of the same number.
-    "tensorflow>=2.21,<2.22",
-    "tf-keras>=2.21,<2.22",  # TensorFlow Probability imports it; it must match TensorFlow
-    "tensorflow-probability>=0.25,<0.26",
+    "tensorflow>=2.21,<2.22",  # 2.21 is what the reference numbers are checked against
     "keras>=3.12",
     "tensorboard>=2.19",  # tf.summary needs it; TensorFlow no longer brings it
     "dm_control>=1.0.50",
@@ -53,7 +49,16 @@ EXTRAS_REQUIRE = {
     "search": ["optuna>=4.0"],
     "slurm": ["submitit>=1.5"],
     "docs": ["sphinx>=9.0", "myst-parser>=5.0", "furo>=2025.9", "sphinx-copybutton>=0.5.2"],
-    "dev": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.12", "mypy>=2.0", "selenium>=4.20"],
+    "dev": [
+        "pytest>=8.0",
+        "hypothesis>=6.100",
+        "ruff>=0.12",
+        "mypy>=2.0",
+        "selenium>=4.20",
+        # What distributions are compared with. It imports tf-keras, which must match TensorFlow.
+        "tensorflow-probability>=0.25,<0.26",
+        "tf-keras>=2.21,<2.22",
+    ],
 }
 
 setup(

@@ -56,7 +56,7 @@ html_show_sphinx = False
 
 CONTENTS = {
     "Use": "install commands presets tips environments metrics export report figures dream sweeps "
-    "scaling gpu api",
+    "scaling gpu surviving api",
     "Understand": "architecture equations algorithms settings differences replay performance",
 }
 PROJECT = [

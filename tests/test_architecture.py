@@ -38,7 +38,7 @@ ALLOWED = {
     | {"apps.report", "apps.api"},
     "apps.train": {"apps.commands"},
     "apps.sweep": {"config", "runs", "apps.figures", "apps.commands"},
-    "apps.benchmark": {"specs", "config", "envs", "runs", "training", "apps.commands"},
+    "apps.benchmark": {"specs", "optim", "config", "envs", "runs", "training", "apps.commands"},
     "apps.dream": {"specs", "config", "replay", "export", "behaviors", "runs"}
     | {"apps.figures", "apps.report", "apps.api", "apps.commands"},
 }

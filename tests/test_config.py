@@ -559,3 +559,74 @@ def test_an_environment_of_ones_own_is_a_task():
     assert config.parse_args(["--env", "my_robot:Arm"]).config.task == "my_robot:Arm"
     with pytest.raises(config.ConfigError, match="--env takes module:name.*got 'robot'.*env.count"):
         config.parse_args(["--env", "robot"])
+
+
+# ---- Presets that were hardly meant together, and what only one start may do.
+
+
+def remarks_on(presets):
+    """What is said about presets, one after the other."""
+    resolved = config.load(presets)
+    return config.remarks(resolved.presets, resolved.config)
+
+
+@pytest.mark.parametrize(
+    ("presets", "parts"),
+    [
+        (["dmc", "size12m"], ["size12m is for dreamerv3, the agent is dreamer", "changes nothing"]),
+        (["dreamerv3_dmc_proprio", "cpu"], ["cpu is for dreamer, the agent is dreamerv3"]),
+        (["debug", "cpu", "dmc"], ["dmc undoes ", "of debug", "of cpu", "dmc goes first"]),
+        (["dmc", "dmc_proprio"], ["dmc_proprio undoes ", "of dmc,"]),
+        (["dreamerv3_gym", "size1m"], ["size1m changes nothing here"]),
+        (["dmc", "cpu", "debug"], []),
+        (["dmc"], []),
+        (["dreamerv2_dmc_proprio", "plan2explore", "dreamerv2_cpu"], []),
+        (["dreamerv3_dmc_vision", "size12m"], []),
+        (["planet", "debug"], []),
+    ],
+)
+def test_presets_that_do_not_go_together_are_told(presets, parts):
+    found = remarks_on(presets)
+    assert bool(found) == bool(parts)
+    for part in parts:
+        assert any(part in remark for remark in found), found
+
+
+def test_a_run_that_goes_on_knows_its_agent():
+    continued = config.load(["dreamerv3_gym"]).config
+    [remark] = config.remarks(config.load(["cpu"]).presets, continued, is_new=False)
+    assert "the agent is dreamerv3" in remark
+    given = config.load(["size200m"]).presets
+    assert config.remarks(given, continued, is_new=False) == []
+
+
+def test_no_preset_of_the_documentation_is_told_anything():
+    root = pathlib.Path(__file__).parents[1]
+    text = "".join(
+        page.read_text("utf-8") for page in [*root.glob("*.md"), *root.glob("docs/*.md")]
+    )
+    found = set(re.findall(r"--configs((?: [a-z0-9_]+)+)", text))
+    assert len(found) > 5 and not [names for names in found if remarks_on(names.split())]
+
+
+def test_configs_given_twice_adds_up():
+    words = ["--configs", "dmc", "--seed", "3", "--configs", "cpu"]
+    assert config.parse_args(words) == config.parse_args(["--configs", "dmc", "cpu", "--seed", "3"])
+
+
+def test_what_one_start_may_do_is_not_kept(tmp_path):
+    given = config.load([], {"run.new_task": True, "run.start_anew": True, "seed": 3})
+    config.save(given.config, tmp_path, given.origins)
+    assert config.read(tmp_path) == config.load([], {"seed": 3}).config
+    assert config.differences(given.config, config.read(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    "content", ["run: &a\n  prefill: *a\n", "&a [*a]", "env: {kwargs: &a {b: [*a]}}"]
+)
+def test_an_alias_that_leads_back_is_refused(tmp_path, content):
+    (tmp_path / "mine.yaml").write_text(content)
+    with pytest.raises(config.ConfigError, match="leads back|expected keys with values"):
+        config.load([str(tmp_path / "mine.yaml")])
+    with pytest.raises(config.ConfigError, match="leads back"):
+        config.load([], ["--env.kwargs", "{a: &a [*a]}"])

@@ -13,7 +13,6 @@ import abc
 import functools
 import os
 import pathlib
-import types
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -21,15 +20,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.behaviors import ActionEncoder, LatentModel
+from dreamer_tf.behaviors import ActionEncoder, GuidedPlanner, LatentModel
 from dreamer_tf.config import Config, OptimizerConfig
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.functions import ExportedFunctions
 from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.export.saved_model import write
-from dreamer_tf.ops import leading_size
+from dreamer_tf.ops import FlatFunction, leading_size
 from dreamer_tf.optim import DecayedAdam, GlobalNormClip, GradientStep
-from dreamer_tf.specs import Space
+from dreamer_tf.specs import Space, row_spaces
 from dreamer_tf.world_model import DecoderDiagnostic, OpenLoop, WorldModel
 
 Mode = Literal["train", "eval"]
@@ -44,11 +43,13 @@ class PolicyState(NamedTuple):
       action: ``[N, A]``, the agent's own vector, that was taken in it.
       carry: What the replay keeps of it with the row that the action leads to, see
         `Agent.carry_space`.
+      plan: ``[N, H, A]``, what is left of the last plan, where a `GuidedPlanner` acts.
     """
 
     latent: tuple
     action: tf.Tensor
     carry: dict[str, tf.Tensor]
+    plan: tf.Tensor | tuple[()] = ()
 
 
 class Agent(tf.Module, abc.ABC):
@@ -61,15 +62,16 @@ class Agent(tf.Module, abc.ABC):
       rng: ``tf.random.Generator`` of all its random draws.
       world_model: `WorldModel`, which papers' constructors set.
       actions: `ActionEncoder`, likewise. An agent that learns nothing has neither.
+      planner: `GuidedPlanner`, where one acts in place of the actor.
       diagnostic: `DecoderDiagnostic`, where a decoder learns beside the world model.
-      noise_axes: Which axis of the draws of `update_noise` runs over sequences, or over what starts
-        from them, sequence by sequence; for the keys where it is not the second.
+      noise_axes: Axis over sequences of draws of `update_noise`, by key; where not named, 1.
     """
 
     world_model: WorldModel
     actions: ActionEncoder
+    planner: GuidedPlanner | None = None
     diagnostic: DecoderDiagnostic | None = None
-    noise_axes: Mapping[str, int] = types.MappingProxyType({})
+    noise_axes: Mapping[str, int] = {}
 
     def __init__(
         self,
@@ -91,10 +93,6 @@ class Agent(tf.Module, abc.ABC):
         self._spaces = (tuple(obs_space.items()), tuple(act_space.items()))
         self._native_act_space = self._spaces[1]
         self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
-        self._policies = {
-            mode: tf.function(functools.partial(self._draw_and_act, mode), autograph=False)
-            for mode in MODES
-        }
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
 
     @property
@@ -127,6 +125,7 @@ class Agent(tf.Module, abc.ABC):
             self.world_model.rssm.initial_state(batch_size),
             tf.zeros([batch_size, self.actions.size]),
             self.initial_carry(batch_size) or {},
+            self.planner.initial_plan(batch_size) if self.planner else (),
         )
 
     def policy(
@@ -159,12 +158,15 @@ class Agent(tf.Module, abc.ABC):
         default_first = np.full(size, state is None)
         is_first = np.asarray(obs.get("is_first", default_first), bool).reshape(size)
         state = self.initial_state(size) if state is None else state
-        tensors = {key: tf.convert_to_tensor(array) for key, array in arrays.items()}
-        actions, state = self._policies[mode](tensors, state, tf.convert_to_tensor(is_first))
+        actions, state = self._policies[mode](size, arrays, state, is_first)
         actions = {key: action.numpy() for key, action in actions.items()}
         if single:
             actions = {key: action[0] for key, action in actions.items()}
         return actions, state
+
+    @functools.cached_property
+    def _policies(self):
+        return {mode: FlatFunction(functools.partial(self._draw_and_act, mode)) for mode in MODES}
 
     def _arrange(self, obs):
         """Checks observations and gives them a batch axis; says whether it was missing."""
@@ -259,6 +261,15 @@ class Agent(tf.Module, abc.ABC):
           empty tuple if the carry is one.
         """
         return self._train(batch, carry)
+
+    def trace_update(self, batch_size: int, length: int) -> None:
+        """Traces `train_step` for batches ``[B, T]`` ahead, maybe in a thread beside acting."""
+        spaces = row_spaces(self.obs_space, self.act_space)
+        batch = {
+            key: tf.TensorSpec([batch_size, length, *space.shape], space.dtype)
+            for key, space in spaces.items()
+        }
+        self._train.get_concrete_function(batch, self.initial_carry(batch_size))
 
     def _draw_and_update(self, batch, carry):
         return self.update(batch, self.update_noise(*batch["reward"].shape), carry)

@@ -7,7 +7,8 @@ Components:
                                             continuous actions, a categorical for discrete ones
   critic                                    value of features under the policy; without it
                                             (``value_model: false``) the actor sums up rewards
-  planner                                   acts in place of the actor with ``policy: planner``
+  planner                                   acts in place of the actor with ``policy: planner``,
+                                            which proposes to it
 
 An update learns the world model, imagines trajectories in it from every state of the batch, moves
 the actor uphill on their λ-returns by backpropagation through the dynamics, and the critic towards
@@ -43,12 +44,12 @@ from dreamer_tf.agents.dreamer_behavior import (
 from dreamer_tf.behaviors import (
     ActionEncoder,
     ActorBehavior,
-    CrossEntropyPlanner,
     EpsilonGreedy,
     GaussianNoise,
+    GuidedPlanner,
     LatentModel,
-    PlannerBehavior,
     Valuation,
+    kept,
 )
 from dreamer_tf.config import Config
 from dreamer_tf.nn import (
@@ -105,7 +106,8 @@ class Dreamer(Agent):
         self.critic, self.critic_step = self.behavior.critic, self.behavior.critic_step
         self.discount = self._build_discount()
         self.explorer = _build_explorer(self.config, action)
-        self.acting = self._build_acting(action)
+        self.planner = self._build_planner()
+        self.acting = self.planner or ActorBehavior(self.behavior.actor)
         self.diagnostic = self._build_diagnostic(decoder)
 
     def _build_world_model(self, dtype):
@@ -150,26 +152,23 @@ class Dreamer(Agent):
         # A sum of rewards up to the horizon is not discounted.
         return ConstantDiscount(self.config.discount if self.config.value_model else 1.0)
 
-    def _build_acting(self, action):
-        """What acts: the actor, or a planner.
+    def _build_planner(self):
+        """What acts in place of the actor; None: nothing does.
 
         Raises:
           ValueError: If a planner does not suit the actions, or does not look far enough ahead.
         """
         config = self.config
         if config.policy == "actor":
-            return ActorBehavior(self.behavior.actor)
-        if action.is_discrete:
-            raise ValueError(
-                "dreamer.policy planner searches continuous actions; these are discrete"
-            )
+            return None
         if config.value_model and config.planner.horizon < 2:
             raise ValueError(
                 "dreamer.planner.horizon must be at least 2, because the last state counts by its "
                 f"value alone; got {config.planner.horizon}"
             )
-        planner = CrossEntropyPlanner(self.planned_return, **_options(config.planner))
-        return PlannerBehavior(planner, self.world_model.rssm.latent, action.size)
+        rssm, actor = self.world_model.rssm, self.behavior.actor
+        options = _options(config.planner)
+        return GuidedPlanner(rssm, actor, self.planned_return, self.actions, **options)
 
     def _build_diagnostic(self, decoder):
         """What trains the decoder where the world model does not; None: nothing has to."""
@@ -305,24 +304,23 @@ class Dreamer(Agent):
         latent = self.world_model.filter_step(
             obs, state.latent, state.action, is_first, noise["post"]
         )
-        action = self.acting.action(latent, noise["action"], mode)
+        plan = kept(state.plan, is_first)
+        action, plan = self.acting.action(latent, noise["action"], mode, plan)
         if mode == "train":
             action = self.explorer(action, noise["explore"], self.grad_steps)
-        return self.actions.decode(action), PolicyState(latent, action, {})
+        return self.actions.decode(action), PolicyState(latent, action, {}, plan)
 
-    def planned_return(self, state, actions, noise):
-        """What a planner maximises: the return that the actor is trained for, of the first state.
+    def planned_return(self, feat):
+        """What the planner maximises: the return that the actor is trained for.
 
         Args:
-          state: `State` ``[N, ...]``.
-          actions: ``[H, N, A]``.
-          noise: ``[H, N, S]`` draws of the transition model.
+          feat: Features ``[H+1, N, F]`` along planned actions, of the start states first.
 
         Returns:
-          ``[N]``.
+          ``[N]``, of the states that the first actions lead to.
         """
-        feat = get_feat(self.world_model.rssm.predict(actions, state, noise))
-        returns, _, _ = self.behavior.returns(feat, self.world_model.heads["reward"], self.discount)
+        reward = self.world_model.heads["reward"]
+        returns, _, _ = self.behavior.returns(feat[1:], reward, self.discount)
         return returns[0]
 
     @property

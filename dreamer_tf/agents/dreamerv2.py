@@ -18,6 +18,7 @@ Differences from the paper and the author's code (more in docs/differences.md):
   * The state that is carried to the next batch goes with the sequence that continues, row by row.
 """
 
+import dataclasses
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -38,8 +39,10 @@ from dreamer_tf.behaviors import (
     ActorBehavior,
     EpsilonGreedy,
     GaussianNoise,
+    GuidedPlanner,
     LatentModel,
     Valuation,
+    kept,
 )
 from dreamer_tf.config import Config
 from dreamer_tf.nn import (
@@ -89,10 +92,11 @@ class DreamerV2(Agent):
         self.world_model = self._build_world_model(dtype)
         rssm = self.world_model.rssm
         self.behavior = ActorCritic(self.config, rssm.feat_size, action, dtype=dtype)
+        self.planner = self._build_planner()
+        task = self.planner or ActorBehavior(self.behavior.actor)
         self.exploration = make_exploration(
-            self.config, self.behavior, rssm, action, self.grad_steps, dtype=dtype
+            self.config, task, rssm, action, self.grad_steps, dtype=dtype
         )
-        task = ActorBehavior(self.behavior.actor)
         self.acting = {"train": self.exploration.behavior, "eval": task}
         self.explorer = _build_explorer(self.config.exploration_noise, action)
         decoder = self.world_model.objective.decoder
@@ -188,6 +192,14 @@ class DreamerV2(Agent):
         return BalancedKL(
             config.kl_balance, config.free_nats, config.free_nats_per, config.kl_forward
         )
+
+    def _build_planner(self):
+        """What acts for the task in place of the actor; None: nothing does."""
+        if self.config.policy == "actor":
+            return None
+        rssm, actor = self.world_model.rssm, self.behavior.actor
+        options = dataclasses.asdict(self.config.planner)
+        return GuidedPlanner(rssm, actor, self.planned_return, self.actions, **options)
 
     # ---------------------------------------------------------------- learning
 
@@ -300,7 +312,7 @@ class DreamerV2(Agent):
         """
         config = self.config
         if not config.discount_model:
-            return lambda feat: tf.fill(feat.shape[:2], config.discount)
+            return lambda feat: config.discount * tf.ones_like(feat[..., 0], tf.float32)
         first = config.discount * _alive(tf.reshape(is_terminal, [1, -1]))
         head = self.world_model.heads["cont"]
         return lambda feat: tf.concat([first, tf.sigmoid(head(feat[1:]))], axis=0)
@@ -329,10 +341,24 @@ class DreamerV2(Agent):
         )
         if mode == "eval" and self.config.eval_state == "mode":
             latent = latent._replace(stoch=self.world_model.rssm.latent.mode(latent.stats))
-        action = self.acting[mode].action(latent, noise["action"], mode)
+        plan = kept(state.plan, is_first)
+        action, plan = self.acting[mode].action(latent, noise["action"], mode, plan)
         if mode == "train":
             action = self.explorer(action, noise["explore"], self.grad_steps)
-        return self.actions.decode(action), PolicyState(latent, action, {})
+        return self.actions.decode(action), PolicyState(latent, action, {}, plan)
+
+    def planned_return(self, feat):
+        """What the planner maximises: the target of the critic, in a state that is not terminal.
+
+        Args:
+          feat: Features ``[H+1, N, F]`` along planned actions, of the start states first.
+
+        Returns:
+          ``[N]``, of the start states.
+        """
+        reward = self.behavior.reward_scale.as_it_is(self.predicted_reward(feat, None))
+        discount = self.imagined_discount(tf.zeros_like(feat[0, :, 0], tf.bool))(feat)
+        return self.behavior.returns(feat, reward, discount)[0][0]
 
     @property
     def networks(self):

@@ -20,21 +20,24 @@ Differences from the paper and the authors' code (more in docs/differences.md):
   * An update whose loss or gradient is not finite is skipped.
 """
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 
 import tensorflow as tf
 
 from dreamer_tf.agents import decoder_free
-from dreamer_tf.agents.base import (
-    Agent,
-    PolicyState,
-    update_metrics,
-    weighted_sum,
-)
+from dreamer_tf.agents.base import Agent, PolicyState, update_metrics, weighted_sum
 from dreamer_tf.agents.dreamerv3_behavior import ActorCritic
 from dreamer_tf.agents.harmony import make_harmony
-from dreamer_tf.behaviors import ActionEncoder, ActorBehavior, LatentModel, Valuation
+from dreamer_tf.behaviors import (
+    ActionEncoder,
+    ActorBehavior,
+    GuidedPlanner,
+    LatentModel,
+    Valuation,
+    kept,
+)
 from dreamer_tf.config import Config
 from dreamer_tf.nn import (
     BernoulliHead,
@@ -86,6 +89,7 @@ class DreamerV3(Agent):
         self.behavior = ActorCritic(
             self.config, self.world_model.rssm.feat_size, self.actions, dtype=config.precision
         )
+        self.planner = self._build_planner()
         self.harmony = make_harmony(self.config, self.world_model.objective)
         networks = self._trained_networks().values()
         self.step = self._build_step("model", [v for n in networks for v in n.trainable_variables])
@@ -98,7 +102,7 @@ class DreamerV3(Agent):
         return LatentModel(
             self.world_model,
             self.actions,
-            ActorBehavior(self.behavior.actor),
+            self.planner or ActorBehavior(self.behavior.actor),
             self.prepare,
             decoder=self.decoder,
             valuation=Valuation(self.behavior.critic, discount, counts_arrival=False),
@@ -110,14 +114,8 @@ class DreamerV3(Agent):
         encoder = self._build_encoder(dtype, "encoder")
         rssm = self._build_rssm(encoder.output_size, dtype)
         objective = self.make_objective(encoder, rssm, dtype)
-        reward = TwoHotHead(
-            config.reward.layers,
-            config.reward.units,
-            config.bins,
-            dtype=dtype,
-            name="reward",
-            **rms_silu_layers(out_scale=0.0),
-        )
+        sizes = (config.reward.layers, config.reward.units, config.bins)
+        reward = TwoHotHead(*sizes, dtype=dtype, name="reward", **rms_silu_layers(out_scale=0.0))
         cont = BernoulliHead(
             config.cont.layers, config.cont.units, dtype=dtype, name="cont", **rms_silu_layers()
         )
@@ -187,15 +185,10 @@ class DreamerV3(Agent):
 
     def _build_rssm(self, embed_size, dtype):
         config = self.config.rssm
+        sizes = (config.deter, config.hidden, config.blocks)
+        cell = BlockGRU(*sizes, layers=config.layers, dtype=dtype, name="cell")
         rssm = RSSM(
-            BlockGRU(
-                config.deter,
-                config.hidden,
-                config.blocks,
-                layers=config.layers,
-                dtype=dtype,
-                name="cell",
-            ),
+            cell,
             CategoricalLatent(config.stoch, config.classes, config.unimix),
             config.hidden,
             prior_layers=config.prior_layers,
@@ -206,6 +199,15 @@ class DreamerV3(Agent):
         )
         rssm.build(embed_size, self.actions.size)
         return rssm
+
+    def _build_planner(self):
+        """What acts in place of the actor; None: nothing does."""
+        if self.config.policy == "actor":
+            return None
+        rssm, heads, behavior = self.world_model.rssm, self.world_model.heads, self.behavior
+        evaluate = functools.partial(behavior.planned_return, heads["reward"], heads["cont"])
+        options = dataclasses.asdict(self.config.planner)
+        return GuidedPlanner(rssm, behavior.actor, evaluate, self.actions, **options)
 
     def _build_diagnostic(self, dtype):
         """What trains a decoder where the world model does not; None: nothing has to."""
@@ -409,27 +411,33 @@ class DreamerV3(Agent):
 
         Returns:
           Dict of ``post`` ``[N, V]`` of the posterior, and in training of ``action``, what the
-          actor takes.
+          actor takes; in both modes, what the planner takes.
         """
         noise = {"post": self.world_model.rssm.latent.draws(rng, [batch_size])}
-        if mode == "train":
+        if self.planner:
+            noise["action"] = self.planner.draws(rng, batch_size, mode)
+        elif mode == "train":
             noise["action"] = self.behavior.actor.draws(rng, [batch_size])
         return noise
 
     def act(self, obs, state, is_first, noise, mode):
-        """A sampled action, or the likeliest one, see `Agent.act`.
+        """A sampled action, or the likeliest one, or a planned one, see `Agent.act`.
 
         Samples beyond the limits count as those; the state remembers them as they are.
         """
         latent = self.world_model.filter_step(
             obs, state.latent, state.action, is_first, noise["post"]
         )
-        if mode == "train":
+        plan = state.plan
+        if self.planner:
+            plan = kept(plan, is_first)
+            action, plan = self.planner.action(latent, noise["action"], mode, plan)
+        elif mode == "train":
             action = self.behavior.actor.dist(get_feat(latent)).sample(noise["action"])
         else:
             action = self.behavior.actor.mode(get_feat(latent))
         decoded = self.actions.decode(tf.clip_by_value(action, -1.0, 1.0))
-        return decoded, PolicyState(latent, action, self._to_carry(latent))
+        return decoded, PolicyState(latent, action, self._to_carry(latent), plan)
 
     @property
     def networks(self):

@@ -186,6 +186,22 @@ class ActorCritic(tf.Module):
             self.config.return_lambda,
         )
 
+    def planned_return(self, reward, cont, feat):
+        """What a planner maximises: the return of the first state, as the actor is trained for it.
+
+        Args:
+          reward: Head of the reward model; its mean is on the scale of the rewards themselves.
+          cont: Head of the continue model.
+          feat: Features ``[H+1, N, F]`` along planned actions, of the start states first.
+
+        Returns:
+          ``[N]``.
+        """
+        value = self.slow_value if self.config.slow_target else self.critic.mean
+        after = [function(feat[1:]) for function in (reward.mean, cont.mean, value)]
+        # What the start states have is no part of their return, see `returns`.
+        return self.returns(*(tf.concat([x[:1], x], axis=0) for x in after))[0]
+
     def weights(self, cont):
         """How much of the future is left at each state of a trajectory but the last, ``[H, N]``.
 

@@ -133,13 +133,13 @@ def make_exploration(config, task, rssm, action, grad_steps, *, dtype):
 
     Args:
       config: `DreamerV2Config`.
-      task: `ActorCritic` that learns the task.
+      task: Behaviour that acts for the task.
       rssm: Built `RSSM`.
       action: `ActionPart`.
       grad_steps: Variable that counts the updates.
       dtype: Keras dtype policy.
     """
-    explore, task = config.explore, ActorBehavior(task.actor)
+    explore = config.explore
     if explore.behavior == "plan2explore":
         exploration = Plan2Explore(config, rssm, action, dtype=dtype)
     else:

@@ -261,7 +261,7 @@ class PlaNet(Agent):
             is_first,
             noise["post"],
         )
-        action = self.acting.action(latent, noise["action"], mode)
+        action, _ = self.acting.action(latent, noise["action"], mode)
         if mode == "train":
             grad_steps = self.model_step.optimizer.iterations
             action = self.explorer(action, noise["explore"], grad_steps)

@@ -15,18 +15,20 @@ import os
 import pathlib
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dreamer_tf.apps.report.document import write_at_end
+from dreamer_tf.config import change_acting
 from dreamer_tf.config import load as load_config
 from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import EnvError
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
-from dreamer_tf.runs.machine import quiet_tensorflow
+from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
 from dreamer_tf.runs.writers import Writer
-from dreamer_tf.training import session
+from dreamer_tf.training import session, sizes
+from dreamer_tf.training.opening import UNNAMED
 
 if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
@@ -72,7 +74,7 @@ def train(
     nothing_said = not configs and "agent" not in overrides and not continues
     choose_size = env is not None and nothing_said
     if choose_size:
-        configs = [session.OWN_ENV_PRESET]
+        configs = [sizes.OWN_ENV_PRESET]
     if isinstance(env, str):
         overrides["task"], env = env, None
     if env is not None:
@@ -90,25 +92,30 @@ def train(
     )
 
 
-def load(logdir: str | os.PathLike) -> "Agent":
+def load(logdir: str | os.PathLike, acting: Mapping[str, Any] | Sequence[str] = ()) -> "Agent":
     """Loads the agent of a run from its newest checkpoint; needs no environment and no replay.
 
     Args:
       logdir: Run folder.
+      acting: Options that change how it acts, dotted, such as ``{"dreamerv3.policy": "planner"}``;
+        or words of a command line.
 
     Returns:
       The `dreamer_tf.agents.Agent`.
 
     Raises:
-      RunFolderError: The folder holds no run, or no checkpoint yet.
+      RunFolderError: The folder holds no run, or no whole checkpoint.
+      ConfigError: An option does not exist, or cannot change after training.
     """
     quiet_tensorflow()
+    start_tensorflow()
     # Imported here: this module can be imported without TensorFlow.
     from dreamer_tf.runs.checkpoint import Checkpoints
 
-    agent = session.make_agent(read_config(logdir), *run_folder.load_spaces(logdir))
+    config = change_acting(read_config(logdir), acting)
+    agent = session.make_agent(config, *run_folder.load_spaces(logdir))
     folder = pathlib.Path(logdir) / "checkpoints"
-    if Checkpoints(folder, agent=agent).restore(set_aside=False) is None:
+    if Checkpoints(folder, agent=agent).restore() is None:
         raise RunFolderError(f"there is no whole checkpoint in {folder}")
     native = run_folder.load_native_actions(logdir)
     if native is not None:
@@ -117,7 +124,11 @@ def load(logdir: str | os.PathLike) -> "Agent":
 
 
 def export(
-    logdir: str | os.PathLike, out: str | os.PathLike, *, litert: bool = True
+    logdir: str | os.PathLike,
+    out: str | os.PathLike,
+    *,
+    litert: bool = True,
+    acting: Mapping[str, Any] | Sequence[str] = (),
 ) -> tuple[pathlib.Path, str | None]:
     """Writes the trained policy of a run as a SavedModel that TensorFlow alone can run.
 
@@ -125,6 +136,7 @@ def export(
       logdir: Run folder.
       out: Folder to make.
       litert: Whether to write a LiteRT file, too, if its operations allow.
+      acting: As for `load`.
 
     Returns:
       The folder, and why there is no LiteRT file: None if there is one, or none was wanted.
@@ -134,7 +146,7 @@ def export(
       ExportError: The agent has nothing to export, or the folder is taken.
     """
     config = read_config(logdir)
-    agent = load(logdir)
+    agent = load(logdir, acting)
     if run_folder.load_native_actions(logdir) is None:
         _LOGGER.warning(
             "%s does not tell the environment's own action range: the export's numbers lie between "
@@ -179,6 +191,7 @@ def evaluate(
     video: str | os.PathLike | None = None,
     seed: int | None = None,
     count: int = 1,
+    acting: Mapping[str, Any] | Sequence[str] = (),
 ) -> Evaluation:
     """Plays episodes with the mode action; nothing is learned or stored.
 
@@ -190,6 +203,7 @@ def evaluate(
       video: File (``.mp4`` or ``.gif``) for a video of the first episode; None for none.
       seed: Decides the episodes; None for others than those of the training run.
       count: Environments side by side, in worker processes.
+      acting: As for `load`; an export acts as it was exported.
 
     Returns:
       An `Evaluation`.
@@ -199,6 +213,7 @@ def evaluate(
       EnvError: The environment cannot be used, or died in every episode.
     """
     quiet_tensorflow()
+    start_tensorflow()
     from dreamer_tf.runs.videos import check_format, save_video
     from dreamer_tf.training.evaluation import make_recorder, play_episodes, summarize
 
@@ -207,7 +222,7 @@ def evaluate(
     config = read_config(logdir)
     config = dataclasses.replace(config, task=task or config.task)
     seed = session.derive_seed(config.seed if seed is None else seed, "evaluate")
-    make_policy = _load_policy(logdir)
+    make_policy = _load_policy(logdir, acting)
     with session.make_vector_env(
         config,
         env,
@@ -232,7 +247,7 @@ def evaluate(
         try:
             save_video(video, recorder.frames)
             film = pathlib.Path(video)
-        except ValueError as error:  # What it drew are no pictures.
+        except (ValueError, OSError) as error:  # No pictures, or no place to write them.
             _LOGGER.warning("no video: %s", error)
     return Evaluation(
         returns=[episode.score for episode in played],
@@ -245,12 +260,14 @@ def evaluate(
     )
 
 
-def _load_policy(logdir):
+def _load_policy(logdir, acting):
     """Function of a `VectorEnv` to the policy of a run or of an export for it."""
     from dreamer_tf.export.exported_policy import ExportedPolicy, is_export
 
     exported = is_export(logdir)
-    agent = ExportedPolicy(logdir) if exported else load(logdir)
+    if exported and acting:
+        raise RunFolderError(f"{logdir} is an export, which acts as it was exported")
+    agent = ExportedPolicy(logdir) if exported else load(logdir, acting)
 
     def make_policy(vector_env):
         actions = "native_act_space" if exported else "act_space"
@@ -270,4 +287,4 @@ def _load_policy(logdir):
 def _name(env):
     """What to call the task of a user's environment in score files."""
     name = getattr(env, "__name__", type(env).__name__)
-    return "custom" if name == "<lambda>" else re.sub(r"\W+", "_", name)
+    return UNNAMED if name == "<lambda>" else re.sub(r"\W+", "_", name)

@@ -1,12 +1,13 @@
 """The commands ``train``, ``evaluate`` and ``export``: arguments, messages and exit codes.
 
 Exit codes: 0 done; 1 the run could not go on (a full disk, say); 2 the arguments, the environment
-or the run folder do not fit; 130 and 143 stopped by Ctrl-C and SIGTERM, everything saved; 141
-nobody reads the output any more (``| head``).
+or a folder do not fit; 129, 130 and 143 stopped by SIGHUP, Ctrl-C and SIGTERM, everything saved;
+141 nobody reads the output any more (``| head``), everything saved.
 """
 
 import argparse
 import contextlib
+import errno
 import signal
 import sys
 
@@ -20,6 +21,7 @@ from dreamer_tf.export.errors import ExportError
 from dreamer_tf.replay import WrongSpacesError
 from dreamer_tf.runs.errors import (
     NO_SPACE,
+    PASSING,
     CheckpointError,
     CheckpointMismatchError,
     RunFolderError,
@@ -42,6 +44,11 @@ _USAGE_ERRORS = (
     WrongSpacesError,
 )
 _RUN_ERRORS = (CheckpointError, NonFiniteError, ReplicaLostError)
+_WRONG_PLACES = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR),
+    *(errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+)
+"""System errors of a path that cannot be written or read, whatever the program does."""
 
 
 def train(argv=None):
@@ -75,7 +82,7 @@ def evaluate(argv=None):
     parser.add_argument("--seed", type=int, help="decides the episodes")
     parser.add_argument("--count", type=_positive, default=1, help="environments side by side")
     with exit_codes():
-        arguments = parser.parse_args(argv)
+        arguments, acting = _parse(parser, argv)
         quiet_tensorflow()
         outcome = api.evaluate(
             arguments.logdir,
@@ -84,6 +91,7 @@ def evaluate(argv=None):
             video=arguments.video,
             seed=arguments.seed,
             count=arguments.count,
+            acting=acting,
         )
         print(
             f"return {outcome.mean:,.1f} ± {outcome.std:,.1f} "
@@ -108,14 +116,26 @@ def export(argv=None):
     parser.add_argument("--out", required=True, help="folder to make; it says how to use it")
     parser.add_argument("--no_litert", action="store_true", help="write no LiteRT file")
     with exit_codes():
-        arguments = parser.parse_args(argv)
+        arguments, acting = _parse(parser, argv)
         quiet_tensorflow()
         folder, refusal = api.export(
-            arguments.logdir, arguments.out, litert=not arguments.no_litert
+            arguments.logdir, arguments.out, litert=not arguments.no_litert, acting=acting
         )
         print(f"exported to {folder}")
         if refusal:
             print(f"no policy.tflite: {refusal}")
+
+
+def _parse(parser, argv):
+    """Arguments, and the words of options with a dot in their name, which change the acting."""
+    parser.epilog = (
+        "Options that change how the agent acts go behind these: --dreamerv3.policy planner, "
+        "--dreamerv3.planner.horizon 5."
+    )
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and not (rest[0].startswith("--") and "." in rest[0].partition("=")[0]):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return arguments, rest
 
 
 @contextlib.contextmanager
@@ -129,7 +149,9 @@ def exit_codes():
     except _RUN_ERRORS as error:
         _end(str(error), 1, error)
     except OSError as error:
-        if error.errno not in NO_SPACE:
+        if error.errno in _WRONG_PLACES and error.filename is not None:
+            _end(f"{error.filename} cannot be used: {error.strerror}", 2, error)
+        if error.errno not in (*NO_SPACE, *PASSING):
             raise
         message = f"{error}. The run is intact: make room, and the same command continues it."
         _end(message, 1, error)

@@ -1,6 +1,12 @@
 """How actions are chosen: actors, critics, planners, exploration."""
 
-from dreamer_tf.behaviors.acting import ActorBehavior, PlannerBehavior, Switched, Uniform
+from dreamer_tf.behaviors.acting import (
+    ActorBehavior,
+    PlannerBehavior,
+    Switched,
+    Uniform,
+    kept,
+)
 from dreamer_tf.behaviors.actions import ActionEncoder, ActionPart, JointActions, JointActor
 from dreamer_tf.behaviors.actor import OneHotActor, TanhNormalActor, TruncatedNormalActor
 from dreamer_tf.behaviors.actor_gradients import (
@@ -11,7 +17,7 @@ from dreamer_tf.behaviors.actor_gradients import (
 from dreamer_tf.behaviors.disagreement import Disagreement
 from dreamer_tf.behaviors.exploration import EpsilonGreedy, GaussianNoise
 from dreamer_tf.behaviors.latent_model import Latent, LatentModel, SeededDraws, Valuation
-from dreamer_tf.behaviors.planner import CrossEntropyPlanner
+from dreamer_tf.behaviors.planner import CrossEntropyPlanner, GuidedPlanner
 from dreamer_tf.behaviors.running import (
     DeviationScale,
     PercentileScale,
@@ -30,6 +36,7 @@ __all__ = [
     "DynamicsGradient",
     "EpsilonGreedy",
     "GaussianNoise",
+    "GuidedPlanner",
     "JointActions",
     "JointActor",
     "Latent",
@@ -48,4 +55,5 @@ __all__ = [
     "Uniform",
     "UnitScale",
     "Valuation",
+    "kept",
 ]

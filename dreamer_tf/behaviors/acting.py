@@ -1,9 +1,10 @@
 """What chooses actions in a latent state: an actor, or a planner.
 
-Both have ``draws(rng, batch_size, mode)`` and ``action(state, noise, mode)``, the action ``[N, A]``
-in each `State` ``[N, ...]`` with those draws: a sample in the mode ``train``, the best known one in
-``eval``. ``kind`` says which of the two it is, and ``choices`` which of ``mode`` and ``sample``
-differ.
+Both have ``draws(rng, batch_size, mode)`` and ``action(state, noise, mode, plan)``: the action
+``[N, A]`` in each `State` ``[N, ...]`` with those draws, a sample in the mode ``train``, the best
+known one in ``eval``; and what is left of a plan for the next step, which only `GuidedPlanner`
+makes: the others hand on what they were given. ``kind`` says which of the two it is, and
+``choices`` which of ``mode`` and ``sample`` differ.
 """
 
 import tensorflow as tf
@@ -36,12 +37,12 @@ class ActorBehavior:
         draw = {"train": self._actor.draws, "eval": self._actor.mode_draws}[mode]
         return draw(rng, [batch_size])
 
-    def action(self, state, noise, mode):
+    def action(self, state, noise, mode, plan=()):
         """A sampled action ``[N, A]`` in each `State` ``[N, ...]``, or the mode action."""
         feat = get_feat(state)
         if mode == "train":
-            return self._actor.dist(feat).sample(noise)
-        return self._actor.mode(feat, noise)
+            return self._actor.dist(feat).sample(noise), plan
+        return self._actor.mode(feat, noise), plan
 
 
 class PlannerBehavior:
@@ -85,10 +86,10 @@ class PlannerBehavior:
             "rollout": self._latent.draws(rng, rollouts),
         }
 
-    def action(self, state, noise, mode="eval"):
+    def action(self, state, noise, mode="eval", plan=()):
         """The first action ``[N, A]`` of a plan from each `State` ``[N, ...]``."""
         del mode
-        return self.planner.plan(state, noise["plan"], noise["rollout"])[:, 0]
+        return self.planner.plan(state, noise["plan"], noise["rollout"])[:, 0], plan
 
 
 class Uniform:
@@ -104,12 +105,12 @@ class Uniform:
         shape = [batch_size] if self._part.is_discrete else [batch_size, self._part.size]
         return rng.uniform(shape)
 
-    def action(self, state, noise, mode="train"):
+    def action(self, state, noise, mode="train", plan=()):
         """A random action ``[N, A]``; the `State` is not looked at."""
         del state, mode
         if not self._part.is_discrete:
-            return 2.0 * noise - 1.0
-        return tf.one_hot(tf.cast(noise * self._part.size, tf.int32), self._part.size)
+            return 2.0 * noise - 1.0, plan
+        return tf.one_hot(tf.cast(noise * self._part.size, tf.int32), self._part.size), plan
 
 
 class Switched:
@@ -136,10 +137,20 @@ class Switched:
             self._then.draws(rng, batch_size, mode),
         )
 
-    def action(self, state, noise, mode):
+    def action(self, state, noise, mode, plan=()):
         """An action ``[N, A]`` in each `State` ``[N, ...]``."""
         return tf.cond(
             self._grad_steps < self._until,
-            lambda: self._first.action(state, noise[0], mode),
-            lambda: self._then.action(state, noise[1], mode),
+            lambda: self._first.action(state, noise[0], mode, plan),
+            lambda: self._then.action(state, noise[1], mode, plan),
         )
+
+
+def kept(plan, is_first):
+    """What is left of plans ``[N, H, A]``: nothing, which is zeros, where an episode begins.
+
+    Args:
+      plan: As a behaviour returned it.
+      is_first: ``[N]`` bool.
+    """
+    return tf.nest.map_structure(lambda x: tf.where(is_first[:, None, None], 0.0, x), plan)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from dreamer_tf.distributions import UnitNormal
-from dreamer_tf.ops import count_over_replicas
+from dreamer_tf.ops import count_over_replicas, unless
 
 _SMALLEST_VARIANCE = 1e-12
 
@@ -53,9 +53,9 @@ class Disagreement:
         target = tf.broadcast_to(tf.stop_gradient(target[:, 1:]), prediction.shape)
         dist = UnitNormal(prediction, event_ndims=1)
         error = -dist.log_prob(target) - dist.floor
-        follows = tf.cast(~is_first[:, 1:], tf.float32)
-        total = tf.reduce_sum(error * follows, axis=[1, 2])
-        return tf.reduce_sum(total) / count_over_replicas(follows)
+        error = unless(is_first[:, 1:], error)
+        pairs = count_over_replicas(tf.cast(~is_first[:, 1:], tf.float32))
+        return tf.reduce_sum(tf.reduce_sum(error, axis=[1, 2])) / pairs
 
     def reward(self, feat, action):
         """Standard deviation of the predictions, mean over their elements.

@@ -152,7 +152,7 @@ class LatentModel:
         """
         mode = {"mode": "eval", "sample": "train"}[choice]
         noise = self.behavior.draws(rng, leading_size(latent.stoch), mode)
-        vector = self.behavior.action(self._rssm.state(*latent), noise, mode)
+        vector, _ = self.behavior.action(self._rssm.state(*latent), noise, mode)
         # The environment would not exceed its limits, so the model must not see that either.
         return self._actions.decode(tf.clip_by_value(vector, -1.0, 1.0))
 

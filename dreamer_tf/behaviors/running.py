@@ -5,8 +5,8 @@ A scale of returns has ``stats(returns)``, an offset and a size with these retur
 never below a limit: small returns are not blown up, and neither is their noise.
 """
 
+import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from dreamer_tf.ops import gather_over_replicas, mean_over_replicas
 
@@ -96,8 +96,13 @@ class PercentileScale(tf.Module):
         self.average.update(self._measure(returns), skipped)
 
     def _measure(self, returns):
-        returns = gather_over_replicas(returns)
-        return tfp.stats.percentile(returns, self.percentiles, interpolation="linear")
+        """The percentiles, each between the two sorted returns next to it."""
+        ordered = tf.sort(tf.reshape(gather_over_replicas(returns), [-1]))
+        place = np.array(self.percentiles) / 100 * (ordered.shape[0] - 1)
+        below = np.floor(place).astype(int)
+        lower, upper = (tf.gather(ordered, index) for index in (below, np.ceil(place).astype(int)))
+        share = tf.constant(place - below, tf.float32)
+        return (1.0 - share) * lower + share * upper
 
 
 class DeviationScale(tf.Module):
@@ -195,7 +200,14 @@ class RewardScale(tf.Module):
         Returns:
           The same shape; no gradient passes through the magnitude.
         """
-        return reward * (self.scale / (self._magnitude_with(reward) + self.epsilon))
+        return self._scaled(reward, self._magnitude_with(reward))
+
+    def as_it_is(self, reward):
+        """Normalises by the magnitude so far, whatever these rewards are."""
+        return self._scaled(reward, self.magnitude)
+
+    def _scaled(self, reward, magnitude):
+        return reward * (self.scale / (magnitude + self.epsilon))
 
     def update(self, reward, skipped):
         """Takes rewards into the magnitude, unless what they were used for was skipped (1)."""
@@ -207,4 +219,6 @@ class RewardScale(tf.Module):
         if self.momentum == 1.0:
             return tf.convert_to_tensor(self.magnitude)
         mean = mean_over_replicas(tf.reduce_mean(tf.abs(tf.stop_gradient(reward))))
-        return self.momentum * self.magnitude + (1.0 - self.momentum) * mean
+        magnitude = self.momentum * self.magnitude + (1.0 - self.momentum) * mean
+        # As in `_Average`: what is not finite would stay.
+        return tf.where(tf.math.is_finite(magnitude), magnitude, self.magnitude)

@@ -35,7 +35,9 @@ def counted(count: int, name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as ``1 h 42 min``."""
+    """Seconds as ``42 s``, ``1 h 42 min``, or from two days on ``17.2 days``."""
+    if seconds >= 48 * 3600:
+        return f"{seconds / 86400:,.1f} days"
     minutes = round(seconds / 60)
     if seconds < 60:
         return f"{seconds:.0f} s"

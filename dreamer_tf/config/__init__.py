@@ -10,11 +10,12 @@ from dreamer_tf.config.dreamer import DreamerConfig
 from dreamer_tf.config.dreamerv2 import DreamerV2Config
 from dreamer_tf.config.dreamerv3 import DreamerV3Config
 from dreamer_tf.config.errors import ConfigError
-from dreamer_tf.config.files import CONFIG_NAME, differences, read, save
+from dreamer_tf.config.files import CONFIG_NAME, change_acting, differences, read, save
 from dreamer_tf.config.help import help_text
 from dreamer_tf.config.mappings import from_text
 from dreamer_tf.config.options import Option, flatten, options
 from dreamer_tf.config.planet import PlaNetConfig
+from dreamer_tf.config.remarks import remarks
 from dreamer_tf.config.resolve import (
     Resolved,
     add_preset,
@@ -45,6 +46,7 @@ __all__ = [
     "Resolved",
     "RunConfig",
     "add_preset",
+    "change_acting",
     "command",
     "differences",
     "flatten",
@@ -58,5 +60,6 @@ __all__ = [
     "print_config",
     "read",
     "read_preset",
+    "remarks",
     "save",
 ]

@@ -10,10 +10,10 @@ from dreamer_tf.config.fields import option, section
 from dreamer_tf.config.shared import (
     ActorConfig,
     GaussianRSSMConfig,
+    GuidedPlannerConfig,
     HeadConfig,
     ObservationConfig,
     OptimizerConfig,
-    PlannerConfig,
 )
 
 
@@ -77,13 +77,8 @@ class DreamerConfig:
     value_model: bool = option(
         True, "false: no critic; the actor maximises the sum of imagined rewards up to the horizon"
     )
-    policy: str = option(
-        "actor",
-        "what acts: the actor, or, for continuous actions, PlaNet's planner, which searches in the "
-        "model at every step for the return that the actor is trained for, value included",
-        ("actor", "planner"),
-    )
-    planner: PlannerConfig = section(PlannerConfig, "the search, where policy is planner")
+    policy: str = shared.policy("actor")
+    planner: GuidedPlannerConfig = shared.guided_planner()
     clip_rewards: str = shared.clip_rewards("none")
     discount_model: bool = shared.discount_model(False)
     discount_scale: float = shared.discount_scale(10.0)

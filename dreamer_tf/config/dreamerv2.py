@@ -9,6 +9,7 @@ from dreamer_tf.config import shared
 from dreamer_tf.config.fields import option, section
 from dreamer_tf.config.shared import (
     ActorConfig,
+    GuidedPlannerConfig,
     HeadConfig,
     ObservationConfig,
     OptimizerConfig,
@@ -112,6 +113,8 @@ class DreamerV2Config:
     )
     critic: HeadConfig = section(HeadConfig, "value model, and its slow copy", **DENSE)
     explore: ExploreConfig = section(ExploreConfig, "what plays the training episodes", **DENSE)
+    policy: str = shared.policy("actor")
+    planner: GuidedPlannerConfig = shared.guided_planner()
     reward_norm: RewardNormConfig = section(RewardNormConfig, "scaling of imagined rewards")
     activation: str = shared.activation("elu")
     norm: str = option(

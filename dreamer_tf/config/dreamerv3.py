@@ -8,7 +8,13 @@ import dataclasses
 
 from dreamer_tf.config import shared
 from dreamer_tf.config.fields import option, section
-from dreamer_tf.config.shared import ActorConfig, HeadConfig, LaPropConfig, RSSMConfig
+from dreamer_tf.config.shared import (
+    ActorConfig,
+    GuidedPlannerConfig,
+    HeadConfig,
+    LaPropConfig,
+    RSSMConfig,
+)
 
 DEEP = {"layers": 3, "units": 1024}
 THIN = {"layers": 1, "units": 1024}
@@ -168,6 +174,8 @@ class DreamerV3Config:
     cont: HeadConfig = section(HeadConfig, "continue model", **THIN)
     actor: JointActorConfig = section(JointActorConfig, "action model", min_std=0.1, **DEEP)
     critic: HeadConfig = section(HeadConfig, "value model, and its slow copy", **DEEP)
+    policy: str = shared.policy("actor")
+    planner: GuidedPlannerConfig = shared.guided_planner()
     return_norm: ReturnNormConfig = section(ReturnNormConfig, "size of returns")
     loss_scales: LossScalesConfig = section(LossScalesConfig, "weights of the losses")
     optimizer: LaPropConfig = section(

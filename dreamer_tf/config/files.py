@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import typing
 
 from ruamel.yaml import YAML
@@ -10,8 +11,8 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from dreamer_tf.common import replacing
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.options import build, checked, flatten, options
-from dreamer_tf.config.resolve import CONFIG_NAME, read_tree
-from dreamer_tf.config.schema import Config
+from dreamer_tf.config.resolve import CONFIG_NAME, load, read_tree
+from dreamer_tf.config.schema import ACTING, FOR_ONE_START, Config
 
 COMMENT_COLUMN = 40
 
@@ -20,6 +21,8 @@ def save(
     config: Config, folder: str | os.PathLike, origins: typing.Mapping[str, str] | None = None
 ) -> pathlib.Path:
     """Writes ``config.yaml`` into a run folder, replacing an older one in a single step.
+
+    What is allowed to one start, see `schema.FOR_ONE_START`, is left out.
 
     Args:
         config: What to write.
@@ -33,6 +36,8 @@ def save(
     folder.mkdir(parents=True, exist_ok=True)
     tree = CommentedMap()
     for key, value in flatten(config).items():
+        if key in FOR_ONE_START:
+            continue
         *groups, name = key.split(".")
         parent = tree
         for group in groups:
@@ -62,10 +67,36 @@ def read(folder: str | os.PathLike) -> Config:
 def differences(old: Config, new: Config) -> list[tuple[str, typing.Any, typing.Any]]:
     """The options whose values differ, as (dotted key, old value, new value)."""
     before, after = flatten(old), flatten(new)
-    return [(key, before[key], after[key]) for key in before if before[key] != after[key]]
+    kept = [key for key in before if key not in FOR_ONE_START]
+    return [(key, before[key], after[key]) for key in kept if before[key] != after[key]]
 
 
 def _flow(value):
     sequence = CommentedSeq(value)
     sequence.fa.set_flow_style()
     return sequence
+
+
+def change_acting(
+    config: Config,
+    overrides: typing.Mapping[str, typing.Any] | typing.Sequence[str],
+) -> Config:
+    """A config whose agent acts otherwise with the weights that it has.
+
+    Args:
+        config: Config of a run.
+        overrides: As for `load`: options that `schema.ACTING` names.
+
+    Raises:
+        ConfigError: An option does not exist, does not fit, or means more than how the agent acts.
+    """
+    layer = load((), overrides).given()
+    for key in layer:
+        if not re.fullmatch(ACTING, key):
+            raise ConfigError(
+                f"{key} cannot change after training. What can is how the agent acts: "
+                f"{config.agent}.policy, .planner and the like, where the agent has them."
+            )
+        if key.partition(".")[0] != config.agent:
+            raise ConfigError(f"{key} is none of the run's agent, which is {config.agent}.")
+    return build(flatten(config) | layer)

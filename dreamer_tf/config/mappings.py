@@ -32,6 +32,20 @@ def mapping_to_text(key: str, value, origin: str) -> str:
         ) from error
 
 
+def require_end(value, where, above: tuple[int, ...] = ()) -> None:
+    """Refuses a value from YAML that holds itself, by an alias.
+
+    Raises:
+        ConfigError: It does; the message begins with ``where``.
+    """
+    if id(value) in above:
+        raise ConfigError(f"{where}: an alias (*) leads back to what it stands in.")
+    parts = value.values() if isinstance(value, typing.Mapping) else value
+    if isinstance(value, typing.Mapping | list):
+        for part in parts:
+            require_end(part, where, (*above, id(value)))
+
+
 def words_to_mapping(key: str, words: typing.Sequence[str], origin: str):
     """What words such as ``size=5`` say; a single word may be a mapping in JSON or YAML.
 
@@ -56,6 +70,8 @@ def from_text(text: str) -> dict[str, typing.Any]:
 
 def _from_yaml(key, text, origin):
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        value = YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
         raise ConfigError(f"{key} ({origin}): expected {_EXAMPLE}, got {text!r}.") from error
+    require_end(value, f"{key} ({origin})")
+    return value

@@ -21,7 +21,7 @@ from ruamel.yaml.error import YAMLError
 
 from dreamer_tf.common import nearest
 from dreamer_tf.config.errors import ConfigError
-from dreamer_tf.config.mappings import from_text, words_to_mapping
+from dreamer_tf.config.mappings import from_text, require_end, words_to_mapping
 from dreamer_tf.config.options import (
     build,
     checked,
@@ -52,10 +52,12 @@ class Resolved:
         config: The values.
         origins: By dotted key: ``default``, ``preset <name>`` (the one whose file holds the
             value), ``command line`` or ``argument`` (given from Python).
+        presets: The values of each preset that was applied, in their order, by its name.
     """
 
     config: Config
     origins: dict[str, str]
+    presets: dict[str, dict[str, typing.Any]] = dataclasses.field(default_factory=dict)
 
     def given(self) -> dict[str, typing.Any]:
         """The values that do not come from the defaults, by dotted key."""
@@ -86,9 +88,11 @@ def load(
         raise ConfigError(f"presets: expected a list of names, got the string {presets!r}.")
     values = {key: option.default for key, option in options().items()}
     origins = dict.fromkeys(values, DEFAULT)
-    for origin, layer in (pair for name in presets for pair in _layers(name)):
+    applied: dict[str, dict[str, typing.Any]] = {name: {} for name in presets}
+    for preset, origin, layer in ((name, *pair) for name in presets for pair in _layers(name)):
         values |= layer
         origins |= dict.fromkeys(layer, origin)
+        applied[preset] |= layer
     if isinstance(overrides, typing.Mapping):
         layer, origin = _from_mapping(overrides), ARGUMENT
     else:
@@ -96,7 +100,7 @@ def load(
     layer = _without_rivals(layer, origin)
     values |= layer
     origins |= dict.fromkeys(layer, origin)
-    return Resolved(build(values), origins)
+    return Resolved(build(values), origins, applied)
 
 
 def add_preset(resolved: Resolved, name: str) -> Resolved:
@@ -115,7 +119,7 @@ def add_preset(resolved: Resolved, name: str) -> Resolved:
         layer = {key: value for key, value in layer.items() if key not in given}
         values |= layer
         origins |= dict.fromkeys(layer, origin)
-    return Resolved(build(values), origins)
+    return Resolved(build(values), origins, resolved.presets)
 
 
 def _layers(preset):
@@ -286,6 +290,7 @@ def read_tree(path: pathlib.Path) -> dict:
         return {}
     if not isinstance(tree, dict):
         raise ConfigError(f"{path}: expected keys with values, got {type(tree).__name__}.")
+    require_end(tree, path)
     return tree
 
 

@@ -52,6 +52,13 @@ class RayConfig:
 EXCLUSIVE = (("run.train_updates", "run.train_ratio"),)
 """Options of which only one is in use, the one given last; the others are 0."""
 
+FOR_ONE_START = ("run.new_task", "run.delete_episodes", "run.start_anew")
+"""What is allowed to one start, and is not among the options that a run keeps."""
+
+
+ACTING = r"\w+\.(policy|planner\.\w+|eval_state|actor\.eval_mode)"
+"""Options, as a regular expression, that say how an agent acts and nothing of its weights."""
+
 
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
@@ -65,6 +72,12 @@ class EnvConfig:
         "dm_control rendering: full quality, or fast without shadows and reflections "
         "(about a quarter of the time under a software GL; the images differ)",
         ("full", "fast"),
+    )
+    background: str = option(
+        "own",
+        "what stands behind the bodies of dm_control tasks: own: their sky and floor; moving: "
+        "waves of colour that drift, other ones in each episode, so that most pixels are of no use",
+        ("own", "moving"),
     )
     action_repeat: int = option(
         2,
@@ -82,6 +95,18 @@ class EnvConfig:
         "inline: in the training process (crashes with a software GL that renders); ray: each a "
         "Ray actor, on whichever node has room",
         ("process", "inline", "ray"),
+    )
+    step_timeout: float = option(
+        600.0,
+        "seconds after which an environment that does not answer to a step or reset counts as "
+        "dead, as after a crash; 0: never; only with env.workers process",
+        minimum=0,
+    )
+    resume_steps: int = option(
+        100_000,
+        "agent steps of an unfinished episode that are played again, from its seed and its stored "
+        "actions, when a run continues; longer ones are cut off; 0: all are",
+        minimum=0,
     )
     keys: str = option(
         ".*",
@@ -167,7 +192,7 @@ class RunConfig:
         1, "episodes per evaluation, played with the mode action", minimum=1
     )
     eval_limit: int = option(
-        10_000,
+        40_000,
         "env_frames after which an evaluation waits no longer for the end of an episode, unless "
         "env.time_limit is longer; the episode counts as it is, and that is said; 0: waits for "
         "good",
@@ -184,6 +209,24 @@ class RunConfig:
         300.0, "seconds between checkpoints; 0: only at the end", minimum=0
     )
     checkpoint_keep: int = option(3, "checkpoints kept", minimum=1)
+    disk_patience: float = option(
+        600.0,
+        "seconds to wait and try again when an episode or a checkpoint cannot be stored, a full "
+        "disk for example; then the run ends",
+        minimum=0,
+    )
+    new_task: bool = option(
+        False,
+        "for one start: go on with another task in the folder of a run; its curves are kept apart",
+    )
+    delete_episodes: bool = option(
+        False, "for one start: a smaller replay.capacity may delete many episodes"
+    )
+    start_anew: bool = option(
+        False,
+        "for one start: go on with fresh weights, and the replay, where all checkpoints are "
+        "damaged",
+    )
     nonfinite_limit: int = option(
         20, "updates in a row that may be skipped for a non-finite loss or gradient", minimum=1
     )
@@ -207,8 +250,9 @@ class Config:
     steps: int = option(5_000_000, "env_frames to collect in all", minimum=1)
     precision: str = option(
         "float32",
-        "arithmetic of the networks; losses, distributions and variables stay float32",
-        ("float32", "mixed_bfloat16"),
+        "arithmetic of the networks; losses, distributions and variables stay float32; auto: "
+        "whichever a short measurement at the first start finds quicker, which the run then keeps",
+        ("float32", "mixed_bfloat16", "auto"),
     )
     jit: bool = option(False, "compile the update with XLA: a long start, and other random draws")
     env: EnvConfig = section(EnvConfig, "environments")

@@ -11,7 +11,7 @@ stand where it has its group, as in ``section(HeadConfig, "reward model", layers
 import dataclasses
 import functools
 
-from dreamer_tf.config.fields import option
+from dreamer_tf.config.fields import option, section
 
 
 def _shared(text, choices=None, **bounds):
@@ -52,6 +52,12 @@ imag_horizon = _shared("imagined steps (H)", minimum=2)
 discount = _shared("discount factor (gamma)", minimum=0, maximum=1)
 return_lambda = _shared("mixture of the k-step returns (lambda)", minimum=0, maximum=1)
 slow_every = _shared("grad_steps between the moves of the slow critic to the critic", minimum=1)
+policy = _shared(
+    "what acts: the actor, or, for continuous actions, a planner, which searches in the model at "
+    "every step for the return that the actor is trained for, value included, and gets proposals "
+    "from the actor",
+    ("actor", "planner"),
+)
 exploration_noise = _shared("standard deviation added to continuous actions in training", minimum=0)
 
 
@@ -107,6 +113,28 @@ class PlannerConfig:
         "1, with one iteration: random shooting",
         minimum=1,
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class GuidedPlannerConfig(PlannerConfig):
+    actor_trajectories: int = option(
+        24, "candidates that follow the actor: one its mode, the others its samples", minimum=0
+    )
+    temperature: float = option(
+        0.5,
+        "elites weigh softmax(temperature · return): the larger, the more the best one counts; "
+        "0: all alike",
+        minimum=0,
+    )
+    min_std: float = option(0.05, "smallest standard deviation of the belief", minimum=0)
+    max_std: float = option(2.0, "largest one, and the first", above=0)
+
+
+def guided_planner():
+    """The planner of agents that have an actor, with the values of TD-MPC2 (arXiv:2310.16828)."""
+    text = "the search, where policy is planner; the critic's value stands behind the horizon"
+    sizes = {"horizon": 3, "iterations": 6, "candidates": 512, "elites": 64}
+    return section(GuidedPlannerConfig, text, **sizes)
 
 
 # ---- Optimisers.

@@ -6,7 +6,7 @@ imports TensorFlow, so workers start fast and can render.
 
 from dreamer_tf.envs.base import Env, FrameEnv, make_row
 from dreamer_tf.envs.checks import CheckedEnv
-from dreamer_tf.envs.errors import EnvDied, EnvError
+from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.envs.gym_api import from_user
 from dreamer_tf.envs.preview import check_env
 from dreamer_tf.envs.ray_host import RayNodes
@@ -16,6 +16,7 @@ from dreamer_tf.envs.vector import VectorEnv
 __all__ = [
     "CheckedEnv",
     "Env",
+    "EnvAbandoned",
     "EnvDied",
     "EnvError",
     "FrameEnv",

@@ -4,7 +4,7 @@ import numpy as np
 
 from dreamer_tf.envs.base import FrameEnv
 from dreamer_tf.envs.errors import EnvError, nearest
-from dreamer_tf.envs.images import resize
+from dreamer_tf.envs.spaces import resize
 from dreamer_tf.specs import Space
 
 _ALIASES = {"james_bond": "jamesbond"}

@@ -3,6 +3,7 @@
 import numpy as np
 
 from dreamer_tf.envs import gl
+from dreamer_tf.envs.background import MovingBackground
 from dreamer_tf.envs.base import FrameEnv
 from dreamer_tf.envs.errors import EnvError, nearest
 from dreamer_tf.specs import Space
@@ -14,6 +15,7 @@ _PLANET_ACTION_REPEATS = {"cartpole": 8, "reacher": 4, "cheetah": 4, "ball_in_cu
 _UNBOUNDED = 1e9  # MuJoCo gives an actuator without limits the bounds -1e10 and 1e10.
 _FAST_FLAGS = {"shadow": False, "reflection": False}
 _FILM_SIDE = 256  # pixels; the least for the longer side of a picture that people look at
+_GEOM, _PLANE = 5, 0  # mjOBJ_GEOM, and mjGEOM_PLANE: floors are planes.
 
 
 class DMControl(FrameEnv):
@@ -22,7 +24,8 @@ class DMControl(FrameEnv):
     The picture is dm_control's own, drawn into a buffer as large as the largest picture, which
     changes no pixel. ``render="fast"`` leaves out shadows and reflections: with a software GL a
     frame then takes a fraction of the time, and looks different. Multisampling stays, or thin limbs
-    fall into pieces in small images.
+    fall into pieces in small images. ``background="moving"`` replaces sky and floor by
+    `MovingBackground`; each pixel of the bodies stays as it is, and so do states, rewards and ends.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class DMControl(FrameEnv):
         image_size=(64, 64),
         camera=-1,
         render="full",
+        background="own",
         action_repeat=1,
         time_limit=0,
     ):
@@ -44,6 +48,7 @@ class DMControl(FrameEnv):
           image_size: Height and width of images.
           camera: Number of the camera; -1 for the usual one: 2 for quadruped, 0 for the others.
           render: ``full`` or ``fast``.
+          background: ``own`` or ``moving``.
           action_repeat: Frames per step; rewards are summed. 0 for what PlaNet chose for the
             domain: cartpole 8, reacher, cheetah and ball_in_cup 4, finger and walker 2; 2 for all
             others.
@@ -55,6 +60,7 @@ class DMControl(FrameEnv):
         """
         _check_choice("observations", observations, ("pixels", "state", "both"))
         _check_choice("render", render, ("full", "fast"))
+        _check_choice("background", background, ("own", "moving"))
         self._has_image = observations != "state"
         self._has_state = observations != "pixels"
         suite = _import_suite(self._has_image)
@@ -69,6 +75,7 @@ class DMControl(FrameEnv):
         self._film_size = (times * self._size[0], times * self._size[1])
         self._camera_index = self._find_camera(domain, camera)
         self._flags = _FAST_FLAGS if render == "fast" else {}
+        self._background = MovingBackground() if background == "moving" else None
         self._cameras = {}
         self._size_buffer()
         self._low, self._high = self._action_bounds(name)
@@ -95,7 +102,18 @@ class DMControl(FrameEnv):
         if size not in self._cameras:
             self._cameras[size] = self._make_camera(size)
         # The picture is a view into a buffer that the next frame overwrites.
-        return np.array(self._cameras[size].render(render_flag_overrides=self._flags))
+        picture = np.array(self._cameras[size].render(render_flag_overrides=self._flags))
+        if self._background:
+            behind = self._behind(size)
+            picture[behind] = self._background.frame(self._frames, size)[behind]
+        return picture
+
+    def _behind(self, size):
+        """Which pixels show sky or floor, bool ``[height, width]``."""
+        index, kind = np.moveaxis(self._cameras[size].render(segmentation=True), -1, 0)
+        types = self._env.physics.model.geom_type
+        is_plane = (kind == _GEOM) & (types[np.clip(index, 0, len(types) - 1)] == _PLANE)
+        return (index < 0) | is_plane
 
     def close(self):
         self._cameras = {}
@@ -104,6 +122,8 @@ class DMControl(FrameEnv):
     def _begin(self, seed):
         self._env.task.random.seed(seed)
         self._observation = self._env.reset().observation
+        if self._background:
+            self._background.begin(seed)
 
     def _advance(self, action):
         action = np.asarray(action["action"], np.float64)

@@ -24,6 +24,10 @@ class EnvDied(RuntimeError):
     """An environment that worked and then crashed, was killed, or raised an error of its own."""
 
 
+class EnvAbandoned(RuntimeError):
+    """A reply that was not waited for any longer, because the run is to stop."""
+
+
 class WorkerFault(RuntimeError):
     """An error in what stands around the environment here: not the environment's, so no death."""
 

@@ -14,7 +14,7 @@ _ROOM = __name__.rpartition(".")[0]
 # What stands around every environment; a simulator's own module belongs to the simulator.
 _OURS = {
     f"{_ROOM}.{name}"
-    for name in ("base", "checks", "gym_api", "host", "images", "selected", "spaces", "structure")
+    for name in ("base", "checks", "gym_api", "host", "selected", "spaces", "structure")
 }
 _LIBRARIES = {"numpy", "PIL", *sys.stdlib_module_names}
 
@@ -151,7 +151,8 @@ class Notices(logging.Handler):
 class InlineHost:
     """The same commands with the interface of `ProcessHost`, run in this process."""
 
-    def __init__(self, constructor):
+    def __init__(self, constructor, limit=0.0, stopped=None):
+        del limit, stopped  # Nobody is there to look at the time.
         self._constructor = constructor
         self._notices = Notices()
         self._host = None

@@ -12,11 +12,14 @@ from dreamer_tf.envs.process import ProcessHost
 from dreamer_tf.envs.registry import make
 
 _STEPS_AFTER_PROBLEM = 20
+_ANSWER_SECONDS = 600.0
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")
 
 
 def check_env(environment: Any, *, seed: int = 0, steps: int = 1000, **options: Any) -> str:
-    """Plays one episode of random actions as training would, and describes what the agent sees.
+    """Plays an episode of random actions as training would, and describes what the agent sees.
+
+    Then it plays the same episode again: a run that continues does that.
 
     The environment lives in a worker process, as in training.
 
@@ -67,12 +70,13 @@ class _Examination:
         self._host = None
         self._constructor = constructor
         self.problems, self.notices, self._known = [], [], set()
-        self._rows, self._spaces = [], None
+        self._rows, self._actions, self._spaces = [], [], None
+        self._is_repeatable, self._played = True, False
 
     def run(self, seed, steps):
         """Builds the environment, and plays."""
         try:
-            self._host = ProcessHost(self._constructor)
+            self._host = ProcessHost(self._constructor, limit=_ANSWER_SECONDS)
             self._spaces = self._host.wait_until_ready()
         except EnvError as error:
             self._add(error.problems)
@@ -82,11 +86,13 @@ class _Examination:
         try:
             self._compare_first_rows(seed)
             self._play(seed, steps)
+            if not self.problems:
+                self._play_again(seed)
             self._draw()
         except EnvDied as error:
-            self._add(
-                [f"after {max(len(self._rows) - 1, 0)} steps the environment failed: {error}"]
-            )
+            count, again = max(len(self._rows) - 1, 0), ", in the next episode,"
+            after = f"after {count} steps{again if self._played else ''}"
+            self._add([f"{after} the environment failed: {error}"])
         finally:
             self._take_notices()
 
@@ -117,20 +123,38 @@ class _Examination:
         if first is None or again is None:
             return
         keys = [key for key in self._spaces[0] if not np.array_equal(first[key], again[key])]
+        self._is_repeatable = not keys
         if keys:
             self.notices.append(
                 f"two resets with the seed {seed} begin differently ({', '.join(map(repr, keys))}):"
                 f" episodes are not decided by their seed, so a run cannot be repeated"
             )
 
+    def _play_again(self, seed):
+        """Resets after the episode's end, and takes the same actions."""
+        self._played = True
+        for number, (action, before) in enumerate(zip(self._actions, self._rows, strict=True)):
+            row = self._ask("step", action) if number else self._ask("reset", seed)
+            if row is None or not self._is_repeatable:
+                return
+            keys = [key for key in before if not np.array_equal(row[key], before[key])]
+            if keys:
+                self.notices.append(
+                    f"played again with the seed {seed} and the same actions, the episode differs "
+                    f"at step {number} ({', '.join(map(repr, keys))}): a run cannot be repeated, "
+                    f"nor continued within an episode"
+                )
+                return
+
     def _play(self, seed, steps):
         rng = np.random.default_rng(seed)
         row = self._ask("reset", seed)
-        self._rows = [row]
+        self._rows, self._actions = [row], [None]
         while len(self._rows) <= steps and not (row is not None and row["is_last"]):
             action = {key: space.sample(rng) for key, space in self._spaces[1].items()}
             row = self._ask("step", action)
             self._rows.append(row)
+            self._actions.append(action)
             if self.problems and len(self._rows) > _STEPS_AFTER_PROBLEM:
                 break
         if row is not None and not row["is_last"] and not self.problems:

@@ -2,14 +2,20 @@
 
 import contextlib
 import json
+import os
+import select
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import time
 from multiprocessing import Pipe
 
 import cloudpickle
 
-from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
+from dreamer_tf.envs import guardian
+from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError, WorkerFault
 
 # The worker finds modules where its parent does, before it imports anything of this package.
 _BOOTSTRAP = (
@@ -17,6 +23,9 @@ _BOOTSTRAP = (
     "from dreamer_tf.envs.worker import main; main()"
 )
 _CLOSING_SECONDS = 5
+STOPPING_SECONDS = 10  # How long a reply is waited for when the run is to stop.
+LOOKING_SECONDS = 0.25  # How often a process that does not answer is looked at.
+_MESSAGE_SECONDS = 60  # How long the rest of a reply may take that has begun.
 ERRORS = {"error": EnvError, "died": EnvDied, "fault": WorkerFault}
 
 
@@ -26,20 +35,29 @@ class ProcessHost:
     Starts at once and does not wait: several of them start side by side. The constructor travels
     by value, so lambdas and classes of a script or notebook work and the script does not run
     again. Nothing but the two processes can reach the socket between them.
+
+    The worker leads a session of its own, which ends with it, and with this process.
     """
 
-    def __init__(self, constructor):
+    def __init__(self, constructor, limit=0.0, stopped=lambda: False):
         """Starts the worker.
 
         Args:
           constructor: Called in the worker without arguments, returns an `Env`.
+          limit: Seconds after which a command that is not answered counts as a death; 0: none.
+          stopped: Function without arguments: whether the run is to stop.
 
         Raises:
           EnvError: If the constructor cannot travel.
         """
         pickled = pickle_constructor(constructor)
         self._notices = []
+        self._limit, self._stopped = limit, stopped
+        self._command, self._closing = None, None
         self._connection, theirs = Pipe()
+        _limit_reading(self._connection, _MESSAGE_SECONDS)
+        self._poll = select.poll()
+        self._poll.register(self._connection.fileno(), select.POLLIN)
         paths = json.dumps([str(path) for path in sys.path])
         with theirs:
             self._process = subprocess.Popen(
@@ -48,6 +66,7 @@ class ProcessHost:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C in the terminal reaches the parent only.
             )
+        _Guardian.watch(self._process.pid)
         with self._death_shows_at_the_next_reply():
             self._connection.send_bytes(pickled)
 
@@ -69,6 +88,9 @@ class ProcessHost:
 
     def send(self, command, argument=None):
         """Sends a command; see `Host.call`."""
+        self._command = command
+        if command == "close":
+            self._closing = self._closing or time.monotonic()
         with self._death_shows_at_the_next_reply():
             self._connection.send((command, argument))
 
@@ -77,12 +99,16 @@ class ProcessHost:
 
         Raises:
           EnvError: What the environment returned is unusable.
-          EnvDied: The environment raised an error of its own, or the process is gone.
+          EnvDied: The environment raised an error of its own, did not answer in time, or the
+            process is gone.
+          EnvAbandoned: The run is to stop, and there was no answer for some seconds.
           WorkerFault: The worker failed, and not the environment.
         """
+        self._wait()
         try:
             kind, content, notices = self._connection.recv()
-        except (EOFError, ConnectionResetError) as error:
+        except (EOFError, ConnectionResetError, BlockingIOError) as error:
+            self._kill()
             raise EnvDied(f"its worker process {self._describe_end()}") from error
         self._notices += notices
         if kind == "ok":
@@ -95,14 +121,42 @@ class ProcessHost:
         return notices
 
     def close(self):
-        """Closes the environment and ends the process."""
+        """Closes the environment and ends the process, and all that it started."""
         self.send("close")
-        try:
-            self._process.wait(_CLOSING_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        left = self._closing + _CLOSING_SECONDS - time.monotonic()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(left, 0.1))
+        self._kill()
         self._connection.close()
+        _Guardian.forget(self._process.pid)
+
+    def _wait(self):
+        """Waits for a reply, for the end of the process, and not longer than allowed."""
+        began, stopping = time.monotonic(), None
+        # While it is built, an environment may take its time.
+        limit = self._limit if self._command else 0
+        while not self._poll.poll(1000 * LOOKING_SECONDS):
+            now = time.monotonic()
+            # Somebody whom the worker started may hold the socket, so that it does not close.
+            if self._process.poll() is not None and not self._poll.poll(0):
+                raise EnvDied(f"its worker process {self._describe_end()}")
+            if limit and now - began > limit:
+                self._kill()
+                raise EnvDied(
+                    f"no answer to a {self._command} for {limit:g} seconds (env.step_timeout)"
+                )
+            if self._stopped():
+                stopping = stopping or now
+                if now - stopping > STOPPING_SECONDS:
+                    raise EnvAbandoned(
+                        f"an environment did not answer to a {self._command or 'start'} for "
+                        f"{now - began:.0f} seconds"
+                    )
+
+    def _kill(self):
+        guardian.end_session(self._process.pid)
+        self._process.kill()
+        self._process.wait()
 
     def _describe_end(self):
         # The socket closes a moment before the process is gone.
@@ -115,6 +169,43 @@ class ProcessHost:
     def _death_shows_at_the_next_reply(self):
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             yield
+
+
+class _Guardian:
+    """The process of ``guardian.py`` beside this one, started with the first worker."""
+
+    _process = None
+    _owner = None  # A fork of this process needs another.
+
+    @classmethod
+    def watch(cls, pid):
+        """Lets a worker end with this process."""
+        if cls._owner != os.getpid() or cls._process.poll() is not None:
+            cls._owner = os.getpid()
+            cls._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", guardian.__file__, str(os.getpid())],
+                stdin=subprocess.PIPE,
+                start_new_session=True,
+            )
+        cls._tell(f"+{pid}\n")
+
+    @classmethod
+    def forget(cls, pid):
+        """A worker has ended."""
+        cls._tell(f"-{pid}\n")
+
+    @classmethod
+    def _tell(cls, line):
+        with contextlib.suppress(
+            BrokenPipeError
+        ):  # Somebody ended it; the next worker has another.
+            os.write(cls._process.stdin.fileno(), line.encode())
+
+
+def _limit_reading(connection, seconds):
+    """Lets a read that has waited for so long fail with BlockingIOError."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
 
 
 def pickle_constructor(constructor):

@@ -9,11 +9,17 @@ import dataclasses
 import functools
 import os
 import sys
+import time
 
 from dreamer_tf.envs import gl
-from dreamer_tf.envs.errors import EnvDied, EnvError
+from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.envs.host import Host, Notices
-from dreamer_tf.envs.process import ERRORS, pickle_constructor
+from dreamer_tf.envs.process import (
+    ERRORS,
+    LOOKING_SECONDS,
+    STOPPING_SECONDS,
+    pickle_constructor,
+)
 from dreamer_tf.envs.worker import answer, load
 
 _PATIENCE = 60  # seconds until a word about an actor that finds no room
@@ -34,9 +40,10 @@ class RayNodes:
     cpus: float = 1.0
     gpus: float = 0.0
 
-    def __call__(self, constructor):
-        """Starts an actor; does not wait."""
-        return RayHost(constructor, _connect(self.address), cpus=self.cpus, gpus=self.gpus)
+    def __call__(self, constructor, limit=0.0, stopped=lambda: False):
+        """Starts an actor; does not wait. Arguments as of `ProcessHost`."""
+        wanted = {"num_cpus": self.cpus, "num_gpus": self.gpus}
+        return RayHost(constructor, _connect(self.address), wanted, limit, stopped)
 
 
 def _connect(address):
@@ -74,22 +81,24 @@ def _connect(address):
 class RayHost:
     """One environment in a Ray actor, with the interface of `ProcessHost`."""
 
-    def __init__(self, constructor, ray, *, cpus, gpus):
+    def __init__(self, constructor, ray, wanted, limit, stopped):
         """Asks for an actor.
 
         Args:
           constructor: Called in the actor without arguments, returns an `Env`.
           ray: The module, connected.
-          cpus: Cores to set aside.
-          gpus: GPUs to set aside.
+          wanted: Dict of what a node sets aside for it, as Ray takes it.
+          limit: As for `ProcessHost`.
+          stopped: Likewise.
 
         Raises:
           EnvError: If the constructor cannot travel.
         """
         pickled = pickle_constructor(constructor)
         self._ray, self._notices = ray, []
-        self._wanted = f"{cpus:g} cores" + (f" and {gpus:g} GPUs" if gpus else "")
-        self._actor = _actor_class(ray).options(num_cpus=cpus, num_gpus=gpus).remote()
+        self._wanted, self._limit, self._stopped = wanted, limit, stopped
+        self._command = None
+        self._actor = _actor_class(ray).options(**wanted).remote()
         self._reply = self._actor.build.remote(pickled)
 
     def wait_until_ready(self):
@@ -103,7 +112,8 @@ class RayHost:
             free = self._ray.available_resources()
             raise EnvError(
                 f"no Ray node had room for an environment within {_PATIENCE} seconds: it wants "
-                f"{self._wanted} (env.ray), and of {self._ray.cluster_resources().get('CPU', 0):g} "
+                f"{self._wanted['num_cpus']:g} cores, {self._wanted['num_gpus']:g} GPUs (env.ray), "
+                f"and of {self._ray.cluster_resources().get('CPU', 0):g} "
                 f"cores {free.get('CPU', 0):g} are free"
             )
         try:
@@ -113,10 +123,12 @@ class RayHost:
 
     def send(self, command, argument=None):
         """Sends a command; see `Host.call`."""
+        self._command = command
         self._reply = self._actor.call.remote(command, argument)
 
     def receive(self):
         """The reply to the last command; raises like `ProcessHost.receive`."""
+        self._wait()
         try:
             kind, content, notices = self._ray.get(self._reply)
         except self._ray.exceptions.RayError as error:
@@ -126,6 +138,24 @@ class RayHost:
         if kind == "ok":
             return content
         raise ERRORS[kind](*content)
+
+    def _wait(self):
+        """Waits for a reply, and not longer than allowed, see `ProcessHost`."""
+        began, stopping = time.monotonic(), None
+        while not self._ray.wait([self._reply], timeout=LOOKING_SECONDS)[0]:
+            now = time.monotonic()
+            if self._command and self._limit and now - began > self._limit:
+                self._ray.kill(self._actor)
+                raise EnvDied(
+                    f"no answer to a {self._command} for {self._limit:g} seconds (env.step_timeout)"
+                )
+            if self._stopped():
+                stopping = stopping or now
+                if now - stopping > STOPPING_SECONDS:
+                    raise EnvAbandoned(
+                        f"an environment did not answer to a {self._command or 'start'} for "
+                        f"{now - began:.0f} seconds"
+                    )
 
     def take_notices(self):
         """What there is to say since the last time, see `Notices.take`."""

@@ -21,6 +21,7 @@ def make(
     image_size: tuple[int, int] = (64, 64),
     camera: int = -1,
     render: str = "full",
+    background: str = "own",
     action_repeat: int = 1,
     time_limit: int = 0,
     atari: Mapping[str, Any] | None = None,
@@ -37,6 +38,8 @@ def make(
       image_size: Height and width of images; those of games, gymnasium and gym are resized to it.
       camera: dm_control camera; -1 for the task's usual one.
       render: dm_control rendering, ``full`` or ``fast``.
+      background: What stands behind the bodies of dm_control tasks: their ``own`` sky and floor, or
+        a ``moving`` pattern.
       action_repeat: Frames per step; rewards are summed. 0, for dm_control tasks only: PlaNet's
         choice for the domain.
       time_limit: Frames until an episode is cut off; 0 for the task's own limit only.
@@ -58,9 +61,11 @@ def make(
         "action_repeat": action_repeat,
         "time_limit": time_limit,
     }
+    prefix, _, name = task.partition("_")
+    if background != "own" and prefix != "dmc":
+        raise EnvError(f"env.background {background} is for dm_control tasks (dmc_…), got {task!r}")
     if own.is_own(task):
         return from_user(own.find(task), keys=keys, kwargs=kwargs, **options)
-    prefix, _, name = task.partition("_")
     if prefix not in FAMILIES:
         known = ", ".join(f"{family}_" for family in FAMILIES)
         near = nearest(prefix, list(FAMILIES))
@@ -72,7 +77,12 @@ def make(
             f"began there"
         )
     special = {
-        "dmc": {"observations": observations, "camera": camera, "render": render},
+        "dmc": {
+            "observations": observations,
+            "camera": camera,
+            "render": render,
+            "background": background,
+        },
         "atari": {**(atari or {}), **({"end_on_life_loss": False} if evaluation else {})},
         **dict.fromkeys(_BY_ID, {"keys": keys, "kwargs": kwargs}),
     }

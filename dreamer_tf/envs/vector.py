@@ -1,21 +1,22 @@
 """Several environments that act side by side."""
 
+import functools
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dreamer_tf.envs.base import Env, make_row
-from dreamer_tf.envs.errors import EnvDied, EnvError
+from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.envs.host import InlineHost
 from dreamer_tf.envs.process import ProcessHost
 from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space
 
 logger = logging.getLogger(__name__)
 
-_HOSTS = {"process": ProcessHost, "inline": InlineHost}
+_HOSTS: dict[str, Callable[..., Any]] = {"process": ProcessHost, "inline": InlineHost}
 _MOST_DEATHS = 3
 
 
@@ -35,6 +36,8 @@ class VectorEnv:
         seed: int,
         workers: str | Callable[[Callable[[], Env]], Any] = "process",
         told: set[str] | None = None,
+        step_timeout: float = 0.0,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> None:
         """Builds all environments.
 
@@ -44,16 +47,22 @@ class VectorEnv:
           workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow);
             or a function that starts one elsewhere, such as `RayNodes`.
           told: Set of the notices that need not be told again; those told are added.
+          step_timeout: Seconds after which a process that does not answer to a reset, step or
+            render counts as dead; 0: never.
+          stopped: Function without arguments: whether the run is to stop. Then nobody waits for a
+            process for longer than some seconds.
 
         Raises:
           EnvError: If an environment cannot be built, or they differ in their spaces.
+          EnvAbandoned: If the run is to stop, and an environment takes too long.
         """
         if not callable(workers) and workers not in _HOSTS:
             raise ValueError(f"workers must be one of {', '.join(_HOSTS)}, got {workers!r}")
         if not constructors:
             raise ValueError("a VectorEnv needs at least one constructor")
         self._constructors = list(constructors)
-        self._make_host = workers if callable(workers) else _HOSTS[workers]
+        make_host = workers if callable(workers) else _HOSTS[workers]
+        self._make_host = functools.partial(make_host, limit=step_timeout, stopped=stopped)
         self._seed = seed
         count = len(self._constructors)
         self._episodes = np.zeros(count, np.int64)
@@ -139,6 +148,8 @@ class VectorEnv:
         Raises:
           EnvError: If an environment returns what its spaces do not allow, or dies again and
             again.
+          EnvAbandoned: If the run is to stop, and an environment takes too long. The step has not
+            been made then, and none can be.
         """
         reset = np.asarray(reset, bool)
         self._check_call(actions, reset)
@@ -149,7 +160,11 @@ class VectorEnv:
                 host.send("reset", self._episode_seed(index))
             else:
                 host.send("step", {key: actions[key][index] for key in self._act_space})
-        rows = [self._receive(index, reset[index]) for index in range(len(self))]
+        try:
+            rows = [self._receive(index, reset[index]) for index in range(len(self))]
+        except EnvAbandoned:
+            self._episodes -= reset
+            raise
         self._running = np.array([not row["is_last"] for row in rows])
         spaces = {**self._obs_space, **STEP_SPACES}
         logged = {key for row in rows for key in row if key.startswith(LOG_PREFIX)}
@@ -162,6 +177,55 @@ class VectorEnv:
         return arrived | {
             key: np.array([row.get(key, np.nan) for row in rows], np.float32) for key in logged
         }
+
+    def play_again(self, episodes: Mapping[int, Iterator[Row]]) -> dict[int, str | None]:
+        """Brings environments to where earlier episodes of theirs stood, action by action.
+
+        Each begins the episode that `episodes` counted last, and is in it afterwards if it arrived
+        at all the given rows; otherwise the next step must reset it.
+
+        Args:
+          episodes: Dict of index to the rows from the episode's first on, the actions that led to
+            them among their keys.
+
+        Returns:
+          Dict of index to what was different, in words; None where nothing was.
+        """
+        outcome: dict[int, str | None] = dict.fromkeys(episodes)
+        left = dict(episodes)
+        number = 0
+        while left:
+            due = {index: row for index, rows in left.items() if (row := next(rows, None))}
+            for index, row in due.items():
+                if number:
+                    action = {key: row[key] for key in self._act_space}
+                    self._hosts[index].send("step", action)
+                else:
+                    self._hosts[index].send("reset", self._episode_seed(index))
+            for index, row in due.items():
+                problem = self._difference(index, row)
+                if problem:
+                    outcome[index] = f"row {number}: {problem}"
+            left = {index: left[index] for index in due if not outcome[index]}
+            number += 1
+        for index, problem in outcome.items():
+            self._running[index] = not problem
+        return outcome
+
+    def _difference(self, index, row):
+        """How the reply of one environment differs from a row; None where it does not."""
+        try:
+            got = self._reply(index)
+        except EnvDied as error:
+            self._rebuild(index, error)
+            return "it died"
+        except EnvError as error:
+            return str(error)
+        for key, space in {**self._obs_space, **STEP_SPACES}.items():
+            if not np.array_equal(np.asarray(got[key], space.dtype), row[key]):
+                return f"{key!r} is not what it was"
+        self._last_obs[index] = {key: np.array(row[key]) for key in self._obs_space}
+        return None
 
     def render(self, index: int = 0) -> np.ndarray:
         """A picture of one environment's present state, uint8 of ``[height, width, channels]``.

@@ -41,7 +41,7 @@ def _end_with_parent(descriptor):
     poll = select.poll()
     poll.register(descriptor, 0)  # A hang-up is reported without being asked for.
     poll.poll()
-    os._exit(1)
+    os.killpg(0, signal.SIGKILL)  # With the processes that the environment started.
 
 
 def _build(connection, notices):

@@ -14,8 +14,9 @@ class ExportedFunctions:
     """An agent's functions on flat states.
 
     A state is a dict of ``deter`` ``[N, D]`` (if there is any), ``stoch`` ``[N, S]``, ``action``
-    ``[N, A]``, the agent's own vector, and ``seed`` ``[N, 2]``, which decides what is drawn next
-    and counts on with every decision.
+    ``[N, A]``, the agent's own vector, ``plan`` ``[N, H, A]``, what is left of the last plan (if
+    the agent keeps any), and ``seed`` ``[N, 2]``, which decides what is drawn next and counts on
+    with every decision.
     """
 
     def __init__(self, agent, native):
@@ -56,7 +57,8 @@ class ExportedFunctions:
         """
         before = self._agent.initial_state(batch_size)
         rows = tf.range(batch_size)
-        return self._pack(before) | {"seed": tf.stack([rows, tf.zeros_like(rows)], 1)}
+        packed = _pack(before.latent, before.action, before.plan)
+        return packed | {"seed": tf.stack([rows, tf.zeros_like(rows)], 1)}
 
     def act(self, obs, state, is_first, mode):
         """`Agent.act` in the environment's own actions, with draws that the state decides.
@@ -88,10 +90,11 @@ class ExportedFunctions:
     def _act(self, obs, state, is_first, mode, draws):
         agent, size = self._agent, leading_size(is_first)
         before = agent.initial_state(size)._replace(action=state["action"])
+        before = before._replace(plan=state.get("plan", ()))
         latent = before.latent._replace(**_latent_parts(state))
         noise = agent.policy_noise(size, draws, mode)
         actions, after = agent.act(obs, before._replace(latent=latent), is_first, noise, mode)
-        return self._native.to_native(actions), self._pack(after)
+        return self._native.to_native(actions), _pack(after.latent, after.action, after.plan)
 
     def imagine(self, state, actions):
         """What the model expects along given actions, without observations.
@@ -104,7 +107,7 @@ class ExportedFunctions:
         Returns:
           Dict of ``[N, H, ...]`` about the states that the actions lead to: ``reward``; ``cont``,
           the continue model's output, if there is one; and the observations, if they are decoded.
-          And the state after the last action.
+          And the state after the last action, where a plan counts as used up.
         """
         model, native = self._model, self._native
         initial = model.initial(leading_size(state["stoch"]))
@@ -119,16 +122,16 @@ class ExportedFunctions:
         along = tf.scan(step, tf.nest.map_structure(swap_time, actions), first)
         latents, _, _ = tf.nest.map_structure(swap_time, along)
         latent, seed, action = tf.nest.map_structure(lambda x: x[-1], along)
-        last = _pack_latent(latent) | {"action": action, "seed": seed}
+        plan = self._agent.initial_state(leading_size(action)).plan
+        last = _pack(latent, action, plan) | {"seed": seed}
         return model.predict(latents), last
 
-    def _pack(self, state):
-        return _pack_latent(state.latent) | {"action": state.action}
 
-
-def _pack_latent(latent):
+def _pack(latent, action, plan):
     parts = {"deter": latent.deter, "stoch": latent.stoch}
-    return {key: x for key, x in parts.items() if x.shape[-1]}
+    parts = {key: x for key, x in parts.items() if x.shape[-1]}
+    plans = {} if isinstance(plan, tuple) else {"plan": plan}
+    return parts | {"action": action} | plans
 
 
 def _latent_parts(state):

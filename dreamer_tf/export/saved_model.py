@@ -80,19 +80,22 @@ def write(
       The folder, and why there is no ``policy.tflite``: None if there is one, or none was wanted.
 
     Raises:
-      ExportError: If the folder is taken, or names collide.
+      ExportError: If the folder is taken or cannot be written, or names collide.
     """
     path = pathlib.Path(path)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise ExportError(f"{path} is there already; export to a new or an empty folder")
     partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise ExportError(f"{path} is there already; export to a new or an empty folder")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
         refusal = _write(policy, partial, with_litert, info or {})
         if path.exists():
             path.rmdir()
         partial.rename(path)
+    except (OSError, tf.errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ExportError(f"the export {path} cannot be written: {reason}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return path, refusal

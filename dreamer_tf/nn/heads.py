@@ -3,9 +3,8 @@
 import math
 
 import tensorflow as tf
-from tensorflow_probability import distributions as tfd
 
-from dreamer_tf.distributions import TwoHot, UnitNormal, symexp_bins
+from dreamer_tf.distributions import Bernoulli, TwoHot, UnitNormal, symexp_bins
 from dreamer_tf.nn.dense import MLP
 
 
@@ -43,8 +42,8 @@ class BernoulliHead(MLP):
         return tf.sigmoid(self(feat))
 
     def dist(self, feat):
-        """Distribution with batch shape ``[...]``."""
-        return tfd.Bernoulli(logits=self(feat), dtype=tf.float32)
+        """`Bernoulli` with batch shape ``[...]``."""
+        return Bernoulli(self(feat))
 
 
 class TwoHotHead(MLP):

@@ -17,7 +17,9 @@ from dreamer_tf.ops.axes import (
     scan,
     std_over_replicas,
     swap_time,
+    unless,
 )
+from dreamer_tf.ops.compiled import FlatFunction
 from dreamer_tf.ops.contrastive import contrastive_loss, cyclic_window
 from dreamer_tf.ops.returns import cumulative_discount, lambda_return, reward_sum
 from dreamer_tf.ops.schedules import Schedule
@@ -36,6 +38,7 @@ from dreamer_tf.ops.transforms import (
 
 __all__ = [
     "IMAGE_OFFSET",
+    "FlatFunction",
     "Schedule",
     "contrastive_loss",
     "count_over_replicas",
@@ -67,4 +70,5 @@ __all__ = [
     "swap_time",
     "symexp",
     "symlog",
+    "unless",
 ]

@@ -1,4 +1,4 @@
-"""Leading axes of batches, the one loop over time with its products, and rows of other replicas."""
+"""Leading axes of batches, the loop over time, what is left out, and rows of other replicas."""
 
 import contextlib
 import contextvars
@@ -91,7 +91,9 @@ def linear(inputs, kernels, bias, plus=None):
     if taps := _taps.get():
         kernels, bias = taps.replace(inputs, kernels, bias)
     if plus is None and len(inputs) == 1:
-        return _product(inputs[0], kernels[0]) + bias
+        product = _product(inputs[0], kernels[0])
+        # As one operation, TensorFlow joins it to the product.
+        return tf.nn.bias_add(product, bias) if bias.shape.rank == 1 else product + bias
     # The bias is added to what is known already, never to a product: TensorFlow 2.21 joins product,
     # bias, a further sum and an ELU to an operation that it does not have.
     total = bias if plus is None else bias + plus
@@ -247,6 +249,19 @@ def restore_leading(flat, like, event_ndims):
     static = like.shape[:ndims]
     leading = static if static.is_fully_defined() else tf.shape(like)[:ndims]
     return tf.reshape(flat, tf.concat([leading, flat.shape[1:]], axis=0))
+
+
+# ---- Leaving out.
+
+
+def unless(flags, values):
+    """The values, zeros where the flags are true; a product with 0 would keep what is not finite.
+
+    Args:
+      flags: Bool tensor that broadcasts to the shape of ``values``.
+      values: Tensor of any shape.
+    """
+    return tf.where(flags, tf.zeros_like(values), values)
 
 
 # ---- Rows that other replicas have.

@@ -2,8 +2,9 @@
 
 from dreamer_tf.replay.episode_file import WrongSpacesError
 from dreamer_tf.replay.prefetch import Prefetch
-from dreamer_tf.replay.replay import Batch, Replay
+from dreamer_tf.replay.replay import Replay
 from dreamer_tf.replay.samplers import (
+    Batch,
     Consecutive,
     EpisodeEnds,
     FreshFirst,

@@ -1,12 +1,24 @@
-"""One episode as one uncompressed npz file: atomic writing and memory-mapped reading.
+"""The files of one episode: its rows, and beside them what the agent carried into each.
+
+The rows are one uncompressed npz file, written at once and never changed.
 
 An npz file is a zip archive of npy files. A member that is stored without compression is a run of
-bytes at a known offset, so its array can be a view of the mapped file.
+bytes at a known offset, so rows of its array are a run of bytes, too. They are read, not mapped: a
+file that somebody cuts short is then an error, and not a signal that ends the process.
+
+What the agent carried changes: training writes what the agent would carry by now. `CarryFile` is a
+plain npy file of records, one for each row, that are overwritten in place, so nothing grows. A
+crash may leave some rows older than others, which is what they are anyhow. A file that is missing,
+because the episode is of a run that kept no carry, or that is damaged, begins anew with zeros, the
+carry before any row.
 """
 
+import contextlib
 import errno
+import io
+import logging
 import math
-import mmap
+import os
 import struct
 import tokenize
 import zipfile
@@ -15,6 +27,7 @@ import numpy as np
 
 from dreamer_tf.common import replacing
 
+_LOGGER = logging.getLogger(__name__)
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _ENCRYPTED = 1
 _NPY_HEADERS = {
@@ -42,12 +55,13 @@ class WrongSpacesError(ValueError):
     """The file is a whole episode, but of another task or other observation settings."""
 
 
-def write_episode(path, arrays):
+def write_episode(path, parts):
     """Writes an episode so that ``path`` is either whole and on the disk, or not there.
 
     Args:
       path: Path of the file to be.
-      arrays: Dict of key to array ``[rows, ...]``.
+      parts: Dict of key to a list of arrays ``[n, ...]``, which follow each other. Of those that
+        are `StoredArray` one is in memory at a time.
 
     Returns:
       Size of the file in bytes.
@@ -56,21 +70,109 @@ def write_episode(path, arrays):
       OSError: If it could not be written (a full disk, say); nothing is left behind.
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
-        _write_archive(file, arrays)
+        _write_archive(file, parts)
         return file.tell()
 
 
-def _write_archive(file, arrays):
+def _write_archive(file, parts):
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for key, array in arrays.items():
+        for key, arrays in parts.items():
             # A plain ZipInfo carries a constant date: equal episodes are equal files.
             member = zipfile.ZipInfo(key + ".npy")
             with archive.open(member, "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+                write_header(stream, arrays[0].dtype, (sum(map(len, arrays)), *arrays[0].shape[1:]))
+                for array in arrays:
+                    stream.write(np.ascontiguousarray(array).tobytes())
 
 
-def map_episode(path, spaces, rows):
-    """Opens an episode as arrays that are read from the file when they are touched.
+def write_header(stream, dtype, shape):
+    """Writes the header of an npy file."""
+    descr = np.lib.format.dtype_to_descr(dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(stream, header)
+
+
+class StoredArray:
+    """An array ``[rows, ...]`` in an open file, whose rows are read when they are asked for.
+
+    Attributes:
+      dtype: NumPy dtype.
+      shape: Tuple of ints.
+    """
+
+    def __init__(self, file, offset, dtype, shape):
+        """Describes it.
+
+        Args:
+          file: `_OpenFile`.
+          offset: Byte of the first element.
+          dtype: NumPy dtype.
+          shape: Tuple of ints.
+        """
+        self.dtype, self.shape = dtype, shape
+        self._file, self._offset = file, offset
+
+    def __len__(self):
+        return self.shape[0]
+
+    @property
+    def nbytes(self):
+        """Bytes of all rows."""
+        return _size(self.dtype, self.shape)
+
+    def __getitem__(self, rows):
+        """Reads rows, a slice of them or one: a new array.
+
+        Raises:
+          DamagedEpisodeError: If the file ends before.
+        """
+        if isinstance(rows, int):
+            row = range(len(self))[rows]
+            return self[row : row + 1][0]
+        if not isinstance(rows, slice):
+            return self[:][rows]
+        start, stop, step = rows.indices(len(self))
+        if step != 1:
+            return self[:][rows]
+        array = np.empty((max(stop - start, 0), *self.shape[1:]), self.dtype)
+        self.read(start, array)
+        return array
+
+    def read(self, start, array):
+        """Reads as many rows as an array has, from ``start`` on, into this array.
+
+        Args:
+          start: First row.
+          array: ``[n, ...]``, contiguous.
+
+        Raises:
+          DamagedEpisodeError: If the file ends before.
+        """
+        left = memoryview(array.reshape(-1).view(np.uint8))
+        offset = self._offset + start * _size(self.dtype, self.shape[1:])
+        while left:
+            count = os.preadv(self._file.descriptor, [left], offset)
+            if not count:
+                raise DamagedEpisodeError(f"the file ends at byte {offset}, within its rows")
+            left, offset = left[count:], offset + count
+
+    def __array__(self, dtype=None, copy=None):
+        """All rows, for NumPy."""
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+class _OpenFile:
+    """A file that is open as long as this is alive."""
+
+    def __init__(self, descriptor):
+        self.descriptor = descriptor
+
+    def __del__(self):
+        os.close(self.descriptor)
+
+
+def open_episode(path, spaces, rows, is_whole=True):
+    """Opens an episode as arrays that are read from the file row by row.
 
     The structure of the file is checked, and the checksum of everything but images: a wrong
     pixel is one wrong pixel, a wrong number can ruin a model.
@@ -79,9 +181,11 @@ def map_episode(path, spaces, rows):
       path: Path of the file.
       spaces: Dict of key to `Space`: what each row must hold.
       rows: Number of rows that the file must have.
+      is_whole: Whether it must be an episode from its first row to its last; otherwise rows of an
+        unfinished one.
 
     Returns:
-      Dict of key to read-only array ``[rows, ...]``. The file stays mapped while one is alive.
+      Dict of key to `StoredArray` ``[rows, ...]``. The file stays open while one is alive.
 
     Raises:
       DamagedEpisodeError: If the file is missing or damaged.
@@ -99,8 +203,9 @@ def map_episode(path, spaces, rows):
                 )
             numbers = [f"{key}.npy" for key, space in spaces.items() if not space.is_image]
             _require_checksums(archive, numbers)
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            arrays = {key: _view(mapped, *layout[key + ".npy"]) for key in spaces}
+            kept = _OpenFile(os.dup(file.fileno()))
+        arrays = {key: StoredArray(kept, *layout[key + ".npy"]) for key in spaces}
+        _check_rows(arrays, rows, is_whole)
     except FileNotFoundError as error:
         raise DamagedEpisodeError("the file is gone") from error
     except OSError as error:
@@ -111,12 +216,7 @@ def map_episode(path, spaces, rows):
         raise
     except _UNREADABLE as error:
         raise DamagedEpisodeError(f"not a whole npz file ({error})") from error
-    _check_rows(arrays, rows)
     return arrays
-
-
-def _view(mapped, offset, dtype, shape):
-    return np.frombuffer(mapped, dtype, math.prod(shape), offset).reshape(shape)
 
 
 def _locate(file, info):
@@ -144,7 +244,9 @@ def _locate(file, info):
     shape, fortran_order, dtype = _NPY_HEADERS[version](file)
     offset = file.tell()
     end = offset + _size(dtype, shape)
-    if fortran_order or dtype.hasobject or not shape or end != start + info.file_size:
+    size = os.fstat(file.fileno()).st_size
+    is_elsewhere = end != start + info.file_size or end > size
+    if fortran_order or dtype.hasobject or not shape or is_elsewhere:
         raise ValueError(f"{info.filename} has an unexpected layout")
     return offset, dtype, shape
 
@@ -183,10 +285,114 @@ def _require_checksums(archive, members):
         archive.read(member)  # Raises BadZipFile where the checksum differs.
 
 
-def _check_rows(arrays, rows):
+def _check_rows(arrays, rows, is_whole):
     for key, array in arrays.items():
         if len(array) != rows:
             raise DamagedEpisodeError(f"{key!r} has {len(array)} rows, the name says {rows}")
-    for key, row in (("is_first", 0), ("is_last", rows - 1)):
+    for key, row in (("is_first", 0), ("is_last", rows - 1)) if is_whole else ():
         if np.flatnonzero(arrays[key]).tolist() != [row]:
             raise DamagedEpisodeError(f"{key!r} does not mark row {row} alone")
+
+
+# ---- What the agent carried.
+
+
+def record_dtype(spaces):
+    """NumPy dtype of the record of a row.
+
+    Args:
+      spaces: Dict of key to `Space`.
+    """
+    return np.dtype([(key, space.dtype, space.shape) for key, space in spaces.items()])
+
+
+def to_records(arrays, dtype):
+    """Records ``[n]`` of a dict of arrays ``[n, ...]``."""
+    records = np.empty(len(next(iter(arrays.values()))), dtype)
+    for key in dtype.names:
+        records[key] = arrays[key]
+    return records
+
+
+class CarryFile:
+    """The file of one episode.
+
+    Each call opens the file anew: a batch touches few of them, and none stays open.
+    """
+
+    def __init__(self, path, dtype, rows):
+        """Describes the file.
+
+        Args:
+          path: Its path.
+          dtype: NumPy dtype of a record.
+          rows: Rows of the episode.
+        """
+        self._path = path
+        self._dtype = dtype
+        self._rows = rows
+        header = io.BytesIO()
+        write_header(header, dtype, (rows,))
+        self._header = header.getvalue()
+
+    def create(self, parts):
+        """Writes the whole file, so that it is there either whole or not at all.
+
+        Args:
+          parts: Arrays of records that follow each other, ``rows`` in all.
+
+        Raises:
+          OSError: If it could not be written; nothing is left behind.
+        """
+        with replacing(self._path) as temporary, temporary.open("wb") as file:
+            file.write(self._header)
+            for records in parts:
+                file.write(np.ascontiguousarray(records).tobytes())
+
+    def read(self, start=0, stop=None):
+        """Returns records of rows, all by default; zeros beyond the end of a file cut short."""
+        stop = self._rows if stop is None else stop
+        records = np.zeros(stop - start, self._dtype)
+        with self._open("rb") as file:
+            file.seek(self._offset(start))
+            read = np.fromfile(file, self._dtype, stop - start)
+        records[: len(read)] = read
+        return records
+
+    def write(self, start, records):
+        """Overwrites rows.
+
+        Args:
+          start: First row.
+          records: ``[n]`` records; those beyond the episode's end are left out.
+
+        Raises:
+          OSError: If they could not be written.
+        """
+        records = np.ascontiguousarray(records[: self._rows - start])
+        if not len(records):
+            return
+        with self._open("r+b") as file:
+            file.seek(self._offset(start))
+            file.write(records.tobytes())
+
+    def _offset(self, row):
+        return len(self._header) + row * self._dtype.itemsize
+
+    @contextlib.contextmanager
+    def _open(self, mode):
+        """Opens the file; if it is not what it should be, it begins anew."""
+        if not self._path.exists():
+            self._create_empty()
+        with open(self._path, mode) as file:
+            size = os.fstat(file.fileno()).st_size
+            if file.read(len(self._header)) == self._header and size == self._offset(self._rows):
+                yield file
+                return
+        _LOGGER.warning("Damaged file of carry %s begins anew with zeros", self._path)
+        self._create_empty()
+        with open(self._path, mode) as file:
+            yield file
+
+    def _create_empty(self):
+        self.create([np.zeros(self._rows, self._dtype)])

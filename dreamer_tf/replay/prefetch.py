@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-from dreamer_tf.replay.replay import Batch, Replay
+from dreamer_tf.replay.replay import Replay
+from dreamer_tf.replay.samplers import Batch
 
 
 class Prefetch:

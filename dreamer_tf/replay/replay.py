@@ -3,39 +3,27 @@
 A batch is a pure function of the seed, the number of batches drawn before, the sampler's state,
 and the episodes at hand. A run that continues from a checkpoint therefore draws what it would have
 drawn. Finished episodes are in the `store`; those that are still being played are an `OpenEpisode`
-each.
+each, which a run that continues takes up again.
 """
 
+import logging
 import os
+import pathlib
 import threading
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from dreamer_tf.replay.carry_file import record_dtype, to_records
-from dreamer_tf.replay.samplers import Catalogue, Sampler, Sequence, UniformWindows
+from dreamer_tf.replay.episode_file import DamagedEpisodeError, record_dtype, to_records
+from dreamer_tf.replay.ongoing import OpenEpisode, PieceFolder
+from dreamer_tf.replay.samplers import Batch, Catalogue, Sampler, UniformWindows, places
 from dreamer_tf.replay.store import EpisodeStore
 from dreamer_tf.specs import LOG_PREFIX, Row, Space
 
-_FIRST_ROWS = 256
-
-
-class Batch(NamedTuple):
-    """What `Replay.sample` draws.
-
-    Attributes:
-      rows: Dict of key to array ``[B, T, ...]``.
-      sequences: Where the rows come from, a `Sequence` for each of the B.
-    """
-
-    rows: dict[str, np.ndarray]
-    sequences: list[Sequence]
-
-    @property
-    def continues(self) -> np.ndarray:
-        """Which sequences go on where they ended in the last batch, ``[B]`` bool."""
-        return np.array([sequence.continues for sequence in self.sequences])
+ONGOING = "ongoing"
+"""Folder of the episodes that are still being played, within that of the replay."""
+_LOGGER = logging.getLogger(__name__)
 
 
 class Replay:
@@ -60,7 +48,8 @@ class Replay:
         Args:
           directory: Path of the folder.
           spaces: Dict of key to `Space`: what each row holds, see `specs.row_spaces`.
-          capacity: Rows to keep; above it the oldest episodes are deleted. 0 keeps all.
+          capacity: Rows to keep; above it the oldest episodes are deleted, by `evict` or when an
+            episode is stored. 0 keeps all.
           seed: Non-negative integer; decides what is sampled.
           sampler: `Sampler`: which sequences are drawn; None: `UniformWindows`.
           carry: Dict of key to `Space`: what each row holds of what the agent carried into it;
@@ -70,7 +59,7 @@ class Replay:
         Raises:
           WrongSpacesError: If the folder holds episodes of another task.
         """
-        self._directory = directory
+        self._directory = pathlib.Path(directory)
         self._spaces = dict(spaces)
         self._carry_space = dict(carry or {})
         shared = self._spaces.keys() & self._carry_space.keys()
@@ -78,14 +67,22 @@ class Replay:
             raise ValueError(f"{sorted(shared)} are keys of rows and of the carry; rename them")
         self._record = record_dtype(self._carry_space)
         self._store = EpisodeStore(directory, spaces, self._carry_space, capacity)
+        self._pieces = PieceFolder(self._directory / ONGOING, spaces, self._carry_space)
+        self._left = self._pieces.left()
         self._seed = seed
         self._sampler = UniformWindows() if sampler is None else sampler
         self._ongoing = ongoing
         self._batches = 0
-        self._begun = 0
+        self._begun = max(self._left, default=0)
         self._streams: dict[int, OpenEpisode] = {}
         self._finished: list[OpenEpisode] = []
+        self._lost: set[int] = set()  # Streams whose episode is not kept: a piece was damaged.
         self._lock = threading.RLock()
+
+    @property
+    def spaces(self) -> dict[str, Space]:
+        """Dict of key to `Space`: what rows hold."""
+        return dict(self._spaces)
 
     @property
     def carry_space(self) -> dict[str, Space]:
@@ -96,6 +93,11 @@ class Replay:
     def agent_steps(self) -> int:
         """Interactions ever stored, deleted episodes included. Never goes back."""
         return self._store.agent_steps
+
+    @property
+    def stored(self) -> int:
+        """Episodes ever stored, deleted ones included. Never goes back."""
+        return self._store.serial
 
     @property
     def rows(self) -> int:
@@ -126,38 +128,42 @@ class Replay:
           TypeError: If a dtype is wrong.
           ValueError: If a key is missing or unexpected, a shape is wrong, or ``is_first`` is not
             on the first row alone.
-          OSError: If the episode could not be stored (a full disk, say). It is kept in memory
-            and stored with the next one, or by `flush`.
+          OSError: If the episode, or a piece of a long one, could not be stored (a full disk,
+            say). It is kept in memory and stored with the next one, or by `flush`.
         """
         with self._lock:
+            if stream in self._lost and not row["is_first"]:
+                return
+            self._lost.discard(stream)
             if stream not in self._streams:
                 self._begun += 1
-                spaces = self._spaces | self._carry_space
-                self._streams[stream] = OpenEpisode(spaces, -self._begun)
+                self._streams[stream] = OpenEpisode(self._pieces, -self._begun)
             kept = {k: value for k, value in row.items() if not k.startswith(LOG_PREFIX)}
             self._streams[stream].append(kept)
             if row["is_last"]:
                 self._finished.append(self._streams.pop(stream))
                 self.flush()
+            else:
+                self._streams[stream].spill()
 
-    def cut(self) -> None:
+    def cut(self, stream: int | None = None) -> None:
         """Stores the unfinished episodes, their last row marked ``is_last`` but not terminal.
 
-        An episode of a single row holds no interaction and is left out. All streams begin anew.
+        An episode of a single row holds no interaction and is left out.
+
+        Args:
+          stream: Whose; None: those of all streams.
 
         Raises:
           OSError: If an episode could not be stored, see `add`.
         """
         with self._lock:
-            for stream in sorted(self._streams):
-                episode = self._streams.pop(stream)
-                if len(episode) > 1:
-                    episode.end()
-                    self._finished.append(episode)
+            for ended in sorted(self._streams) if stream is None else [stream]:
+                self._end(self._streams.pop(ended))
             self.flush()
 
     def flush(self) -> None:
-        """Stores the finished episodes that could not be stored before.
+        """Stores what is due and could not be stored before: episodes, and pieces of long ones.
 
         Raises:
           OSError: If that fails again, see `add`.
@@ -165,10 +171,119 @@ class Replay:
         with self._lock:
             while self._finished:
                 episode = self._finished[0]
-                serial = self._store.add(episode.arrays())
+                try:
+                    serial = self._store.add(episode.parts(), episode.carry())
+                except DamagedEpisodeError as error:
+                    self._finished.pop(0)
+                    self._shorten(episode, error)
+                    continue
                 self._finished.pop(0)
+                episode.remove()
                 self._sampler.stored(episode.number, serial)
                 self._store.evict()
+            for episode in self._streams.values():
+                episode.spill()
+
+    def _end(self, episode):
+        """Ends an episode where it is."""
+        if len(episode) > 1:
+            episode.end()
+            self._finished.append(episode)
+        else:
+            episode.remove()
+
+    def _shorten(self, episode, error):
+        """Ends an episode before its damaged piece."""
+        rows = len(episode)
+        episode.shorten(rows)
+        _LOGGER.warning(
+            "of an unfinished episode %d of %d rows are left: %s", len(episode), rows, error
+        )
+        self._end(episode)
+
+    # -------------------------------------------------------------- continuing
+
+    def store_ongoing(self) -> None:
+        """Stores the unfinished episodes as they are, for `resume`.
+
+        Raises:
+          OSError: If that fails, see `add`.
+        """
+        with self._lock:
+            self.flush()
+            for episode in self._streams.values():
+                episode.save()
+
+    def ongoing(self) -> dict[int, tuple[int, int]]:
+        """Dict of stream to number and rows of its unfinished episode."""
+        with self._lock:
+            items = sorted(self._streams.items())
+            return {stream: (-episode.number, len(episode)) for stream, episode in items}
+
+    def resume(self, stream: int, number: int, rows: int) -> OpenEpisode | None:
+        """Goes on with an episode that an earlier run stored unfinished.
+
+        Args:
+          stream: Number of the environment that plays it.
+          number: As in `ongoing`.
+          rows: Likewise. Later ones that are stored are forgotten.
+
+        Returns:
+          The episode; None if these rows are not all there.
+        """
+        with self._lock:
+            episode = OpenEpisode(self._pieces, -number, self._left.get(number, ()))
+            episode.shorten(rows)
+            if len(episode) < rows:
+                return None
+            self._left.pop(number)
+            self._streams[stream] = episode
+            return episode
+
+    def forget_left(self, begun: int) -> None:
+        """Deletes what an earlier run began after ``begun`` episodes: it will be played again."""
+        with self._lock:
+            for number in [number for number in self._left if number > begun]:
+                OpenEpisode(self._pieces, -number, self._left.pop(number)).remove()
+            self._begun = begun
+
+    def cut_left(self) -> int:
+        """Stores the unfinished episodes of an earlier run that nobody goes on with, cut off.
+
+        One that was stored meanwhile, because the run was killed before it removed the pieces, is
+        not stored again.
+
+        Returns:
+          Number of episodes stored.
+        """
+        with self._lock:
+            before = self._store.serial
+            for number, files in sorted(self._left.items()):
+                episode = OpenEpisode(self._pieces, -number, files)
+                episode.shorten(max(name.start + name.rows for name in files))
+                if self._is_stored(episode):
+                    episode.remove()
+                else:
+                    self._end(episode)
+            self._left.clear()
+            self.flush()
+            return self._store.serial - before
+
+    def _is_stored(self, episode):
+        """Whether the newest stored episode begins with these rows."""
+        index = self._store.index
+        newest = self._store.open(int(index.serials[-1])) if len(index) else None
+        return newest is not None and episode.begins(newest)
+
+    def excess(self) -> tuple[int, int]:
+        """What is above the capacity: how many episodes `evict` would delete, and their rows."""
+        with self._lock:
+            return self._store.excess()
+
+    def evict(self) -> None:
+        """Deletes the oldest episodes above the capacity; the newest stays, however long."""
+        with self._lock:
+            self._store.evict()
 
     # ---------------------------------------------------------------- sampling
 
@@ -252,14 +367,33 @@ class Replay:
             key: np.empty((batch_size, length, *space.shape), space.dtype)
             for key, space in self._spaces.items()
         }
-        for place, piece in _places(sequences):
-            running = self._running(piece.episode)
-            arrays = self._store.open(piece.episode) if running is None else running.arrays()
-            if arrays is None:
+        for place, piece in places(sequences):
+            if not self._read(piece, place, rows):
                 return None
-            for key, array in rows.items():
-                array[place] = arrays[key][piece.start : piece.start + piece.rows]
         return Batch(rows, sequences)
+
+    def _read(self, piece, place, rows):
+        """Copies a piece to its place; returns whether its episode is whole."""
+        running = self._running(piece.episode)
+        start, stop = piece.start, piece.start + piece.rows
+        try:
+            if running is not None:
+                for key, array in rows.items():
+                    array[place] = running.read(key, start, stop)
+                return True
+            arrays = self._store.open(piece.episode)
+            for key, array in rows.items() if arrays else ():
+                arrays[key].read(start, array[place])
+            return arrays is not None
+        except DamagedEpisodeError as error:
+            if running is None:
+                self._store.lose(piece.episode, error)
+            else:
+                [stream] = [s for s, episode in self._streams.items() if episode is running]
+                self._shorten(self._streams.pop(stream), error)
+                self._lost.add(stream)
+                self.flush()
+            return False
 
     def _running(self, number):
         """The episode of that number that is still being played; None if there is none."""
@@ -286,10 +420,9 @@ class Replay:
                 episode, row, _ = sequence.pieces[0]
                 running, file = self._running(episode), self._store.carry(episode)
                 if running is not None:
-                    rows = {key: array[row : row + 1] for key, array in running.arrays().items()}
-                    records[index] = to_records(rows, self._record)[0]
+                    [[records[index]]] = running.carry(row, row + 1)
                 elif file is not None:
-                    records[index] = file.read(row)
+                    [records[index]] = file.read(row, row + 1)
         return {key: records[key].copy() for key in self._record.names}
 
     def update(self, batch: Batch, carry: Mapping[str, np.ndarray]) -> None:
@@ -307,7 +440,7 @@ class Replay:
         if not self._carry_space:
             return
         with self._lock:
-            for place, piece in _places(batch.sequences):
+            for place, piece in places(batch.sequences):
                 arrays = {key: carry[key][place] for key in self._record.names}
                 running = self._running(piece.episode)
                 file = self._store.carry(piece.episode)
@@ -315,96 +448,3 @@ class Replay:
                     running.overwrite(piece.start + 1, arrays)
                 elif file is not None:
                     file.write(piece.start + 1, to_records(arrays, self._record))
-
-
-def _places(sequences):
-    """Yields where each piece stands in ``[B, T]``, and the piece."""
-    for index, sequence in enumerate(sequences):
-        offset = 0
-        for piece in sequence.pieces:
-            yield (index, slice(offset, offset + piece.rows)), piece
-            offset += piece.rows
-
-
-# ---- Episodes that are still being played, one for each environment.
-
-
-class OpenEpisode:
-    """Rows of an unfinished episode, in arrays that grow by doubling.
-
-    Rows are copied in, so that an environment may reuse its arrays.
-    """
-
-    def __init__(self, spaces: Mapping[str, Space], number: int) -> None:
-        """Creates an episode without rows.
-
-        Args:
-          spaces: Dict of key to `Space`.
-          number: Negative number that tells it from the others.
-        """
-        self.number = number
-        self._spaces = spaces
-        self._rows = 0
-        self._arrays = {
-            key: np.empty((_FIRST_ROWS, *space.shape), space.dtype) for key, space in spaces.items()
-        }
-
-    def __len__(self) -> int:
-        return self._rows
-
-    def append(self, row: Row) -> None:
-        """Adds one row.
-
-        Args:
-          row: Dict of key to array, scalar for scalar spaces.
-
-        Raises:
-          TypeError: If a dtype is wrong.
-          ValueError: If a key is missing or unexpected, a shape is wrong, or ``is_first`` is not
-            on the first row alone.
-        """
-        values = self._checked(row)
-        if self._rows == len(self._arrays["is_first"]):
-            self._arrays = {
-                key: np.concatenate([array, np.empty_like(array)])
-                for key, array in self._arrays.items()
-            }
-        for key, value in values.items():
-            self._arrays[key][self._rows] = value
-        self._rows += 1
-
-    def end(self) -> None:
-        """Marks the last row as ``is_last``; ``is_terminal`` stays as it is."""
-        self._arrays["is_last"][self._rows - 1] = True
-
-    def overwrite(self, start: int, arrays: Mapping[str, np.ndarray]) -> None:
-        """Replaces values of some keys from a row on; what would lie beyond the end is left out.
-
-        Args:
-          start: First row.
-          arrays: Dict of key to array ``[n, ...]``.
-        """
-        for key, array in arrays.items():
-            rows = self._arrays[key][start : self._rows]
-            rows[: len(array)] = array[: len(rows)]
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        """Returns the rows as a dict of key to array ``[rows, ...]``."""
-        return {key: array[: self._rows] for key, array in self._arrays.items()}
-
-    def _checked(self, row):
-        if row.keys() != self._spaces.keys():
-            missing = ", ".join(map(repr, sorted(self._spaces.keys() - row.keys()))) or "none"
-            unexpected = ", ".join(map(repr, sorted(row.keys() - self._spaces.keys()))) or "none"
-            raise ValueError(f"row for the replay: keys missing {missing}, unexpected {unexpected}")
-        values = {key: np.asarray(value) for key, value in row.items()}
-        for key, value in values.items():
-            space = self._spaces[key]
-            if value.dtype != space.dtype or value.shape != space.shape:
-                space.check(key, value)
-        if bool(values["is_first"]) != (self._rows == 0):
-            raise ValueError(
-                f"'is_first' is {bool(values['is_first'])} in row {self._rows} of an episode; "
-                f"expected on row 0 and only there"
-            )
-        return values

@@ -8,7 +8,7 @@ of them.
 
 import abc
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -90,6 +90,54 @@ class Sequence(NamedTuple):
 
     pieces: tuple[Piece, ...]
     continues: bool = False
+
+
+class Batch(NamedTuple):
+    """What `Replay.sample` draws.
+
+    Attributes:
+      rows: Dict of key to array ``[B, T, ...]``.
+      sequences: Where the rows come from, a `Sequence` for each of the B.
+    """
+
+    rows: dict[str, np.ndarray]
+    sequences: list[Sequence]
+
+    @property
+    def continues(self) -> np.ndarray:
+        """Which sequences go on where they ended in the last batch, ``[B]`` bool."""
+        return np.array([sequence.continues for sequence in self.sequences])
+
+    def rows_before(self, earlier: "Batch") -> np.ndarray:
+        """Where in an earlier batch the row before each sequence's first one is.
+
+        Args:
+          earlier: `Batch` of B' sequences of T rows.
+
+        Returns:
+          ``[B]`` int array that counts through the rows ``[B' T]``; the last place if there are
+          several, -1 if there is none.
+        """
+        length = earlier.rows["is_first"].shape[1]
+        pieces: dict[int, list[tuple[int, Piece]]] = {}
+        for (index, place), piece in places(earlier.sequences):
+            pieces.setdefault(piece.episode, []).append((index * length + place.start, piece))
+        found = np.full(len(self.sequences), -1)
+        for index, sequence in enumerate(self.sequences):
+            episode, row, _ = sequence.pieces[0]
+            for place, piece in pieces.get(episode, []):
+                if piece.start < row <= piece.start + piece.rows:
+                    found[index] = place + row - 1 - piece.start
+        return found
+
+
+def places(sequences: Iterable[Sequence]) -> Iterator[tuple[tuple[int, slice], Piece]]:
+    """Yields where each piece stands in ``[B, T]``, and the piece."""
+    for index, sequence in enumerate(sequences):
+        offset = 0
+        for piece in sequence.pieces:
+            yield (index, slice(offset, offset + piece.rows)), piece
+            offset += piece.rows
 
 
 class Sampler(abc.ABC):

@@ -1,7 +1,7 @@
 """The finished episodes: their files, which of them there are, and which are open.
 
 `EpisodeStore` keeps a folder of them. Its `EpisodeIndex` says which there are, read from the names
-of the files alone, and `OpenMaps` holds those that are mapped at the moment.
+of the files alone, and `OpenFiles` holds those that are open at the moment.
 """
 
 import collections
@@ -16,10 +16,10 @@ import numpy as np
 
 from dreamer_tf.common.files import TEMPORARY
 from dreamer_tf.replay import episode_file
-from dreamer_tf.replay.carry_file import CarryFile, record_dtype, to_records
+from dreamer_tf.replay.episode_file import CarryFile, record_dtype
 
-OPEN_MAPS = 256
-"""Episodes that are mapped at once: one file descriptor each, of the usual limit of 1024."""
+OPEN_EPISODES = 256
+"""Episodes that are open at once: one file descriptor each, of the usual limit of 1024."""
 DAMAGED = ".damaged"
 CARRY = ".context.npy"
 """Ending of the file of what the agent carried; older run folders have it too."""
@@ -32,11 +32,12 @@ class EpisodeStore:
 
     Attributes:
       index: `EpisodeIndex` of the episodes.
+      serial: Episodes ever stored, deleted ones included. Never goes back.
       agent_steps: Interactions ever stored, deleted episodes included. Never goes back.
     """
 
     def __init__(self, directory, spaces, carry, capacity):
-        """Opens a folder, or creates it.
+        """Opens a folder, or creates it. Nothing is deleted for the capacity yet, see `evict`.
 
         Files that a killed writer left unfinished are removed, damaged ones set aside.
 
@@ -55,24 +56,24 @@ class EpisodeStore:
         self._spaces = dict(spaces)
         self._record = record_dtype(carry)
         self._capacity = capacity
-        self._maps = OpenMaps(self._open_map, OPEN_MAPS)
+        self._files = OpenFiles(self._open_file, OPEN_EPISODES)
         self._directory.mkdir(parents=True, exist_ok=True)
         contents = scan(self._directory)
-        self._serial, _, self.agent_steps = contents.last or (0, 0, 0)
+        self.serial, _, self.agent_steps = contents.last or (0, 0, 0)
         self.index = EpisodeIndex(contents.episodes)
         self._check_files()
-        self.evict()
 
     @property
     def nbytes(self):
         """Bytes on disk."""
         return int(self.index.nbytes.sum() + self.index.rows.sum() * self._record.itemsize)
 
-    def add(self, arrays):
+    def add(self, parts, carry=()):
         """Stores an episode.
 
         Args:
-          arrays: Dict of key to array ``[rows, ...]``, the carry's keys included.
+          parts: Dict of key to a list of arrays ``[n, ...]``, which follow each other.
+          carry: Arrays of records of the agent's carry, which follow each other.
 
         Returns:
           Its serial.
@@ -80,23 +81,22 @@ class EpisodeStore:
         Raises:
           OSError: If it could not be stored (a full disk, say).
         """
-        rows = len(arrays["is_first"])
+        rows = sum(map(len, parts["is_first"]))
         steps = self.agent_steps + rows - 1
-        name = EpisodeName(self._serial + 1, rows, steps)
+        name = EpisodeName(self.serial + 1, rows, steps)
         try:
             if self._record.names:
-                self._carry_file(name).create(to_records(arrays, self._record))
-            kept = {key: arrays[key] for key in self._spaces}
-            size = episode_file.write_episode(self._directory / str(name), kept)
+                self._carry_file(name).create(carry)
+            size = episode_file.write_episode(self._directory / str(name), parts)
         except OSError as error:
-            needed = sum(array.nbytes for array in arrays.values())
+            needed = sum(array.nbytes for arrays in parts.values() for array in arrays)
             raise OSError(
                 error.errno,
                 f"{error.strerror}: an episode of {rows} rows needs {needed:,} bytes in "
                 f"the replay folder; it is kept in memory until it can be stored",
                 str(self._directory),
             ) from error
-        self._serial, self.agent_steps = name.serial, name.agent_steps
+        self.serial, self.agent_steps = name.serial, name.agent_steps
         self.index.append(name, size)
         return name.serial
 
@@ -105,28 +105,40 @@ class EpisodeStore:
         position = self.index.find(serial)
         name = self.index[position]
         try:
-            return self._maps[name]
+            return self._files[name]
         except episode_file.DamagedEpisodeError as error:
-            set_aside(self._directory / str(name), error)
-            self.index.remove(position)
+            self.lose(serial, error)
             return None
+
+    def lose(self, serial, reason):
+        """Sets an episode aside, in which something that is wrong was found."""
+        position = self.index.find(serial)
+        name = self.index[position]
+        self._files.discard(name)
+        set_aside(self._directory / str(name), reason)
+        self.index.remove(position)
 
     def carry(self, serial):
         """`CarryFile` of an episode; None if the episode is not there."""
         position = self.index.find(serial)
         return None if position is None else self._carry_file(self.index[position])
 
+    def excess(self):
+        """What `evict` would delete: how many episodes, and their rows."""
+        count = self.index.count_above(self._capacity) if self._capacity else 0
+        return count, int(self.index.rows[:count].sum())
+
     def evict(self):
         """Deletes the oldest episodes above the capacity; the newest stays, however long."""
         if not self._capacity:
             return
         for name in self.index.drop_oldest(self._capacity):
-            self._maps.discard(name)
+            self._files.discard(name)
             (self._directory / str(name)).unlink(missing_ok=True)
             (self._directory / name.carry).unlink(missing_ok=True)
 
-    def _open_map(self, name):
-        return episode_file.map_episode(self._directory / str(name), self._spaces, name.rows)
+    def _open_file(self, name):
+        return episode_file.open_episode(self._directory / str(name), self._spaces, name.rows)
 
     def _carry_file(self, name):
         return CarryFile(self._directory / name.carry, self._record, name.rows)
@@ -193,59 +205,64 @@ class EpisodeIndex:
         """Takes out the episode at a position."""
         self._table = np.delete(self._table, position, axis=0)
 
-    def drop_oldest(self, capacity):
-        """Takes out the oldest episodes until at most ``capacity`` rows are left.
+    def count_above(self, capacity):
+        """How many of the oldest episodes go until at most ``capacity`` rows are left.
 
         The newest episode stays, however long it is.
+        """
+        excess = int(self.rows.sum()) - capacity
+        if excess <= 0:
+            return 0
+        return min(int(np.searchsorted(np.cumsum(self.rows), excess)) + 1, len(self) - 1)
+
+    def drop_oldest(self, capacity):
+        """Takes out the oldest episodes, see `count_above`.
 
         Returns:
           List of the names taken out, oldest first.
         """
-        excess = int(self.rows.sum()) - capacity
-        if excess <= 0:
-            return []
-        count = int(np.searchsorted(np.cumsum(self.rows), excess)) + 1
-        count = min(count, len(self) - 1)
+        count = self.count_above(capacity)
         names = [self[position] for position in range(count)]
         self._table = self._table[count:].copy()
         return names
 
 
-class OpenMaps:
+class OpenFiles:
     """Keeps the most recently used episodes open.
 
-    Every open map holds a file descriptor, so their number is bounded whatever the replay's size.
+    Every one of them holds a file descriptor, so their number is bounded whatever the replay's
+    size.
     """
 
-    def __init__(self, open_map, limit):
-        """Creates an empty set of maps.
+    def __init__(self, open_file, limit):
+        """Begins with none.
 
         Args:
-          open_map: Function from an episode's name to its dict of mapped arrays.
+          open_file: Function from an episode's name to its dict of `StoredArray`.
           limit: Largest number of episodes that are open at once.
         """
-        self._open_map = open_map
+        self._open_file = open_file
         self._limit = limit
-        self._maps = collections.OrderedDict()
+        self._files = collections.OrderedDict()
 
     def __len__(self):
-        return len(self._maps)
+        return len(self._files)
 
     def __getitem__(self, name):
-        """Returns the mapped arrays of an episode; opens it unless it is open."""
-        arrays = self._maps.get(name)
+        """Returns the arrays of an episode; opens it unless it is open."""
+        arrays = self._files.get(name)
         if arrays is None:
-            arrays = self._open_map(name)
-            self._maps[name] = arrays
-            if len(self._maps) > self._limit:
-                self._maps.popitem(last=False)
+            arrays = self._open_file(name)
+            self._files[name] = arrays
+            if len(self._files) > self._limit:
+                self._files.popitem(last=False)
         else:
-            self._maps.move_to_end(name)
+            self._files.move_to_end(name)
         return arrays
 
     def discard(self, name):
         """Closes an episode, if it is open, as soon as nobody holds its arrays."""
-        self._maps.pop(name, None)
+        self._files.pop(name, None)
 
 
 # ---- The names of the files, and what a start finds.

@@ -5,6 +5,9 @@ import errno
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """System errors of a full disk, a quota, or a limit of file sizes."""
 
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.EROFS, errno.ETIMEDOUT)
+"""System errors that may be over soon: a full disk, a disk or a network that fails for a while."""
+
 
 class RunFolderInUse(RuntimeError):
     """Another trainer works in this run folder."""
@@ -15,7 +18,19 @@ class RunFolderError(ValueError):
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written."""
+    """A checkpoint cannot be written, or not be read at the moment.
+
+    Attributes:
+      errno: The system's number of the cause; None if it has none.
+    """
+
+    def __init__(self, message, number=None):
+        super().__init__(message)
+        self.errno = number
+
+
+class NoWholeCheckpointError(RunFolderError):
+    """There are checkpoints, and all of them are damaged."""
 
 
 class CheckpointMismatchError(ValueError):

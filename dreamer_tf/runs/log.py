@@ -10,7 +10,7 @@ import numpy as np
 from dreamer_tf.config import Config
 from dreamer_tf.runs.terminal import LiveTerminal, PlainTerminal
 from dreamer_tf.runs.videos import VideoFolder, showable
-from dreamer_tf.runs.writers import MetricsFile, Scores, TensorBoard, Writer
+from dreamer_tf.runs.writers import METRICS_NAME, MetricsFile, Scores, TensorBoard, Writer
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -18,9 +18,9 @@ _LOGGER = logging.getLogger(__name__)
 class RunLog(Writer):
     """All writers of one run as one.
 
-    The run's own files and the terminal come first; their errors, a full disk for example, end the
-    run, but not those of films. A writer that the caller adds is a guest: its first error is told,
-    and the run goes on without it.
+    The run's own files and the terminal come first. An error of a file, a full disk for example,
+    is told once and ends nothing: what goes there is tried again. A writer that the caller adds is
+    a guest: its first error is told, and the run goes on without it.
     """
 
     def __init__(
@@ -51,12 +51,13 @@ class RunLog(Writer):
             until=env_frames,
         )
         self._own = [
-            MetricsFile(folder / "metrics.jsonl"),
+            MetricsFile(folder / METRICS_NAME),
             TensorBoard(folder / "tensorboard"),
             terminal,
             self._scores,
             VideoFolder(folder / "videos"),
         ]
+        self._told: set[Writer] = set()
         self._guests = [_Guest(make, folder, terminal.message) for make in writers]
 
     @property
@@ -66,8 +67,7 @@ class RunLog(Writer):
 
     def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
         """Writes a dict of name to finite number everywhere."""
-        for writer in (*self._own, *self._guests):
-            writer.write(env_frames, scalars)
+        self._each("write", env_frames, scalars)
 
     def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
         """Writes a video wherever videos are taken, of 1 or 3 channels whatever it has.
@@ -98,13 +98,36 @@ class RunLog(Writer):
 
     def flush(self) -> None:
         """Brings everything up to date."""
-        for writer in (*self._own, *self._guests):
-            writer.flush()
+        self._each("flush")
 
     def close(self) -> None:
         """Closes everything, the callers' writers first: no error of a file is in their way."""
-        for writer in (*self._guests, *reversed(self._own)):
-            writer.close()
+        self._each("close", reverse=True)
+
+    def _each(self, method, *arguments, reverse=False):
+        writers = [*self._own, *self._guests]
+        for writer in reversed(writers) if reverse else writers:
+            try:
+                getattr(writer, method)(*arguments)
+            except Exception as error:
+                if writer is self.terminal:
+                    raise
+                self._tell_failure(writer, error)
+
+    def _tell_failure(self, writer, error):
+        name = type(writer).__name__
+        _LOGGER.debug("%s failed", name, exc_info=True)
+        if writer not in self._told:
+            self._told.add(writer)
+            self.terminal.message(
+                f"{name} cannot be written ({type(error).__name__}: {_line(error)}); it is tried "
+                f"again, and the run goes on"
+            )
+
+
+def _line(error):
+    """The first line of an error's text; TensorFlow's have many."""
+    return (str(error).splitlines() or [""])[0]
 
 
 class _Guest(Writer):

@@ -5,6 +5,8 @@ import logging
 import os
 import pathlib
 import platform
+import re
+import sys
 
 import psutil
 
@@ -14,6 +16,9 @@ _LOGGER = logging.getLogger(__name__)
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _GROW_BY = 64 << 20
 _NEVER_TRIM = 2**31 - 1
+_NOTICE = re.compile(
+    "All log messages before absl|Could not find cuda drivers|cuInit: UNKNOWN ERROR .303."
+)
 
 
 def machine():
@@ -43,25 +48,41 @@ def machine():
 
 
 def quiet_tensorflow():
-    """Keeps TensorFlow's notices out of sight; to be called before it is imported.
+    """Keeps TensorFlow's notices out of sight, its errors not; call it before the import.
 
-    Its errors stay. What the caller's environment says already, such as ``TF_CPP_MIN_LOG_LEVEL=0``,
-    stays, too. Where there is no NVIDIA driver, no GPU is looked for: the search would fail with
-    lines that look like errors, and which no log level hides.
+    What the caller's environment says already, such as ``TF_CPP_MIN_LOG_LEVEL=0``, stays.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def start_tensorflow():
+    """Imports TensorFlow and looks for GPUs, which tells of a missing driver at any log level.
+
+    Unless ``TF_CPP_MIN_LOG_LEVEL`` asks for notices, these are dropped; all else that it says
+    meanwhile is told afterwards. Only its own C stream is turned aside: what Python and other
+    processes write to stderr is not.
+    """
+    import tempfile
+
+    level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0")
+    if "tensorflow" in sys.modules or level < "2" or sys.platform != "linux":
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    if not _has_nvidia_driver():
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    library = ctypes.CDLL(None)
+    library.fopen.restype = ctypes.c_void_p
+    stderr = ctypes.c_void_p.in_dll(library, "stderr")
+    with tempfile.NamedTemporaryFile() as file:
+        own, aside = stderr.value, library.fopen(file.name.encode(), b"w")
+        stderr.value = aside
+        try:
+            import tensorflow as tf
 
-
-def _has_nvidia_driver():
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
+            tf.config.list_physical_devices("GPU")
+        finally:
+            stderr.value = own
+            library.fflush(ctypes.c_void_p(aside))
+            for line in file.read().decode(errors="replace").splitlines():
+                if not _NOTICE.search(line):
+                    print(line, file=sys.stderr)
 
 
 def _cpu_name():

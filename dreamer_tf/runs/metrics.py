@@ -1,4 +1,4 @@
-"""Numbers about a run: what a line of the log shows, memory, and a forecast.
+"""Numbers about a run: what a line of the log shows, and memory.
 
 ``docs/metrics.md`` says what each logged name means.
 """
@@ -7,14 +7,8 @@ import dataclasses
 
 import psutil
 
-from dreamer_tf.common import rounded
-
 ACTIVITIES = ("acting", "updating", "data", "evaluation", "saving")
 """What a run spends its time on."""
-
-_FORECAST_FRAMES = 1_000_000
-_FORECAST_UPDATES = 20
-_FORECAST_ACTIVITIES = ("acting", "updating", "data")
 
 
 def memory():
@@ -83,56 +77,3 @@ class Interval:
         if updates:
             metrics["speed/updating"] = updates / (seconds["updating"] + seconds["data"])
         return metrics
-
-
-class Forecast:
-    """How long a run will take on this machine, told once its first updates have been timed.
-
-    ::
-
-        first updates         next step, from here on               20 updates later
-        (traces the update)   (traces the policy)  │◄─── measured ───►│
-    """
-
-    def __init__(self, counters, stopwatch):
-        """Takes what is measured.
-
-        Args:
-          counters: `Counters` of the run.
-          stopwatch: `Stopwatch` with the sections ``acting``, ``data`` and ``updating``.
-        """
-        self._counters = counters
-        self._stopwatch = stopwatch
-        self._marks = [self._now()]
-
-    def take(self):
-        """To be called whenever the updates that are due have been made.
-
-        Returns:
-          What was measured, in words, once; None before and afterwards.
-        """
-        now, last = self._now(), self._marks[-1]
-        frames, updates = now[0] - last[0], now[1] - last[1]
-        reached = (updates > 0, frames > 0, updates >= _FORECAST_UPDATES and frames > 0, False)
-        if not reached[len(self._marks) - 1]:
-            return None
-        self._marks.append(now)
-        if len(self._marks) < len(reached):
-            return None
-        rate = frames / (now[2] - last[2])
-        return (
-            f"measured over {updates} updates: {rounded(rate)} frames a second, "
-            f"{_FORECAST_FRAMES:,} frames in {_duration(_FORECAST_FRAMES / rate)}, "
-            f"evaluations left out"
-        )
-
-    def _now(self):
-        counters, seconds = self._counters, self._stopwatch.total(*_FORECAST_ACTIVITIES)
-        return counters.env_frames, counters.grad_steps, seconds
-
-
-def _duration(seconds):
-    """Seconds in words, such as ``14.2 hours``."""
-    units = (("days", 48 * 3600, 86400), ("hours", 2 * 3600, 3600), ("minutes", 0, 60))
-    name, size = next((name, size) for name, least, size in units if seconds >= least)
-    return f"{seconds / size:,.1f} {name}"

@@ -8,6 +8,7 @@
     metrics.jsonl   see docs/metrics.md            tensorboard/   the same, as event files
     scores.json     the learning curve             videos/        evaluation and prediction
     report.html     all of this to look at, see dreamer_tf.apps.report
+    earlier/        the curves of tasks that were learned before, see upkeep.py
 """
 
 import contextlib
@@ -28,7 +29,8 @@ import sys
 import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf.common import write_json
-from dreamer_tf.runs.errors import RunFolderError, RunFolderInUse
+from dreamer_tf.runs import upkeep
+from dreamer_tf.runs.errors import NO_SPACE, RunFolderError, RunFolderInUse
 from dreamer_tf.runs.machine import machine
 from dreamer_tf.specs import space_from_json, space_to_json
 
@@ -39,7 +41,6 @@ LOCK_NAME = "trainer.lock"
 _PACKAGES = (
     "tensorflow",
     "keras",
-    "tensorflow-probability",
     "numpy",
     "dm_control",
     "mujoco",
@@ -57,7 +58,25 @@ def default_folder(config, now=None):
 
 def has_run(folder):
     """Whether a run was started in the folder."""
-    return (pathlib.Path(folder) / configs.CONFIG_NAME).exists()
+    return os.path.lexists(pathlib.Path(folder) / configs.CONFIG_NAME)
+
+
+@contextlib.contextmanager
+def explained(folder):
+    """Turns errors of the system, of a folder that cannot be used, into a `RunFolderError`.
+
+    Args:
+      folder: Run folder. It may be read-only, a file, below a file, or have too long a name.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in NO_SPACE:
+            raise
+        where = "" if error.filename in (None, str(folder)) else f" ({error.filename})"
+        raise RunFolderError(
+            f"{folder} cannot be used as a run folder: {error.strerror or error}{where}"
+        ) from error
 
 
 @contextlib.contextmanager
@@ -68,7 +87,7 @@ def begun_or_removed(folder):
       folder: Run folder, which need not be there.
     """
     folder = pathlib.Path(folder)
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         yield
     except BaseException:
@@ -95,11 +114,18 @@ def continue_config(resolved, folder):
     """
     if not has_run(folder):
         return resolved, []
+    if not (pathlib.Path(folder) / configs.CONFIG_NAME).read_text(encoding="utf-8").strip():
+        raise RunFolderError(
+            f"{configs.CONFIG_NAME} in {folder} is empty, so that nothing tells how the run was "
+            f"started: put it there from a copy, or remove it and give all options again"
+        )
     earlier = configs.read(folder)
-    merged = configs.load([str(pathlib.Path(folder) / configs.CONFIG_NAME)], resolved.given())
+    given = resolved.given()
+    if given.get("precision") == "auto":
+        del given["precision"]  # It was chosen at the first start.
+    merged = configs.load([str(pathlib.Path(folder) / configs.CONFIG_NAME)], given)
     origins = {
-        key: resolved.origins[key] if key in resolved.given() else "earlier start"
-        for key in merged.origins
+        key: resolved.origins[key] if key in given else "earlier start" for key in merged.origins
     }
     changes = configs.differences(earlier, merged.config)
     changes = [change for change in changes if change[0] != "logdir"]
@@ -109,7 +135,7 @@ def continue_config(resolved, folder):
 def add_start(folder, env_frames):
     """Adds the present program to ``info.json``: when, from which frame, with what, on what."""
     path = pathlib.Path(folder) / "info.json"
-    starts = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    starts = upkeep.read_or_set_aside(path, _parse_starts) or []
     starts.append(
         {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -124,6 +150,12 @@ def add_start(folder, env_frames):
         }
     )
     write_json(path, starts)
+
+
+def _parse_starts(starts):
+    if not isinstance(starts, list) or not all(isinstance(start, dict) for start in starts):
+        raise ValueError("expected a list of starts")
+    return starts
 
 
 def git_commit(folder):
@@ -158,7 +190,9 @@ def save_spaces(folder, obs_space, act_space, native_act_space):
         name: {key: space_to_json(space) for key, space in group.items()}
         for name, group in groups.items()
     }
-    write_json(pathlib.Path(folder) / "spaces.json", encoded)
+    path = pathlib.Path(folder) / "spaces.json"
+    upkeep.is_file_or_set_aside(path)
+    write_json(path, encoded)
 
 
 def load_spaces(folder):
@@ -190,11 +224,20 @@ def _read_spaces(folder):
     path = pathlib.Path(folder) / "spaces.json"
     if not path.is_file():
         raise RunFolderError(f"{folder} is not the folder of a run: it has no {path.name}")
-    groups = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: {key: space_from_json(encoded) for key, encoded in group.items()}
-        for name, group in groups.items()
-    }
+    try:
+        groups = json.loads(path.read_text(encoding="utf-8"))
+        spaces = {
+            name: {key: space_from_json(encoded) for key, encoded in group.items()}
+            for name, group in groups.items()
+        }
+        if missing := {"observations", "actions"} - spaces.keys():
+            raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RunFolderError(
+            f"{path} is damaged ({type(error).__name__}: {error}). Continue the run for a moment, "
+            f"and it is made anew."
+        ) from error
+    return spaces
 
 
 def saved_frames(folder):
@@ -232,8 +275,9 @@ class RunFolderLock:
         self._file = None
 
     def __enter__(self):
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        file = self._path.open("a+", encoding="utf-8")
+        with explained(self._path.parent):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = self._path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

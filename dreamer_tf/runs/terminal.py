@@ -1,6 +1,8 @@
 """What a run shows while it goes on: a live bar on a terminal, plain lines elsewhere."""
 
-import collections
+import contextlib
+import logging
+import os
 import shutil
 import sys
 import time
@@ -10,6 +12,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from dreamer_tf.common import rounded, wrapped
+from dreamer_tf.runs.forecast import TimeLeft
 from dreamer_tf.runs.writers import Writer
 
 # As words around the number, in the order in which they matter where not all fit into a line.
@@ -23,57 +26,84 @@ _SHOWN = {
 _LOSSES_SHOWN = 4
 _BAR_WIDTH = 20
 _QUIET_SECONDS = 60
+_LOGGER = logging.getLogger(__name__)
 
 
-def open_terminal(total, stream=None):
+def open_terminal(total, stream=None, on_closed=lambda: None):
     """Chooses how to show progress.
 
     Args:
       total: env_frames of the whole run.
       stream: Where to write; None: stdout.
+      on_closed: Function without arguments, called once if the reader of a pipe is gone.
 
     Returns:
       A `LiveTerminal` if the stream is a terminal, else a `PlainTerminal`.
     """
-    stream = sys.stdout if stream is None else stream
+    stream = Output(sys.stdout if stream is None else stream, on_closed)
     return LiveTerminal(total, stream) if stream.isatty() else PlainTerminal(total, stream)
 
 
-class TimeLeft:
-    """Estimates the time to the end from the last intervals."""
+class Output:
+    """A text stream that may be lost: from then on what is written is dropped, and nothing raised.
 
-    def __init__(self, total, now=time.monotonic, intervals=10):
-        """Begins without a mark.
+    A terminal that is gone, or a full disk behind ``>``, so ends no run. A pipe that nobody reads
+    any more (``| head``) is told.
+    """
+
+    def __init__(self, stream, on_closed):
+        """Wraps a stream.
 
         Args:
-          total: env_frames of the whole run.
-          now: Function that tells the time in seconds.
-          intervals: Marks that the estimate looks back on.
+          stream: Where to write.
+          on_closed: Function without arguments, called once if the reader of a pipe is gone.
         """
-        self._total = total
-        self._now = now
-        self._marks = collections.deque(maxlen=intervals + 1)
+        self._stream = stream
+        self._on_closed = on_closed
+        self._lost = False
 
-    def mark(self, env_frames):
-        """Notes how far the run has come."""
-        self._marks.append((env_frames, self._now()))
+    def __getattr__(self, name):
+        return getattr(self._stream, name)
 
-    def restart(self):
-        """Forgets the marks: from here on the run has another speed."""
-        self._marks.clear()
+    def write(self, text):
+        """Writes a text, or drops it; returns its length."""
+        self._try(self._stream.write, text)
+        return len(text)
 
-    def __str__(self):
-        """The estimate as ``1:02:03``, or ``?`` before the second mark."""
-        if len(self._marks) < 2 or self._marks[-1][0] <= self._marks[0][0]:
-            return "?"
-        (frames, start), (last, end) = self._marks[0], self._marks[-1]
-        seconds = (self._total - last) * (end - start) / (last - frames)
-        minutes, second = divmod(max(0, round(seconds)), 60)
-        return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
+    def flush(self):
+        """Flushes, unless the stream is lost."""
+        self._try(self._stream.flush)
+
+    def _try(self, function, *arguments):
+        if self._lost:
+            return
+        try:
+            function(*arguments)
+        except (OSError, ValueError) as error:
+            if isinstance(error, ValueError) and not self._stream.closed:
+                raise
+            self._lose(error)
+
+    def _lose(self, error):
+        self._lost = True
+        # What is buffered would raise again, at the latest when Python ends.
+        with contextlib.suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+        if isinstance(error, BrokenPipeError):
+            _LOGGER.warning("nobody reads the output any more: finishing the step, then saving")
+            self._on_closed()
+        else:
+            _LOGGER.warning("the output cannot be written (%s): the run goes on unseen", error)
 
 
 class LiveTerminal(Writer):
-    """A progress bar and a line of metrics that stay in place, with messages above them."""
+    """A progress bar and a line of metrics that stay in place, with messages above them.
+
+    Attributes:
+      left: `TimeLeft` of the run.
+    """
 
     def __init__(self, total, stream):
         """Shows nothing before it is entered.
@@ -94,7 +124,7 @@ class LiveTerminal(Writer):
         self._live = live.Live(
             Group(self._progress, self._text), console=Console(file=stream), refresh_per_second=4
         )
-        self._left = TimeLeft(total)
+        self.left = TimeLeft(total)
         self._summary = _Summary()
 
     def __enter__(self):
@@ -113,22 +143,21 @@ class LiveTerminal(Writer):
         """Shows how far the run is and what it does."""
         self._progress.update(self._task, completed=env_frames, activity=activity)
 
-    def phase(self, text):
-        """Announces that the run goes on at another speed from here."""
-        self._left.restart()
-        self.message(text)
-
     def write(self, env_frames, scalars):
         """Shows the metrics of an interval or an episode."""
         self._summary.update(scalars)
         if "speed/frames" in scalars:
-            self._left.mark(env_frames)
-        self._progress.update(self._task, left=str(self._left))
+            self.left.mark(env_frames)
+        self._progress.update(self._task, left=str(self.left))
         self._text.plain = self._summary.line([], self._live.console.width)
 
 
 class PlainTerminal(Writer):
-    """One line per interval, and one a minute where an interval is long."""
+    """One line per interval, and one a minute where an interval is long.
+
+    Attributes:
+      left: `TimeLeft` of the run.
+    """
 
     def __init__(self, total, stream, now=time.monotonic):
         """Writes nothing yet.
@@ -142,7 +171,7 @@ class PlainTerminal(Writer):
         self._stream = stream
         self._now = now
         self._printed = now()
-        self._left = TimeLeft(total, now)
+        self.left = TimeLeft(total, now)
         self._summary = _Summary()
         self._width = shutil.get_terminal_size().columns  # COLUMNS, or 80 without a terminal
 
@@ -162,17 +191,12 @@ class PlainTerminal(Writer):
         if self._now() - self._printed >= _QUIET_SECONDS:
             self.message(f"{self._place(env_frames)}  {activity}")
 
-    def phase(self, text):
-        """Announces that the run goes on at another speed from here."""
-        self._left.restart()
-        self.message(text)
-
     def write(self, env_frames, scalars):
         """Prints the line of an interval; an episode's metrics wait for it."""
         self._summary.update(scalars)
         if "speed/frames" in scalars:
-            self._left.mark(env_frames)
-            self._summary.update({"left": str(self._left)})
+            self.left.mark(env_frames)
+            self._summary.update({"left": str(self.left)})
             self.message(self._summary.line([self._place(env_frames)], self._width))
 
     def _place(self, env_frames):

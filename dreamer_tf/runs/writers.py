@@ -5,17 +5,24 @@ and ``scores.json``; in ``terminal.py`` and ``videos.py`` the terminal and the f
 whatever a caller adds. `RunLog` in ``log.py`` hands all of them the same.
 """
 
+import contextlib
 import json
 import logging
+import math
 import os
 import pathlib
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from dreamer_tf.common import write_json
+from dreamer_tf.runs import upkeep
 
+METRICS_NAME = "metrics.jsonl"
+_LARGEST = float(np.finfo(np.float32).max)
+_RETRY_SECONDS = 60
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -66,19 +73,31 @@ class MetricsFile(Writer):
         """
         self._path = pathlib.Path(path)
         self._mend()
-        self._file = self._path.open("a", encoding="utf-8")
+        self._file = self._path.open("ab", buffering=0)
+        self._waiting = b""
 
     def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
-        """Appends a line."""
-        self._file.write(json.dumps({"step": env_frames, **scalars}, allow_nan=False) + "\n")
-        self._file.flush()
+        """Appends a line.
+
+        Raises:
+          OSError: If it could not be written (a full disk, say); it is with the next one.
+        """
+        line = json.dumps({"step": env_frames, **scalars}, allow_nan=False) + "\n"
+        self._waiting += line.encode()
+        self.flush()
+
+    def flush(self) -> None:
+        """Writes what could not be written before; raises as `write` does."""
+        while self._waiting:
+            self._waiting = self._waiting[self._file.write(self._waiting) :]
 
     def close(self) -> None:
         """Closes the file."""
-        self._file.close()
+        with contextlib.closing(self._file):
+            self.flush()
 
     def _mend(self):
-        if not self._path.exists():
+        if not upkeep.is_file_or_set_aside(self._path):
             return
         with self._path.open("rb+") as file:
             size = file.seek(0, os.SEEK_END)
@@ -101,18 +120,36 @@ class TensorBoard(Writer):
         import tensorflow as tf
 
         self._summary = tf.summary
-        self._file = tf.summary.create_file_writer(str(folder))
+        self._folder = str(folder)
+        self._file = tf.summary.create_file_writer(self._folder)
+        self._failed = -math.inf
 
     def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
-        """Writes scalars."""
-        with self._file.as_default(step=env_frames):
-            for name, value in scalars.items():
-                self._summary.scalar(name, value)
-        self._file.flush()
+        """Writes scalars, cut off at the largest numbers of float32, which TensorBoard has.
+
+        After an error, which is raised, a minute's numbers are left out here.
+        """
+        if time.monotonic() - self._failed < _RETRY_SECONDS:
+            return
+        try:
+            if self._file is None:
+                self._file = self._summary.create_file_writer(self._folder)
+            # TensorFlow keeps a tensor of every number of Python that it has ever met, for good.
+            with self._file.as_default(step=np.int64(env_frames)):
+                for name, value in scalars.items():
+                    bounded = min(max(value, -_LARGEST), _LARGEST)
+                    self._summary.scalar(name, np.float32(bounded))
+            self._file.flush()
+        except Exception:
+            # What follows a torn record in a file cannot be read: the next has one of its own.
+            self._file = None
+            self._failed = time.monotonic()
+            raise
 
     def close(self) -> None:
         """Closes the event file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
 
 class Scores(Writer):
@@ -135,7 +172,8 @@ class Scores(Writer):
         """Reads the curve so far.
 
         Args:
-          path: The file. If it exists, its curve is continued.
+          path: The file. If it exists, its curve is continued; if it is damaged, the curve is made
+            anew from the metrics beside it.
           task: Name of the task.
           method: Name of the agent.
           seed: The run's seed.
@@ -153,11 +191,13 @@ class Scores(Writer):
         }
         self._scalar = scalar
         self._saved = 0
-        if self._path.exists():
-            [old] = json.loads(self._path.read_text(encoding="utf-8"))
-            for x, y in zip(old["xs"], old["ys"], strict=True):
-                if x <= until:
-                    self.write(x, {scalar: y})
+        existed = os.path.lexists(self._path)
+        points = upkeep.read_or_set_aside(self._path, _parse_curve)
+        if points is None and existed:
+            points = _logged_curve(self._path.with_name(METRICS_NAME), scalar)
+        for x, y in points or ():
+            if x <= until:
+                self.write(x, {scalar: y})
 
     @property
     def best(self) -> float | None:
@@ -180,6 +220,30 @@ class Scores(Writer):
     def close(self) -> None:
         """Writes what was added last."""
         self.flush()
+
+
+def _parse_curve(value):
+    """The points of a ``scores.json``; raises where it has another shape."""
+    [entry] = value
+    return [(int(x), float(y)) for x, y in zip(entry["xs"], entry["ys"], strict=True)]
+
+
+def _logged_curve(path, scalar):
+    """The points of one number in a ``metrics.jsonl``, without those of work that was lost."""
+    points: list[tuple[int, float]] = []
+    if not path.is_file():
+        return points
+    for text in path.read_bytes().splitlines():
+        try:
+            line = json.loads(text)
+            step, value = int(line["step"]), line.get(scalar)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            continue  # Not a line of metrics.
+        while points and points[-1][0] > step:
+            points.pop()
+        if value is not None:
+            points.append((step, float(value)))
+    return points
 
 
 def _end_of_last_line(file, size, block=1 << 16):

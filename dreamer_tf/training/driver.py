@@ -4,11 +4,13 @@
 """
 
 import dataclasses
+import fractions
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dreamer_tf.specs import LOG_PREFIX
+from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES
 
 
 class Driver:
@@ -43,7 +45,8 @@ class Driver:
         }
         self._reset = np.ones(count, bool)
         self._arrived = None
-        self._state = None
+        self.policy_state = None
+        """What the policy returned with its last actions; None before."""
 
     def step(self, policy):
         """Steps every environment once and hands its row to the callbacks.
@@ -58,19 +61,36 @@ class Driver:
           Number of environments that took an action; the others began an episode.
         """
         began = self._reset
-        decided = self._idle
+        decided, state = self._idle, self.policy_state
         if not began.all():
-            actions, self._state = policy(self._arrived, self._state)
+            actions, state = policy(self._arrived, state)
             decided = decided | actions
         actions = {key: decided[key] for key in self._envs.act_space}
+        # A step that fails leaves everything as it was before.
         self._arrived = self._envs.step(actions, began)
-        self._reset = self._arrived["is_last"]
+        self.policy_state, self._reset = state, self._arrived["is_last"]
         rows = {**self._arrived, **{key: _led_to(d, began) for key, d in decided.items()}}
         for stream in range(len(self._envs)):
             row = {key: values[stream] for key, values in rows.items()}
             for callback in self._callbacks:
                 callback(row, stream)
         return int(np.count_nonzero(~began))
+
+    def resume(self, rows, policy_state):
+        """Goes on in the middle of episodes.
+
+        Args:
+          rows: Dict of stream to the row that it arrived at last. The others begin an episode.
+          policy_state: `policy_state` there.
+        """
+        count = len(self._envs)
+        spaces = {**self._envs.obs_space, **STEP_SPACES}
+        self._arrived = {k: np.zeros((count, *s.shape), s.dtype) for k, s in spaces.items()}
+        for stream, row in rows.items():
+            for key, values in self._arrived.items():
+                values[stream] = row[key]
+        self._reset = np.array([stream not in rows for stream in range(count)])
+        self.policy_state = policy_state
 
     def begin_anew(self, stream):
         """Leaves the episode that an environment is in; its next step begins another."""
@@ -79,35 +99,59 @@ class Driver:
 
 
 class HandOver:
-    """A policy that lets the running episodes end under one policy before the next takes over."""
+    """A policy that plays until another is due, and lets the running episodes end before."""
 
-    def __init__(self, before, after, patience=None):
+    def __init__(self, before, after, count):
         """Takes both policies.
 
         Args:
-          before: Policy that plays the episodes already begun.
-          after: Policy for every episode that begins from now on.
-          patience: ``[N]``, how many more actions the running episode of each environment may take
-            under ``before``; None: all it needs.
+          before: Policy that plays, until `begin`, and then the episodes already begun.
+          after: Policy for every episode that begins from then on.
+          count: Environments (N).
         """
         self._before = before
         self._after = after
-        self._patience = None if patience is None else np.array(patience)
-        self._over = None
+        self._over = np.zeros(count, bool)
+        self._patience = None
 
-    def __call__(self, arrived, state):
-        """Decides for every environment, as `Driver.step` asks for."""
-        is_first = arrived["is_first"]
-        self._over = is_first if self._over is None else self._over | is_first
+    def begin(self, patience):
+        """Lets the policy ``after`` take over.
+
+        Args:
+          patience: ``[N]``, how many more actions the running episode of each environment may take
+            under ``before``.
+        """
+        self._patience = np.array(patience)
+
+    @property
+    def has_begun(self):
+        """Whether `begin` was called."""
+        return self._patience is not None
+
+    def state(self):
+        """What `restore` needs, as JSON values."""
+        patience = None if self._patience is None else self._patience.tolist()
+        return {"over": self._over.tolist(), "patience": patience}
+
+    def restore(self, state):
+        """Continues from what `state` returned."""
+        self._over = np.array(state["over"])
+        if state["patience"] is not None:
+            self.begin(state["patience"])
+
+    def __call__(self, arrived, states):
+        """Decides for every environment, as `Driver.step` asks for; the state is a `BothStates`."""
+        states = states or BothStates(None, None)
         if self._patience is not None:
-            self._over = self._over | (self._patience <= 0)
+            self._over = self._over | arrived["is_first"] | (self._patience <= 0)
             self._patience -= 1
-        states = state if isinstance(state, _Both) else _Both(state, None)
         old = new = None
+        before, after = states
         if not self._over.all():
-            old, states.before = self._before(arrived, states.before)
+            old, before = self._before(arrived, before)
         if self._over.any():
-            new, states.after = self._after(arrived, states.after)
+            new, after = self._after(arrived, after)
+        states = BothStates(before, after)
         if old is None or new is None:
             return (new if old is None else old), states
         # Only one of them may hand out a carry.
@@ -118,12 +162,11 @@ class HandOver:
         return actions, states
 
 
-class _Both:
-    """The states of the two policies during a hand-over."""
+class BothStates(NamedTuple):
+    """The states of the two policies of a `HandOver`, None of one that has not played."""
 
-    def __init__(self, before, after):
-        self.before = before
-        self.after = after
+    before: Any
+    after: Any
 
 
 def training_policy(agent, replay):
@@ -174,20 +217,22 @@ class EpisodeStatistics:
           on_episode: Function that receives each finished `Episode`.
         """
         self._on_episode = on_episode
-        self._rewards = {}
+        # Of each stream: agent steps, and the exact sum of the rewards.
+        self._running = {}
         self.longest = 0
         """Most agent steps of a finished episode."""
 
     def running(self, stream):
         """Agent steps so far of the episode that a stream is in."""
-        return len(self._rewards.get(stream, ()))
+        return self._running.get(stream, (0,))[0]
 
     def __call__(self, row, stream):
         """Takes in one row."""
         if row["is_first"]:
-            self._rewards[stream] = []
+            self._running[stream] = 0, fractions.Fraction(0)
         else:
-            self._rewards[stream].append(float(row["reward"]))
+            length, score = self._running[stream]
+            self._running[stream] = length + 1, score + fractions.Fraction(float(row["reward"]))
         if row["is_last"]:
             log = {key: float(row[key]) for key in row if key.startswith(LOG_PREFIX)}
             log = {key: value for key, value in log.items() if math.isfinite(value)}
@@ -196,8 +241,27 @@ class EpisodeStatistics:
 
     def end(self, stream, log=None):
         """Hands out the episode that a stream is in, as far as it is."""
-        rewards = self._rewards.pop(stream)
-        self._on_episode(Episode(math.fsum(rewards), len(rewards), stream, log or {}))
+        length, score = self._running.pop(stream)
+        self._on_episode(Episode(float(score), length, stream, log or {}))
+
+    def state(self):
+        """What `restore` needs, as JSON values."""
+        running = [
+            [stream, length, str(score)] for stream, (length, score) in self._running.items()
+        ]
+        return {"longest": self.longest, "running": running}
+
+    def restore(self, state, streams):
+        """Continues from what `state` returned.
+
+        Args:
+          state: As returned.
+          streams: Those that go on in their episodes.
+        """
+        self.longest = state["longest"]
+        for stream, length, score in state["running"]:
+            if stream in streams:
+                self._running[stream] = length, fractions.Fraction(score)
 
 
 def _led_to(actions, began):

@@ -5,7 +5,7 @@ import statistics
 
 import numpy as np
 
-from dreamer_tf.envs import EnvDied, EnvError
+from dreamer_tf.envs import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.training.driver import Driver, EpisodeStatistics
 
 _LOGGER = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ def play_episodes(envs, policy, count, *, limit=0, recorder=None, stopped=lambda
         except NoPictureError as error:
             reason = (str(error).strip().splitlines() or ["it does not say why"])[-1]
             _LOGGER.warning("no video, because the environment draws no picture: %s", reason)
+            recorder.failed = True
             envs.restore(begun)
     return _play(envs, policy, count, limit, None, stopped)
 
@@ -152,6 +153,7 @@ class Evaluator:
           limit: env_frames after which the end of an episode is not waited for; 0: it is.
         """
         self._limit = limit
+        self._draws = True
         self._make_envs = make_envs
         self._envs = None
         self._begun = [0] * count
@@ -169,16 +171,21 @@ class Evaluator:
           Dict of metrics, the recorder, and remarks about the evaluation as sentences; None if
           stopped.
         """
-        if self._envs is None:
-            self._envs = self._make_envs()
-        self._envs.restore(self._begun)
-        recorder = make_recorder(self._envs)
-        episodes = play_episodes(
-            *(self._envs, policy, self._episodes),
-            limit=self._limit,
-            recorder=recorder,
-            stopped=stopped,
-        )
+        try:
+            if self._envs is None:
+                self._envs = self._make_envs()
+            self._envs.restore(self._begun)
+            # Each attempt to draw may cost a worker; a package that is missing stays so.
+            recorder = make_recorder(self._envs) if self._draws else None
+            episodes = play_episodes(
+                *(self._envs, policy, self._episodes),
+                limit=self._limit,
+                recorder=recorder,
+                stopped=stopped,
+            )
+        except EnvAbandoned:
+            return None
+        self._draws = self._draws and not (recorder and recorder.failed)
         if episodes is None:
             return None
         self._begun = self._envs.episodes.tolist()
@@ -215,6 +222,8 @@ class Recorder:
         self._filmed = False  # Another episode began since.
         self.frames = []
         """Pictures so far, uint8 ``[height, width, channels]``; empty without any."""
+        self.failed = False
+        """Whether a picture could not be drawn, so that there is no film."""
 
     def __call__(self, row, stream):
         """Takes in one row.

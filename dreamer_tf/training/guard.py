@@ -54,11 +54,14 @@ class NonFiniteGuard:
             return
         self._in_a_row += 1
         if self._in_a_row > self._limit:
-            path = self._dump(grad_step, batch, metrics)
+            try:
+                where = f"are in {self._dump(grad_step, batch, metrics)}"
+            except OSError as error:
+                where = f"could not be written ({error})"
             raise NonFiniteError(
                 f"{self._in_a_row} updates in a row had a non-finite loss or gradient "
                 f"(run.nonfinite_limit is {self._limit}); the statistics of the last batch and "
-                f"its metrics are in {path}. The weights are those before these updates."
+                f"its metrics {where}. The weights are those before these updates."
             )
 
     def _dump(self, grad_step, batch, metrics):

@@ -1,30 +1,36 @@
 """Blocks of updates, what an agent carries from one to the next, and what is measured meanwhile."""
 
 import collections
+import concurrent.futures
 import contextlib
 import time
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.replay import Prefetch
+from dreamer_tf.replay import Batch, Prefetch
 
 
 class Learner:
     """Trains an agent on batches that a thread prepares, also as tensors, ahead of their use.
 
     Where the agent has a carry, a sequence starts from that of the last batch, from what the replay
-    kept of it, or from nothing; and the replay is told what it is by now. Both happen between two
-    updates, never ahead of one.
+    kept of it, or from nothing; and the replay is told what it is by now.
+
+    Nothing of an update is read before the next one has been started, so that a device that works
+    ahead never waits for this program: whether it was skipped, and what the replay is told. Where a
+    sequence begins at a row that the replay is yet to be told about, it starts from that all the
+    same, on the device.
     """
 
     def __init__(
-        self, train_step, replay, *, carry, batch_size, batch_length, counters, stopwatch, guard
+        self, agent, replay, *, carry, batch_size, batch_length, counters, stopwatch, guard
     ):
         """Draws no batch yet.
 
         Args:
-          train_step: That of the agent, or of `ReplicatedUpdate` on several devices.
+          agent: `dreamer_tf.agents.Agent`, or on several devices what a `Team` leads.
           replay: `dreamer_tf.replay.Replay`.
           carry: `Carry`.
           batch_size: Sequences in a batch (B).
@@ -33,7 +39,7 @@ class Learner:
           stopwatch: `Stopwatch` for the activities ``data`` and ``updating``.
           guard: `NonFiniteGuard`.
         """
-        self._train_step = train_step
+        self._agent = agent
         self._replay = replay
         self._size = batch_size, batch_length
         self._prefetch = Prefetch(
@@ -43,6 +49,8 @@ class Learner:
         self._counters = counters
         self._stopwatch = stopwatch
         self._guard = guard
+        self._unwritten = None
+        self._tracing = None
         self.averages = Averages()
 
     def is_ready(self, whole_batch=False):
@@ -54,6 +62,12 @@ class Learner:
         """
         batch_size, length = self._size
         return self._replay.can_sample(length, batch_size * length if whole_batch else 1)
+
+    def trace_ahead(self):
+        """Begins to trace the update in a thread, for while there is nothing to learn from."""
+        executor = concurrent.futures.ThreadPoolExecutor(1, "tracing")
+        self._tracing = executor.submit(self._agent.trace_update, *self._size)
+        executor.shutdown(wait=False)
 
     def update(self, count, interrupt):
         """Makes a block of updates.
@@ -69,17 +83,24 @@ class Learner:
         Raises:
           NonFiniteError: If too many in a row were skipped.
         """
+        if count and self._tracing:
+            tracing, self._tracing = self._tracing, None
+            tracing.result()
         made = 0
         with self._prefetch.block(count) as batches:
-            while made < count:
-                with self._stopwatch.section("data"):
-                    batch = next(batches)
-                with self._stopwatch.section("updating"):
-                    metrics = self._update(batch)
-                self.averages.add(metrics)
-                made += 1
-                if interrupt():
-                    break
+            try:
+                while made < count:
+                    with self._stopwatch.section("data"):
+                        batch = next(batches)
+                    with self._stopwatch.section("updating"):
+                        metrics = self._update(batch)
+                    self.averages.add(metrics)
+                    made += 1
+                    if interrupt():
+                        break
+            finally:
+                # What comes after a block, a checkpoint for one, finds the replay up to date.
+                self._write()
             self._guard.check()
         return made
 
@@ -95,22 +116,57 @@ class Learner:
         self._prefetch.close()
 
     def _update(self, batch):
-        before = self._carry.begin(batch.continues, self._replay.carry(batch))
-        metrics, after = self._train_step(batch.rows, before)
+        kept = self._replay.carry(batch)
+        if kept and self._unwritten:
+            kept = self._unwritten.over(kept, batch)
+        before = self._carry.begin(batch.continues, kept)
+        metrics, after = self._agent.train_step(batch.rows, before)
         self._counters.grad_steps += 1
-        self._guard.watch(self._counters.grad_steps, batch.rows, metrics)
+        self._write()
         if self._carry.is_used:
-            self._keep(batch, metrics, after)
+            self._carry.keep(after, metrics["nonfinite"])
+            if self._replay.carry_space:
+                self._unwritten = _Unwritten(batch, metrics["nonfinite"], after)
+        self._guard.watch(self._counters.grad_steps, batch.rows, metrics)
         return metrics
 
-    def _keep(self, batch, metrics, carry):
+    def _write(self):
+        """Tells the replay what the last update carries out of its rows."""
+        waiting, self._unwritten = self._unwritten, None
         # What was not finite in a skipped update must not come back as a start.
-        if float(metrics["nonfinite"]):
-            self._carry.forget()
-            return
-        self._carry.keep(carry)
-        if self._replay.carry_space:
-            self._replay.update(batch, {key: np.asarray(value) for key, value in carry.items()})
+        if waiting and not float(waiting.nonfinite):
+            carry = {key: np.asarray(value) for key, value in waiting.carry.items()}
+            self._replay.update(waiting.batch, carry)
+
+
+class _Unwritten(NamedTuple):
+    """What an update carries out of its rows, before the replay knows.
+
+    Attributes:
+      batch: `Batch`.
+      nonfinite: Scalar tensor, 1 if the update was skipped.
+      carry: Dict of key to tensor ``[B, T, ...]``.
+    """
+
+    batch: Batch
+    nonfinite: Any
+    carry: dict[str, Any]
+
+    def over(self, kept, batch):
+        """What the replay will have kept for the next batch, as tensors.
+
+        Args:
+          kept: Dict of key to array ``[B, ...]``: what it has kept so far.
+          batch: `Batch`, the next one.
+        """
+        rows = batch.rows_before(self.batch)
+        is_newer = tf.logical_and(rows >= 0, tf.equal(self.nonfinite, 0.0))
+        result = {}
+        for key, values in kept.items():
+            carried = tf.reshape(self.carry[key], [-1, *values.shape[1:]])
+            newer = tf.cast(tf.gather(carried, np.maximum(rows, 0)), values.dtype)
+            result[key] = tf.where(_like(is_newer, newer), newer, values)
+        return result
 
 
 class Carry(tf.Module):
@@ -161,15 +217,16 @@ class Carry(tf.Module):
             new = [tf.where(_like(continues, value), last, value) for last, value in pairs]
         return dict(zip(self._keys, new, strict=True))
 
-    def keep(self, carry):
-        """Keeps what `Agent.train_step` returned, the carry after each row ``[B, T, ...]``."""
-        for key, last in zip(self._keys, self._last, strict=True):
-            last.assign(carry[key][:, -1])
+    def keep(self, carry, nonfinite=0.0):
+        """Keeps the carry after the last rows.
 
-    def forget(self):
-        """Goes back to the carry before any row."""
-        for last, initial in zip(self._last, self._initial, strict=True):
-            last.assign(initial)
+        Args:
+          carry: What `Agent.train_step` returned, ``[B, T, ...]``.
+          nonfinite: Scalar; 1 goes back to the carry before any row instead.
+        """
+        is_finite = tf.equal(nonfinite, 0.0)
+        for key, last, initial in zip(self._keys, self._last, self._initial, strict=True):
+            last.assign(tf.where(is_finite, carry[key][:, -1], initial))
 
 
 def _to_tensors(batch):

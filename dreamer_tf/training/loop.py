@@ -8,7 +8,9 @@
                                          └────────────────────────────────────────────────────┘
 
 Acting and learning never overlap, and what happens depends only on the counters: this is what
-makes a run repeatable, and a continued run equal to one that was never interrupted.
+makes a run repeatable. A checkpoint is made between two steps and holds all that the next one
+depends on, so that a continued run is equal to one that was never interrupted; `resuming.py` says
+where it is not.
 """
 
 import dataclasses
@@ -17,18 +19,22 @@ import logging
 
 from dreamer_tf.agents import Agent
 from dreamer_tf.config import Config
-from dreamer_tf.envs import VectorEnv
+from dreamer_tf.envs import EnvAbandoned, VectorEnv
 from dreamer_tf.replay import Replay
 from dreamer_tf.runs.checkpoint import Checkpoints
+from dreamer_tf.runs.forecast import Forecast, Pretraining
 from dreamer_tf.runs.log import RunLog
-from dreamer_tf.runs.metrics import Forecast, Interval
+from dreamer_tf.runs.metrics import Interval
 from dreamer_tf.runs.videos import beside
 from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver, training_policy
 from dreamer_tf.training.evaluation import Evaluator, fit, make_recorder
 from dreamer_tf.training.hosts import ReplicaLostError
+from dreamer_tf.training.introduction import nothing_learned
 from dreamer_tf.training.learner import Learner, Stopwatch
 from dreamer_tf.training.pace import Counters, Due, Every, Seconds, updates_per_block
+from dreamer_tf.training.resuming import from_json, to_json
 from dreamer_tf.training.stopping import StopSignals
+from dreamer_tf.training.storing import Storing
 
 _LOGGER = logging.getLogger(__name__)
 _PREDICTIONS_SHOWN = 6
@@ -96,13 +102,19 @@ class Trainer:
         self._statistics = EpisodeStatistics(self._ended.append)
         self._driver = Driver(
             parts.envs,
-            [parts.replay.add, self._statistics],
+            [self._keep, self._statistics],
             carry=parts.replay.carry_space,
         )
         self._told = set()
-        self._seeding = False
-        self._policy = training_policy(parts.agent, parts.replay)
-        self._forecast = Forecast(parts.counters, parts.stopwatch)
+        self._store = Storing(run.disk_patience, parts.log.terminal.message, self._stopped)
+        self._seeding = True
+        self._policy = HandOver(
+            self._play_randomly, training_policy(parts.agent, parts.replay), len(parts.envs)
+        )
+        self._forecast = Forecast(parts.counters, parts.stopwatch, config.steps)
+        self._pretraining = ""
+        if self._learns and updates:
+            parts.log.terminal.left.hide()  # Random actions say nothing about learning.
         self._interval = Interval(
             parts.counters,
             parts.stopwatch,
@@ -124,6 +136,7 @@ class Trainer:
             "counters": dataclasses.asdict(self._counters),
             "replay": self._parts.replay.state(),
             "envs": self._parts.envs.episodes.tolist(),
+            "ongoing": self._ongoing(),
             "evaluator": self._parts.evaluator.state(),
             "learning": self._learning,
             "pending_updates": self._pending,
@@ -132,16 +145,28 @@ class Trainer:
             "best_score": self._parts.log.best_score,
         }
 
-    def restore(self, state, ahead):
-        """Continues an earlier run; the counters are those of this run already.
+    def _ongoing(self):
+        """Where the episodes stand that are being played."""
+        replay = self._parts.replay
+        items = replay.ongoing().items()
+        return {
+            "episodes": [[stream, number, rows] for stream, (number, rows) in items],
+            "stored": replay.stored,
+            "hand_over": self._policy.state(),
+            "policy": to_json(self._driver.policy_state),
+            "statistics": self._statistics.state(),
+        }
+
+    def restore(self, state, rows, ahead):
+        """Continues an earlier run; counters and replay are those of this run already.
 
         Args:
           state: What `state` returned then; None if there was no checkpoint.
+          rows: What `resume` returned, the rows where environments stand within episodes.
           ahead: Agent steps that the replay holds beyond the checkpoint.
         """
         begun = []
         if state is not None:
-            self._parts.replay.restore(state["replay"])
             self._parts.evaluator.restore(state["evaluator"])
             self._learning = state["learning"]
             self._pending = state["pending_updates"]
@@ -149,10 +174,25 @@ class Trainer:
             for name, clock in self._clocks.items():
                 clock.restore(state["clocks"][name])
             begun = state["envs"]
+            if "ongoing" in state and len(begun) == len(self._parts.envs):
+                self._resume(state["ongoing"], rows)
+        if rows:
+            return
         # Episodes stored after the checkpoint are not played again: each has at least one step,
         # so counting one for every step ahead passes over all of them.
         begun = fit(begun, len(self._parts.envs))
         self._parts.envs.restore([count + ahead for count in begun])
+
+    def _resume(self, ongoing, rows):
+        """Goes on where the policy was, and within the episodes that were taken up."""
+        self._statistics.restore(ongoing["statistics"], rows)
+        if self._counters.env_frames >= self._parts.config.run.prefill:
+            self._policy.restore(ongoing["hand_over"])
+            self._seeding = not self._policy.has_begun
+        if rows:
+            agents = self._parts.random_agent, self._parts.agent
+            states = from_json(ongoing["policy"], *agents, len(self._parts.envs))
+            self._driver.resume(rows, states)
 
     # ----------------------------------------------------------------- running
 
@@ -161,22 +201,25 @@ class Trainer:
 
         Raises:
           NonFiniteError: If too many updates in a row were skipped.
-          CheckpointError: If a checkpoint cannot be written.
+          OSError: If an episode cannot be stored, nor after ``run.disk_patience``.
+          CheckpointError: If a checkpoint cannot be written, likewise.
           EnvError: If an environment returns what its spaces do not allow.
           ReplicaLostError: If another host that learned along is gone; nothing is saved then.
         """
-        self._seeding = self._counters.env_frames < self._parts.config.run.prefill
+        if self._counters.env_frames >= self._parts.config.run.prefill:
+            self._end_seeding()
+        if self._seeding and self._learns:
+            self._parts.learner.trace_ahead()
         updates = self._counters.grad_steps
         try:
             self._play_and_learn()
         except ReplicaLostError:
             raise  # Within an update: the weights are not to be saved.
-        except Exception as error:
+        except BaseException as error:  # Also an environment that calls sys.exit.
             self._save_in_spite_of(error)
             raise
         if self._learns and not self._stopped() and self._counters.grad_steps == updates:
             self._tell_that_nothing_was_learned()
-        self._parts.replay.cut()
         if not self._interval.is_empty:
             self._write_interval()
         self._save()
@@ -192,7 +235,7 @@ class Trainer:
         """Saves what there is before an error ends the run, which no second error may hide."""
         name = type(error).__name__
         try:
-            self._parts.replay.cut()
+            self._cut()
             self._save()
         except Exception as second:
             _LOGGER.warning(
@@ -203,6 +246,13 @@ class Trainer:
             self._parts.log.terminal.message(
                 f"saved at {self._counters.env_frames:,} frames, before {name} ends the run"
             )
+
+    def _keep(self, row, stream):
+        self._store(lambda: self._parts.replay.add(row, stream), self._parts.replay.flush)
+
+    def _cut(self):
+        self._store(self._parts.replay.cut, self._parts.replay.flush)
+        self._counters.episodes = max(self._counters.episodes, self._parts.replay.stored)
 
     def _stopped(self):
         return self._parts.stop.requested is not None
@@ -227,22 +277,31 @@ class Trainer:
         return self._parts.learner.is_ready(whole_batch=ratio and not self._learning)
 
     def _act(self):
-        with self._parts.stopwatch.section("acting"):
-            steps = self._driver.step(self._play_randomly if self._seeding else self._policy)
+        try:
+            with self._parts.stopwatch.section("acting"):
+                steps = self._driver.step(self._policy)
+        except EnvAbandoned as error:  # A stop was requested, and everything is as before the step.
+            self._tell_once(f"{error}; its step is given up")
+            return
         self._counters.acted(steps, self._parts.envs.frames_per_step)
+        died = self._parts.envs.died
         for episode in self._ended:
-            self._write_episode(episode)
+            self._write_episode(episode, died[episode.stream])
         self._ended.clear()
         self._show("random actions" if self._seeding else "acting")
         if self._seeding and self._counters.env_frames >= self._parts.config.run.prefill:
-            self._seeding = False
-            self._policy = HandOver(self._play_randomly, self._policy, self._patience())
+            self._end_seeding()
             if not self._parts.learner.is_ready() and self._learns and not self._statistics.longest:
                 self._tell_once(
                     f"no episode has ended in {self._counters.env_frames:,} frames, and there is "
                     f"nothing to learn from before one does: env.time_limit cuts them, and "
                     f"replay.ongoing learns from unfinished ones"
                 )
+
+    def _end_seeding(self):
+        if self._seeding:
+            self._seeding = False
+            self._policy.begin(self._patience())
 
     def _patience(self):
         """Actions that the running random episodes are worth waiting for, per environment.
@@ -258,24 +317,32 @@ class Trainer:
     def _learn(self):
         if not self._learning:
             self._learning = True
-            self._pending += self._parts.config.run.pretrain
+            pretrain = self._parts.config.run.pretrain
+            self._pending += pretrain
+            self._pretraining = Pretraining(self._counters, self._parts.stopwatch, pretrain)
             if self._parts.config.run.train_ratio:
                 # As in DreamerV3's code: one update, and the ratio counts from here. The frames
                 # before are not caught up with, on the few sequences that there are.
                 self._pending += 1
                 self._due.restart(self._counters.env_frames)
-            self._parts.log.terminal.phase("learning starts")
+            first = f", with {pretrain:,} updates at once" if pretrain else ""
+            self._parts.log.terminal.message(f"learning starts{first}")
         self._pending += self._due.take(self._counters.env_frames)
         while self._pending and not self._stopped():
-            self._pending -= self._parts.learner.update(self._pending, self._interrupt_updates)
+            made = self._counters.grad_steps
+            try:
+                self._parts.learner.update(self._pending, self._interrupt_updates)
+            finally:  # An error does not take back the updates before it.
+                self._pending -= self._counters.grad_steps - made
             if self._save_clock.due():
                 self._save()
         forecast = self._forecast.take()
         if forecast:
             self._parts.log.terminal.message(forecast)
+            self._parts.log.terminal.left.expect(self._counters.env_frames, self._forecast.speed)
 
     def _interrupt_updates(self):
-        self._show(f"update {self._counters.grad_steps:,}")
+        self._show(str(self._pretraining) or f"update {self._counters.grad_steps:,}")
         return self._stopped() or self._save_clock.due()
 
     def _evaluate(self):
@@ -283,6 +350,8 @@ class Trainer:
         video = self._clocks["video"].due(frames)
         film = video or self._is_last_evaluation(frames)
         self._show("evaluation")
+        rng = self._parts.agent.rng
+        draws = rng.state.numpy()
         with self._parts.stopwatch.section("evaluation"):
             outcome = self._parts.evaluator.play(
                 functools.partial(self._parts.agent.policy, mode="eval"),
@@ -290,6 +359,7 @@ class Trainer:
                 self._stopped,
             )
             if outcome is None:
+                rng.reset(draws)  # The next start evaluates anew.
                 return
             metrics, recorder, remarks = outcome
             for remark in remarks:
@@ -311,21 +381,9 @@ class Trainer:
             self._parts.log.terminal.message(text)
 
     def _tell_that_nothing_was_learned(self):
-        config, replay = self._parts.config, self._parts.replay
-        if self._counters.env_frames <= config.run.prefill:
-            reason = f"run.prefill is {config.run.prefill:,} of {config.steps:,} frames"
-        elif not self._is_ready():
-            reason = (
-                f"a sequence of {config.replay.batch_length} rows needs an episode of that many, a "
-                f"train ratio as many rows as a batch has, and the replay holds "
-                f"{replay.episodes:,} ended ones with {replay.rows:,} rows"
-            )
-        else:
-            reason = f"updates are due every {config.run.train_every:,} frames after the prefill"
-        self._parts.log.terminal.message(
-            f"nothing was learned: no update was made ({reason}); "
-            f"the agent is as it was at the start"
-        )
+        parts, frames = self._parts, self._counters.env_frames
+        told = nothing_learned(parts.config, parts.replay, frames, self._is_ready())
+        parts.log.terminal.message(told)
 
     def _make_recorder(self, envs):
         return make_recorder(envs, can_render=self._parts.config.env.workers != "inline")
@@ -345,7 +403,12 @@ class Trainer:
         log, frames = self._parts.log, self._counters.env_frames
         if not self._learning:
             return {}
-        report = self._parts.agent.report(self._parts.learner.draw())
+        try:
+            report = self._parts.agent.report(self._parts.learner.draw())
+        except Exception as error:  # They are something to look at, as the film is.
+            _LOGGER.debug("the predictions failed", exc_info=True)
+            self._tell_once(f"no predictions ({type(error).__name__}: {error}); the run goes on")
+            return {}
         videos = {key: value for key, value in report.items() if key.startswith("openloop/")}
         for key, video in videos.items():
             log.video(frames, key, beside(video, _PREDICTIONS_SHOWN), _PREDICTION_FPS)
@@ -354,10 +417,13 @@ class Trainer:
     def _show(self, activity):
         self._parts.log.terminal.advance(self._counters.env_frames, activity)
 
-    def _write_episode(self, episode):
+    def _write_episode(self, episode, died):
         self._counters.episodes += 1
         length = episode.length * self._parts.envs.frames_per_step
-        metrics = {"train/return": episode.score, "train/length": length}
+        if died:  # No return: what the episode would have brought is not known.
+            metrics = {"train/crashed": length}
+        else:
+            metrics = {"train/return": episode.score, "train/length": length}
         metrics |= {f"train/{key}": value for key, value in episode.log.items()}
         self._parts.log.write(self._counters.env_frames, metrics)
 
@@ -366,10 +432,14 @@ class Trainer:
         self._parts.log.flush()
 
     def _save(self):
-        with self._parts.stopwatch.section("saving"):
+        def save():
+            self._parts.replay.store_ongoing()
             self._parts.checkpoints.save(
                 self.state(),
                 env_frames=self._counters.env_frames,
                 grad_steps=self._counters.grad_steps,
             )
+
+        with self._parts.stopwatch.section("saving"):
+            self._store(save)
         self._save_clock.mark()

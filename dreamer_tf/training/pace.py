@@ -17,7 +17,7 @@ class Counters:
       env_frames: Simulator steps: agent steps times action repeat.
       agent_steps: Actions taken.
       grad_steps: Updates, those skipped by the guard included.
-      episodes: Finished episodes.
+      episodes: Stored episodes, those that were cut off included.
     """
 
     env_frames: int = 0
@@ -30,16 +30,18 @@ class Counters:
         self.agent_steps += steps
         self.env_frames += steps * frames_per_step
 
-    def catch_up(self, agent_steps, frames_per_step):
+    def catch_up(self, agent_steps, frames_per_step, episodes=0):
         """Goes forward, never back, to what the replay holds.
 
         Args:
           agent_steps: Interactions ever stored.
           frames_per_step: Simulator steps of each.
+          episodes: Episodes ever stored.
 
         Returns:
           Number of agent steps by which these counters were behind.
         """
+        self.episodes = max(self.episodes, episodes)
         behind = max(0, agent_steps - self.agent_steps)
         self.agent_steps += behind
         self.env_frames = max(self.env_frames, agent_steps * frames_per_step)

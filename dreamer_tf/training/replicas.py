@@ -48,6 +48,10 @@ class ReplicatedUpdate:
         """As `Agent.train_step`, with the global batch ``[B, T, ...]`` and the carry of it."""
         return self._draw_and_update(batch, carry)
 
+    def trace_update(self, batch_size, length):
+        """Nothing: the first `train_step` traces, for all devices one after the other."""
+        del batch_size, length
+
     def _draw_and_update(self, batch, carry):
         return self.update(batch, self.agents[0].update_noise(*batch["reward"].shape), carry)
 
@@ -182,17 +186,16 @@ class Team:
           make_agent: As `session.make_agent`.
 
         Returns:
-          The function to learn by, as `Agent.train_step`. It raises `ReplicaLostError` if another
-          host is gone.
+          What learns: has `train_step` and `trace_update`, as an `Agent`.
         """
         description = config, agent.obs_space, agent.act_space
         make = functools.partial(make_agent, *description)
         agents = make_agents(agent, make, self._strategy)
         self._update = ReplicatedUpdate(agents, self._strategy)
         if self._channel is None:
-            return self._update.train_step
+            return self._update
         self._say("build", (*description, _read_weights(agent)))
-        return self._train_step
+        return self
 
     def close(self):
         """Sends the other hosts home, unless one is lost."""
@@ -200,7 +203,16 @@ class Team:
             self._say("end", None)
             self._channel = None
 
-    def _train_step(self, batch, carry):
+    def trace_update(self, batch_size, length):
+        """See `ReplicatedUpdate.trace_update`."""
+        self._update.trace_update(batch_size, length)
+
+    def train_step(self, batch, carry):
+        """As `Agent.train_step`, together with the other hosts.
+
+        Raises:
+          ReplicaLostError: If one of them is gone.
+        """
         state = self._update.agents[0].rng.state
         self._say("update", tf.nest.map_structure(lambda x: x.numpy(), (state, batch, carry)))
         with self._noticing_loss():

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import logging
+import os
 import pathlib
 import random
 import signal
@@ -20,7 +21,6 @@ import numpy as np
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs, specs
-from dreamer_tf.common import counted, rounded
 from dreamer_tf.replay import (
     Consecutive,
     EpisodeEnds,
@@ -30,19 +30,18 @@ from dreamer_tf.replay import (
     UniformWindows,
 )
 from dreamer_tf.runs import run_folder
-from dreamer_tf.runs.machine import keep_freed_memory
+from dreamer_tf.runs.machine import keep_freed_memory, start_tensorflow
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
-from dreamer_tf.training.hosts import find_hosts, follow, start_team
-from dreamer_tf.training.pace import Counters, updates_per_block
+from dreamer_tf.training import hosts, opening
+from dreamer_tf.training.introduction import introduce
+from dreamer_tf.training.pace import Counters
+from dreamer_tf.training.sizes import choose_size_of
 from dreamer_tf.training.stopping import StopSignals
 
 if TYPE_CHECKING:
     from dreamer_tf.agents.base import Agent
-
-OWN_ENV_PRESET = "dreamerv3_gym"
-"""What trains in an environment of one's own where nobody says what, in the size that suits."""
 
 _SAMPLERS = {"windows": UniformWindows, "starts": UniformStarts, "episode_ends": EpisodeEnds}
 _LOGGER = logging.getLogger(__name__)
@@ -72,43 +71,51 @@ def run(
 
     Raises:
       KeyboardInterrupt: After Ctrl-C, when everything is saved.
-      SystemExit: After SIGTERM, when everything is saved; with code 143.
+      SystemExit: After SIGTERM or SIGHUP, or when nobody reads the output any more, when
+        everything is saved; with code 143, 129 or 141.
     """
-    hosts = find_hosts(resolved.config)
-    if hosts and not hosts.is_chief:
-        return follow(resolved.config, hosts, make_agent)
-    folder = pathlib.Path(resolved.config.logdir or run_folder.default_folder(resolved.config))
+    peers = hosts.find_hosts(resolved.config)
+    if peers and not peers.is_chief:
+        return hosts.follow(resolved.config, peers, make_agent)
+    folder = resolved.config.logdir or run_folder.default_folder(resolved.config)
+    folder = pathlib.Path(os.path.abspath(folder))  # An environment may change directory.
     keep_freed_memory()
-    with contextlib.ExitStack() as stack:
+    trainer: Any = None
+    # A stop that did not wait for an environment at the start: nothing is to be saved yet.
+    with contextlib.suppress(envs.EnvAbandoned), contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.begun_or_removed(folder))
         stack.enter_context(run_folder.RunFolderLock(folder))
-        resolved, changes = run_folder.continue_config(resolved, folder)
+        is_new, presets = not run_folder.has_run(folder), resolved.presets
+        with run_folder.explained(folder):
+            resolved, changes = run_folder.continue_config(resolved, folder)
+        opening.check_task(folder, changes, resolved.config)
         config = dataclasses.replace(resolved.config, logdir=str(folder))
-        terminal = open_terminal(config.steps)
+        terminal = open_terminal(config.steps, on_closed=lambda: stop.request(signal.SIGPIPE))
         stop = stack.enter_context(StopSignals(terminal.message))
         terminal.message(f"run folder {folder}")
+        for remark in configs.remarks(presets, config, is_new):
+            terminal.message(f"note: {remark}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
-        told: set[str] = set()
-        vector_env = stack.enter_context(start_envs(config, env, told))
+        seen: dict[str, Any] = {"told": set(), "stopped": lambda: stop.requested is not None}
+        vector_env = stack.enter_context(start_envs(config, env, **seen))
         resolved = configs.Resolved(config, resolved.origins)
         if choose_size:
-            resolved = _choose_size(resolved, vector_env.obs_space, terminal)
-        evaluator = _make_evaluator(config, env, told)
+            resolved = choose_size_of(resolved, vector_env.obs_space, terminal.message)
+        evaluator = _make_evaluator(config, env, seen)
         stack.callback(evaluator.close)
-        team = start_team(resolved.config, hosts, stack, terminal.message)
-        trainer = _assemble(
-            resolved, folder, evaluator, vector_env, terminal, stop, stack, writers, team
-        )
+        team = hosts.start_team(resolved.config, peers, stack, terminal.message)
+        ends = terminal, stop, stack, writers, team
+        trainer = _assemble(resolved, folder, changes, evaluator, vector_env, *ends)
         stack.enter_context(terminal)
         trainer.run()
         terminal.message(f"saved in {folder}")
-    for function in at_end:
+    for function in at_end if trainer else ():
         _call_at_end(function, folder, terminal.message)
     if stop.requested == signal.SIGINT:
         raise KeyboardInterrupt
-    if stop.requested == signal.SIGTERM:
-        raise SystemExit(128 + signal.SIGTERM)
+    if stop.requested:
+        raise SystemExit(128 + stop.requested)
     return trainer.agent
 
 
@@ -129,7 +136,7 @@ def make_vector_env(
     seed: int,
     workers: str,
     evaluation: bool = False,
-    told: set[str] | None = None,
+    **options: Any,
 ) -> envs.VectorEnv:
     """Starts environments and waits until they are ready.
 
@@ -140,27 +147,28 @@ def make_vector_env(
       seed: Decides their episodes.
       workers: ``process``, ``inline`` or ``ray``.
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
-      told: Set of the environments' notices that need not be told again.
+      **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
     Returns:
       `VectorEnv`.
     """
-    options = config.env
+    env_config = config.env
     common: dict[str, Any] = {
-        "action_repeat": options.action_repeat,
-        "time_limit": options.time_limit,
-        "image_size": options.image_size,
-        "keys": options.keys,
-        "kwargs": configs.from_text(options.kwargs),
+        "action_repeat": env_config.action_repeat,
+        "time_limit": env_config.time_limit,
+        "image_size": env_config.image_size,
+        "keys": env_config.keys,
+        "kwargs": configs.from_text(env_config.kwargs),
     }
     if env is None:
         constructor = functools.partial(
             envs.make,
             config.task,
-            observations=options.observations,
-            camera=options.camera,
-            render=options.render,
-            atari=dataclasses.asdict(options.atari),
+            observations=env_config.observations,
+            background=env_config.background,
+            camera=env_config.camera,
+            render=env_config.render,
+            atari=dataclasses.asdict(env_config.atari),
             evaluation=evaluation,
             **common,
         )
@@ -171,8 +179,9 @@ def make_vector_env(
                 "once: pass a function that makes it, such as lambda: MyEnv()"
             )
         constructor = functools.partial(envs.from_user, env, **common)
-    start = envs.RayNodes(**dataclasses.asdict(options.ray)) if workers == "ray" else workers
-    return envs.VectorEnv([constructor] * count, seed=seed, workers=start, told=told)
+    options = {"step_timeout": env_config.step_timeout, **options}
+    start = envs.RayNodes(**dataclasses.asdict(env_config.ray)) if workers == "ray" else workers
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=start, **options)
 
 
 def evaluation_limit(config: configs.Config) -> int:
@@ -184,14 +193,14 @@ def evaluation_limit(config: configs.Config) -> int:
 def start_envs(
     config: configs.Config,
     env: Any | Callable[[], Any] | None = None,
-    told: set[str] | None = None,
+    **options: Any,
 ) -> envs.VectorEnv:
     """Starts the training environments and imports TensorFlow, side by side if that is safe.
 
     Args:
       config: `Config`.
       env: A user's environment or constructor; None: the config's task.
-      told: Set of the environments' notices that need not be told again.
+      **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
     Returns:
       `VectorEnv`; the libraries are seeded.
@@ -203,7 +212,7 @@ def start_envs(
         count=config.env.count,
         seed=derive_seed(config.seed, "envs"),
         workers=config.env.workers,
-        told=told,
+        **options,
     )
     if config.env.workers == "inline":
         seed_libraries(config.seed)
@@ -214,18 +223,22 @@ def start_envs(
         return future.result()
 
 
-def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, writers, team):
+def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
     from dreamer_tf.training.learner import Carry, Stopwatch
     from dreamer_tf.training.loop import Parts, Trainer
+    from dreamer_tf.training.resuming import resume
 
-    config = resolved.config
+    terminal, stop, stack, writers, team = ends
     spaces = vector_env.obs_space, vector_env.act_space
-    agent = make_agent(config, *spaces)
+    resolved, agent = make_settled_agent(resolved, *spaces, terminal.message)
+    config = resolved.config
     agent.native_act_space = vector_env.native_act_space
-    replay = make_replay(config, folder / "replay", agent)
+    with run_folder.explained(folder):
+        replay = make_replay(config, folder / "replay", agent)
+    opening.check_capacity(folder, changes, replay, config)
     seed = derive_seed(config.seed, "seed episodes")
     random_agent = make_agent(dataclasses.replace(config, agent="random", seed=seed), *spaces)
     carry = Carry(agent, config.replay.batch_size)
@@ -236,19 +249,23 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
         explorer=random_agent,  # Its name in the checkpoints of all versions, which go on.
         carry=carry,
     )
-    state = checkpoints.restore()
-    # Only now, when everything fits together, so that a wrong option does not stay in the folder.
-    configs.save(config, folder, resolved.origins)
-    run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
-    counters = Counters(**state["counters"]) if state else Counters()
-    ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step)
-    run_folder.add_start(folder, counters.env_frames)
-    _introduce(terminal, config, agent, counters, vector_env.frames_per_step)
+    state = checkpoints.restore(anew=config.run.start_anew)
+    with run_folder.explained(folder):
+        # Everything fits. Only now is anything changed in the folder.
+        checkpoints.set_damaged_aside()
+        opening.clear(folder, changes, replay, terminal.message)
+        configs.save(config, folder, resolved.origins)
+        run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
+        counters = Counters(**state["counters"]) if state else Counters()
+        rows = resume(state, replay, vector_env, config.env.resume_steps, terminal.message)
+        ahead = counters.catch_up(replay.agent_steps, vector_env.frames_per_step, replay.stored)
+        run_folder.add_start(folder, counters.env_frames)
+    introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
-    train_step = team.lead(agent, config, make_agent) if team else agent.train_step
-    learner = _make_learner(config, folder, train_step, replay, carry, counters, stopwatch)
+    learns = team.lead(agent, config, make_agent) if team else agent
+    learner = _make_learner(config, folder, learns, replay, carry, counters, stopwatch)
     stack.callback(learner.close)
     parts = Parts(
         config=config,
@@ -265,16 +282,16 @@ def _assemble(resolved, folder, evaluator, vector_env, terminal, stop, stack, wr
         stopwatch=stopwatch,
     )
     trainer = Trainer(parts)
-    trainer.restore(state, ahead)
+    trainer.restore(state, rows, ahead)
     return trainer
 
 
-def _make_learner(config, folder, train_step, replay, carry, counters, stopwatch):
+def _make_learner(config, folder, learns, replay, carry, counters, stopwatch):
     from dreamer_tf.training.guard import NonFiniteGuard
     from dreamer_tf.training.learner import Learner
 
     return Learner(
-        train_step,
+        learns,
         replay,
         carry=carry,
         batch_size=config.replay.batch_size,
@@ -285,7 +302,7 @@ def _make_learner(config, folder, train_step, replay, carry, counters, stopwatch
     )
 
 
-def _make_evaluator(config, env, told):
+def _make_evaluator(config, env, seen):
     from dreamer_tf.training.evaluation import Evaluator
 
     count = config.run.eval_count
@@ -297,9 +314,27 @@ def _make_evaluator(config, env, told):
         seed=derive_seed(config.seed, "evaluation envs"),
         workers=config.env.workers,
         evaluation=True,
-        told=told,
+        **seen,
     )
     return Evaluator(make_envs, count, config.run.eval_episodes, evaluation_limit(config))
+
+
+def make_settled_agent(
+    resolved: configs.Resolved,
+    obs_space: Mapping[str, Space],
+    act_space: Mapping[str, Space],
+    tell: Callable[[str], None],
+) -> tuple[configs.Resolved, "Agent"]:
+    """`make_agent`, after `precision.settle` where the config leaves the precision open."""
+    from dreamer_tf.training import precision
+
+    def make(config):
+        seed_libraries(config.seed)  # Weights begin as they do without a measurement.
+        return make_agent(config, obs_space, act_space)
+
+    if resolved.config.precision == precision.AUTO:
+        return precision.settle(resolved, make, tell)
+    return resolved, make_agent(resolved.config, obs_space, act_space)
 
 
 def make_agent(
@@ -365,60 +400,6 @@ def _make_sampler(options):
     return sampler
 
 
-def suitable_size(obs_space: Mapping[str, Space], on_gpu: bool) -> tuple[str, str]:
-    """The preset that goes after `OWN_ENV_PRESET`.
-
-    It sets neither ``env`` nor ``steps``: the environments run already when it is chosen.
-
-    Args:
-      obs_space: Dict of observation key to `Space`.
-      on_gpu: Whether TensorFlow has a GPU to compute on.
-
-    Returns:
-      Name of the preset, and why it was chosen.
-    """
-    if not on_gpu:
-        return "dreamerv3_cpu", "no GPU"
-    if any(space.is_image for space in obs_space.values()):
-        return "size50m", "a GPU, and images to see"
-    return "size12m", "a GPU, and no images to see"
-
-
-def _choose_size(resolved, obs_space, terminal):
-    """Adds the preset that suits the machine, and says so."""
-    import tensorflow as tf
-
-    on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    preset, reason = suitable_size(obs_space, on_gpu)
-    terminal.message(f"no presets given, {reason}: the same as --configs {OWN_ENV_PRESET} {preset}")
-    return configs.add_preset(resolved, preset)
-
-
-def _introduce(terminal, config, agent, counters, frames_per_step):
-    """Says on what and with what the run computes, and at which pace it learns."""
-    import tensorflow as tf
-
-    devices = [device.name for device in tf.config.list_logical_devices("GPU")]
-    terminal.message(f"device {', '.join(devices) or 'CPU'}, precision {config.precision}")
-    counts = agent.parameter_counts()
-    parts = ", ".join(f"{name}\u00a0{count:,}" for name, count in counts.items())
-    terminal.message(f"agent {config.agent}: {sum(counts.values()):,} parameters  {parts}".rstrip())
-    if counts:
-        every, rows = config.run.train_every, config.replay.batch_size * config.replay.batch_length
-        updates = float(updates_per_block(config, frames_per_step))
-        terminal.message(
-            f"{counted(frames_per_step, 'frame')} an action, {rounded(updates)} updates in "
-            f"{counted(every, 'frame')}: {rows:,} rows an update, each row of experience replayed "
-            f"{rounded(updates * rows * frames_per_step / every)} times"
-        )
-    if counters.env_frames:
-        terminal.message(
-            f"continuing at {counters.env_frames:,} frames and {counters.grad_steps:,} updates"
-        )
-    if counters.env_frames >= config.steps:
-        terminal.message(f"all {config.steps:,} frames are collected; --steps asks for more")
-
-
 # ---- From the one seed of a run to a distinct seed for everything that draws random numbers.
 
 
@@ -443,6 +424,7 @@ def derive_seed(seed: int, *names: str) -> int:
 def seed_libraries(seed: int) -> None:
     """Seeds the global generators of Python, NumPy and TensorFlow (and so Keras initialisers)."""
     # Imported here so that deriving the seeds of environments does not wait for TensorFlow.
+    start_tensorflow()
     import tensorflow as tf
 
     random.seed(derive_seed(seed, "python"))

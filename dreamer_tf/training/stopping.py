@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request to finish the step and save."""
+"""SIGTERM, SIGHUP and Ctrl-C as a request to finish the step and save."""
 
 import os
 import signal
@@ -6,13 +6,15 @@ import socket
 import threading
 import time
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _ONE_REQUEST_SECONDS = 1.0
 """Launchers and ``timeout`` send a signal to the group and to the process: that is one request."""
 
 
 class StopSignals:
-    """Notes SIGTERM and Ctrl-C while it is entered; a later Ctrl-C ends the process at once.
+    """Notes these signals while it is entered; a later Ctrl-C ends the process at once.
+
+    A SIGHUP that is ignored already, as under ``nohup``, stays ignored.
 
     A thread learns of the signals, because the main thread may be inside a long TensorFlow call
     and would notice a second Ctrl-C only afterwards. Outside the main thread, where Python cannot
@@ -27,6 +29,7 @@ class StopSignals:
         """
         self._on_stop = on_stop
         self._signal = None
+        self._first = 0.0  # When it was asked for.
         self._sockets = None
         self._thread = None
         self._old_descriptor = None
@@ -37,6 +40,16 @@ class StopSignals:
         """The signal that asked for a stop, or None."""
         return self._signal
 
+    def request(self, number):
+        """Asks for a stop as a signal does, unless one was asked for before.
+
+        Args:
+          number: The ``signal.Signals`` that stands for the reason.
+        """
+        if self._signal is None:
+            self._first = time.monotonic()
+            self._signal = number
+
     def __enter__(self):
         if threading.current_thread() is not threading.main_thread():
             return self
@@ -44,7 +57,8 @@ class StopSignals:
         sender.setblocking(False)
         # Python writes to this descriptor at once for signals that have a handler in Python.
         self._old_descriptor = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        self._old_handlers = {number: signal.signal(number, _ignore) for number in _SIGNALS}
+        heeded = [number for number in _SIGNALS if not _stays_ignored(number)]
+        self._old_handlers = {number: signal.signal(number, _ignore) for number in heeded}
         self._thread = threading.Thread(target=self._listen, args=[receiver], daemon=True)
         self._thread.start()
         return self
@@ -62,19 +76,24 @@ class StopSignals:
         self._sockets = None
 
     def _listen(self, receiver):
-        first = 0.0
         while received := receiver.recv(1):
             if received[0] not in _SIGNALS:
                 continue
             if self._signal is None:
-                first = time.monotonic()
-                self._signal = signal.Signals(received[0])
+                self.request(signal.Signals(received[0]))
                 self._on_stop(
                     f"{self._signal.name}: finishing the step, then saving; a further Ctrl-C ends "
                     f"at once, and loses what was learned since the last checkpoint"
                 )
-            elif received[0] == signal.SIGINT and time.monotonic() - first > _ONE_REQUEST_SECONDS:
+            elif received[0] == signal.SIGINT and self._is_another():
                 os._exit(128 + signal.SIGINT)
+
+    def _is_another(self):
+        return time.monotonic() - self._first > _ONE_REQUEST_SECONDS
+
+
+def _stays_ignored(number):
+    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _ignore(*_):

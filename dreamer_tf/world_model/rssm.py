@@ -19,7 +19,7 @@ import keras
 import tensorflow as tf
 
 from dreamer_tf.nn import MLP, ConcatMLP
-from dreamer_tf.ops import leading_size, scan, swap_time
+from dreamer_tf.ops import leading_size, scan, swap_time, unless
 
 
 class State(NamedTuple):
@@ -127,18 +127,19 @@ class RSSM(keras.Model):
         Returns:
           Posterior `State`.
         """
-        keep = tf.cast(~is_first, tf.float32)[:, None]
+        is_first = is_first[:, None]
         inputs = (
-            self.cell.project_action(action * keep),
+            self.cell.project_action(unless(is_first, action)),
             self.post_net.project(1, embed),
-            keep,
+            is_first,
             noise,
         )
         return self._obs_step(state, inputs)
 
     def _obs_step(self, state, inputs):
-        projected_action, projected_embed, keep, noise = inputs
-        deter = self.cell(state.deter * keep, state.stoch * keep, projected_action)
+        projected_action, projected_embed, is_first, noise = inputs
+        deter, stoch = unless(is_first, state.deter), unless(is_first, state.stoch)
+        deter = self.cell(deter, stoch, projected_action)
         stats = self.latent.stats(self.post_net(deter, projected=projected_embed))
         return State(deter, self.latent.sample(stats, noise), stats)
 
@@ -181,11 +182,11 @@ class RSSM(keras.Model):
         Returns:
           Posterior `State` ``[B, T, ...]`` and the prior's stats, ``[B, T, ...]``.
         """
-        keep = tf.cast(~is_first, tf.float32)[..., None]
+        is_first = is_first[..., None]
         projected = (
-            self.cell.project_action(action * keep),
+            self.cell.project_action(unless(is_first, action)),
             self.post_net.project(1, embed),
-            keep,
+            is_first,
         )
         inputs = (*tf.nest.map_structure(swap_time, projected), noise)
         post = scan(self._obs_step, state, inputs, embed.shape[1])

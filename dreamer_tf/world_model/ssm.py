@@ -16,6 +16,7 @@ Reference: arXiv:1811.04551, section 3 and figure 2b.
 import tensorflow as tf
 
 from dreamer_tf.nn import FeedForwardCell
+from dreamer_tf.ops import unless
 from dreamer_tf.world_model.rssm import RSSM
 
 
@@ -47,9 +48,9 @@ class SSM(RSSM):
         return _without_deter(super()._img_step(state, inputs))
 
     def _priors(self, start, post, inputs):
-        projected_action, _, keep, _ = inputs
+        projected_action, _, is_first, _ = inputs
         before = tf.concat([start.stoch[None], post.stoch[:-1]], axis=0)
-        return self.prior_stats(self.cell(None, before * keep, projected_action))
+        return self.prior_stats(self.cell(None, unless(is_first, before), projected_action))
 
 
 def _without_deter(state):

@@ -4,8 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamer_tf.envs import VectorEnv
-from dreamer_tf.replay import Replay, UniformStarts
-from dreamer_tf.replay.replay import Batch
+from dreamer_tf.replay import Batch, Replay, UniformStarts
 from dreamer_tf.replay.samplers import Piece, Sequence
 from dreamer_tf.specs import Space, row_spaces
 from dreamer_tf.training.driver import Driver

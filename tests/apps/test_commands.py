@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -14,7 +15,11 @@ import tensorflow as tf
 
 import dreamer_tf
 from dreamer_tf.apps import commands
+from dreamer_tf.export import saved_model
+from dreamer_tf.export.errors import ExportError
+from dreamer_tf.runs import forecast
 from dreamer_tf.runs.run_folder import RunFolderLock
+from dreamer_tf.training import session
 from tests.limits import files_of_at_most
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -129,6 +134,35 @@ def test_evaluate_prints_the_mean_of_the_same_episodes_for_the_same_seed(capsys,
     assert "standard deviation of 2 episodes" in outputs[0]
 
 
+def test_evaluate_and_export_may_act_otherwise_with_the_same_weights(capsys, trained, tmp_path):
+    words = ["--logdir", str(trained), "--episodes", "1", "--seed", "3"]
+    planner = ["--dreamer.policy", "planner", "--dreamer.planner.temperature=0"]
+    outputs = []
+    for acting in ([], planner, planner):
+        commands.evaluate([*words, *acting])
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] != outputs[1] == outputs[2]
+    out = ["--logdir", trained, "--out", tmp_path / "policy", "--no_litert"]
+    commands.export([str(word) for word in [*out, *planner]])
+    manifest = json.loads((tmp_path / "policy" / "export.json").read_text())
+    assert manifest["state"]["state_plan"]["shape"] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("words", "parts"),
+    [
+        (["--dreamer.rssm.deter", "4"], ["dreamer.rssm.deter cannot change", "dreamer.policy"]),
+        (["--dreamerv3.policy", "planner"], ["dreamerv3.policy", "which is dreamer"]),
+        (["--dreamer.polici", "planner"], ["dreamer.polici", "dreamer.policy"]),
+        (["--dreamer.planner.elites", "9", "--dreamer.policy", "planner"], ["9", "8 candidates"]),
+        (["--epsiodes", "3"], ["unrecognized", "--epsiodes"]),
+    ],
+)
+def test_evaluate_refuses_what_is_more_than_how_to_act(capsys, trained, words, parts):
+    message = failure(capsys, 2, commands.evaluate, "--logdir", trained, *words)
+    assert all(part in message for part in parts), message
+
+
 @pytest.mark.parametrize(
     ("words", "part"),
     [
@@ -139,6 +173,13 @@ def test_evaluate_prints_the_mean_of_the_same_episodes_for_the_same_seed(capsys,
 )
 def test_evaluate_refuses_what_it_cannot_do(capsys, words, part):
     assert part in failure(capsys, 2, commands.evaluate, *words)
+
+
+def test_a_video_that_cannot_be_written_does_not_hide_the_returns(capsys, caplog, trained):
+    film = ["--video", "/proc/nothing/film.mp4"]
+    commands.evaluate(["--logdir", str(trained), "--episodes", "1", *film])
+    assert capsys.readouterr().out.startswith("return -")
+    assert "no video" in caplog.text
 
 
 def test_a_full_disk_is_exit_code_1_and_the_run_can_go_on(capsys, tmp_path):
@@ -251,6 +292,39 @@ def test_export_refuses_what_is_no_trained_run(capsys, trained, tmp_path, missin
     assert str(tmp_path) in message
     assert ("no whole checkpoint" in message) == (missing == "checkpoint")
     assert not (tmp_path / "policy").exists()
+
+
+@pytest.mark.parametrize("place", ["file", "file/below", "x" * 300, "/proc/nothing/below"])
+def test_what_cannot_be_written_is_one_line(capsys, tmp_path, place):
+    (tmp_path / "file").touch()
+    words = ["--configs", "dmc_proprio", "--logdir", tmp_path / place]
+    message = failure(capsys, 2, commands.train, *words)
+    assert "cannot be used as a run folder" in message and message.count("\n") == 1
+    with pytest.raises(ExportError, match="cannot be written: [A-Z]|is there already"):
+        saved_model.write(None, tmp_path / place)
+
+
+def test_the_defaults_say_before_they_begin_that_they_take_days(capsys, tmp_path, monkeypatch):
+    assert 1e8 < forecast._operations_per_second() < 1e17
+    monkeypatch.setattr(forecast, "_operations_per_second", lambda: 3e10)  # Of any machine.
+    monkeypatch.setattr(session, "_assemble", _only_introduce(session._assemble))
+    with pytest.raises(_EnoughError):
+        words = ["--task", "gymnasium_Pendulum-v1", "--env.action_repeat", "1"]
+        commands.train([*words, "--logdir", str(tmp_path / "run")])
+    shown = capsys.readouterr().out
+    assert re.search(r"this is long: 500,000 updates for 5,000,000 frames take [\d.]+ days", shown)
+
+
+class _EnoughError(Exception):
+    """Ends a run after it has introduced itself."""
+
+
+def _only_introduce(assemble):
+    def stop(*args, **kwargs):
+        assemble(*args, **kwargs)
+        raise _EnoughError
+
+    return stop
 
 
 def test_export_does_not_write_over_other_files(capsys, trained):

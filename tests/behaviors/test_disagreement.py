@@ -112,3 +112,13 @@ def test_disagreement_falls_where_there_is_experience_and_stays_elsewhere():
         step()
     assert at(known[:1]) < 0.7 * before
     assert at(unknown) > 2 * at(known[:1])
+
+
+def test_a_pair_that_an_episodes_beginning_parts_does_not_count_whatever_it_is():
+    curiosity = make()
+    feat, action, target = draw(2, 4, FEAT), draw(2, 4, ACTION), draw(2, 4, TARGET)
+    is_first = np.array([[False, False, True, False]] * 2)
+    expected = curiosity.loss(*map(tf.constant, (feat, action, target, is_first)))
+    action[:, 2] = np.nan
+    got = curiosity.loss(*map(tf.constant, (feat, action, target, is_first)))
+    np.testing.assert_array_equal(got, expected)

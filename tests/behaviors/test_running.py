@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamer_tf.behaviors import RewardScale, SlowCopy
+from dreamer_tf.behaviors import PercentileScale, RewardScale, SlowCopy
 from dreamer_tf.nn import MLP
 from tests.golden_data import Golden, assert_close
 
@@ -69,6 +69,15 @@ def test_a_checkpoint_holds_the_copy(tmp_path):
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
+@pytest.mark.parametrize("count", [1, 2, 7, 1000])
+def test_percentiles_lie_between_the_sorted_returns(count):
+    returns = np.random.default_rng(count).normal(size=[count, 3]).astype(np.float32)
+    scale = PercentileScale(rate=1.0, limit=0.0, low=5.0, high=95.0)
+    expected = np.percentile(returns, [5, 95])
+    low, size = scale.stats(tf.constant(returns))
+    np.testing.assert_allclose([low, low + size], expected, rtol=1e-5)
+
+
 def test_recorded_reward_scale():
     golden = Golden("v2_behavior")
     settings = {"m0.9": (0.9, 2.0, 1e-8), "m1": (1.0, 1.0, 1e-8), "m0": (0.0, 1.0, 1e-2)}
@@ -89,3 +98,12 @@ def test_the_magnitude_has_no_gradient():
         tape.watch(reward)
         total = tf.reduce_sum(RewardScale(momentum=0.0, scale=1.0, epsilon=0.0)(reward))
     np.testing.assert_allclose(tape.gradient(total, reward), [0.5, 0.5])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_rewards_that_are_not_finite_leave_the_magnitude(bad):
+    scale = RewardScale(momentum=0.9, scale=1.0, epsilon=0.0)
+    scale.update(tf.constant([2.0, bad]), skipped=0.0)
+    assert float(scale.magnitude) == 1.0
+    scale.update(tf.constant([2.0, 4.0]), skipped=0.0)
+    assert float(scale.magnitude) == pytest.approx(0.9 + 0.1 * 3)

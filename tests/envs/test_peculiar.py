@@ -453,3 +453,33 @@ def test_check_env_as_a_command(capsys, folder):
     with pytest.raises(SystemExit) as raised:
         command.main(["my_robot:Robots.Arm"])
     assert raised.value.code == 2 and "1 problem:" in capsys.readouterr().err
+
+
+class Leftover(peculiar.Plain):
+    """From its second episode on it observes something else at step 3, or cannot be reset."""
+
+    ended, fails = 0, False
+
+    def reset(self, seed=None, options=None):
+        if self.ended and self.fails:
+            raise RuntimeError("the door is locked")
+        return super().reset()
+
+    def step(self, action):
+        obs, reward, ended, *rest = super().step(action)
+        obs = obs + (self.t == 3) * self.ended / 10
+        self.ended += ended
+        return obs.astype(np.float32), reward, ended, *rest
+
+
+def test_check_env_plays_the_same_episode_again():
+    text = check_env(Leftover)
+    assert "the episode differs at step 3 ('vector'): a run cannot be repeated" in text
+    assert "played again" not in check_env(peculiar.Plain)
+    assert "played again" not in check_env(peculiar.Moody), "that is said of its resets"
+
+    class Locked(Leftover):
+        fails = True
+
+    with pytest.raises(EnvError, match=r"in the next episode, the environment failed[\s\S]*locked"):
+        check_env(Locked)

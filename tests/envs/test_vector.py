@@ -170,3 +170,73 @@ def test_wrong_calls_say_what_was_expected():
             env.step({"move": np.zeros((2, 2))}, [True, True])
         env.step(action, [True, True])
         assert env.episodes.tolist() == [1, 1], "refused calls begin nothing"
+
+
+class Wandering(CountingEnv):
+    """What it observes depends on its seed and all its actions."""
+
+    def reset(self, seed):
+        self._rng, self._where, self._episode = np.random.default_rng(seed), 0.0, -1
+        return super().reset(seed)
+
+    def step(self, action):
+        self._where += float(np.sum(action["action"])) + self._rng.normal()
+        return super().step(action)
+
+    def _observe(self, action):
+        return super()._observe(action) | {"seed": np.float32([self._where])}
+
+
+def wander(env, driver, steps, reset):
+    """Random actions; returns for each environment the rows of its episode so far."""
+    episodes = [[] for _ in range(len(env))]
+    for _ in range(steps):
+        action = driver.uniform(-1, 1, (len(env), 2)).astype(np.float32)
+        arrived = env.step({"action": action}, reset)
+        for index, rows in enumerate(episodes):
+            if reset[index]:
+                rows.clear()
+            rows.append({k: v[index] for k, v in (arrived | {"action": action}).items()})
+        reset = arrived["is_last"]
+    return episodes
+
+
+@both
+def test_episodes_are_played_again_up_to_where_they_were(workers):
+    make = [functools.partial(Wandering, 7), functools.partial(Wandering, 9)]
+    driver = np.random.default_rng(0)
+    with VectorEnv(make, seed=3, workers=workers) as env:
+        episodes = wander(env, driver, 13, np.ones(2, bool))
+        assert [len(rows) for rows in episodes] == [5, 3]
+        begun, later = env.episodes, np.random.default_rng(1)
+        expected = wander(env, later, 6, np.zeros(2, bool))
+    with VectorEnv(make, seed=3, workers=workers) as env:
+        env.restore(begun)
+        again = dict(enumerate(map(iter, episodes)))
+        assert env.play_again(again) == {0: None, 1: None}
+        assert env.episodes.tolist() == begun.tolist()
+        got = wander(env, np.random.default_rng(1), 6, np.zeros(2, bool))
+    for rows, wanted in zip(got, expected, strict=True):
+        assert len(rows) == len(wanted)
+        for row, other in zip(rows, wanted, strict=True):
+            np.testing.assert_equal(row, other)
+
+
+def test_what_is_different_when_played_again_is_told_and_must_be_reset(tmp_path):
+    fails = functools.partial(FailingEnv, "kill", at=2, once=str(tmp_path / "once"))
+    with VectorEnv([CountingEnv, Wandering, fails], seed=0) as env:
+        (tmp_path / "once").touch()
+        episodes = wander(env, np.random.default_rng(0), 4, np.ones(3, bool))
+        begun = env.episodes
+    (tmp_path / "once").unlink()
+    episodes[1][2]["reward"] += 1
+    with VectorEnv([CountingEnv, Wandering, fails], seed=0) as env:
+        env.restore(begun)
+        outcome = env.play_again(dict(enumerate(map(iter, episodes))))
+        assert outcome == {0: None, 1: "row 2: 'reward' is not what it was", 2: "row 2: it died"}
+        action = {"action": np.zeros((3, 2), np.float32)}
+        with pytest.raises(ValueError, match=r"\[1, 2\] have no running episode"):
+            env.step(action, [False] * 3)
+        arrived = env.step(action, [False, True, True])
+        assert arrived["count"][:, 0].tolist() == [4, 0, 0]
+        assert env.episodes.tolist() == [1, 2, 2]

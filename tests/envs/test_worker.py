@@ -1,5 +1,6 @@
 """Worker processes: what they load, when they start, and when they end."""
 
+import ctypes
 import os
 import pathlib
 import signal
@@ -11,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from dreamer_tf.envs import EnvDied
+from dreamer_tf.envs import EnvAbandoned, EnvDied, EnvError, VectorEnv, guardian
 from dreamer_tf.envs.process import ProcessHost
 from tests.counting import CountingEnv, FailingEnv
 
@@ -185,3 +186,152 @@ def test_what_workers_write_to_stderr_passes_through(host, capfd):
 
     host(noisy).wait_until_ready()
     assert "a word from the simulator" in capfd.readouterr().err
+
+
+# ------------------------------------------------------------ hanging, and what is left behind
+
+
+class Hanging(CountingEnv):
+    """Hangs at a step or reset, in the way that it is told to; begins with a process of its own."""
+
+    def __init__(self, how, command="step", children=None):
+        super().__init__()
+        self._how, self._command = how, command
+        if children:
+            pids = [self._child(), self._child(start_new_session=True)]
+            pathlib.Path(children).write_text(" ".join(map(str, pids)))
+
+    @staticmethod
+    def _child(**options):
+        return subprocess.Popen(["sleep", "600"], **options).pid
+
+    def reset(self, seed):
+        if self._command == "reset":
+            self._hang()
+        return super().reset(seed)
+
+    def step(self, action):
+        self._hang()
+        return super().step(action)
+
+    def _hang(self):
+        if self._how == "sleep":
+            time.sleep(600)
+        if self._how == "lock":  # The interpreter's lock is held all the time.
+            ctypes.PyDLL(None).sleep(600)
+        if self._how == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if self._how == "fork":  # Its child holds the socket.
+            if os.fork():
+                os._exit(3)
+            time.sleep(600)
+
+
+STEP = {"action": np.zeros((1, 2), np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("how", "command"), [("sleep", "reset"), ("lock", "step"), ("stop", "step")]
+)
+def test_an_environment_that_hangs_counts_as_dead_and_is_named(how, command, caplog):
+    make = [CountingEnv, lambda: Hanging(how, command)]
+    with VectorEnv(make, seed=0, step_timeout=0.5) as envs:
+        actions = {"action": np.zeros((2, 2), np.float32)}
+        if command == "reset":
+            with pytest.raises(EnvError, match="environment 1 died 4 times") as raised:
+                envs.step(actions, [True, True])
+        else:
+            envs.step(actions, [True, True])
+            assert envs.step(actions, [False, False])["is_last"].tolist() == [False, True]
+            assert envs.died.tolist() == [False, True]
+            assert envs.step(actions, [False, True])["is_first"].tolist() == [False, True]
+    shown = caplog.text + (str(raised.value) if command == "reset" else "")
+    assert f"no answer to a {command} for 0.5 seconds (env.step_timeout)" in shown
+    assert "Environment 1 died and is built anew" in shown
+
+
+def test_a_worker_that_died_while_a_child_holds_its_socket_is_dead(caplog):
+    with VectorEnv([lambda: Hanging("fork")], seed=0) as envs:
+        envs.step(STEP, [True])
+        worker = envs._hosts[0].pid
+        assert envs.step(STEP, [False])["is_last"].all()
+        assert "ended with exit code 3" in caplog.text
+        assert not guardian._belonging(worker)
+
+
+@pytest.mark.parametrize("command", ["step", "reset", "start"])
+def test_a_stop_does_not_wait_for_an_environment_that_hangs(command, monkeypatch):
+    monkeypatch.setattr("dreamer_tf.envs.process.STOPPING_SECONDS", 0.3)
+
+    def make():
+        if command == "start":
+            time.sleep(600)
+        return Hanging("sleep", command)
+
+    envs, stop = None, command == "start"
+    began = time.monotonic()
+    with pytest.raises(EnvAbandoned, match=f"did not answer to a {command}"):
+        envs = VectorEnv([make], seed=0, stopped=lambda: stop)
+        if command == "reset":
+            stop = True
+        envs.step(STEP, [True])
+        stop = True
+        envs.step(STEP, [False])
+    monkeypatch.setattr("dreamer_tf.envs.process._CLOSING_SECONDS", 0.2)
+    if envs is not None:
+        assert envs.episodes.tolist() == [int(command == "step")], "no reset was made"
+        envs.close()
+    assert time.monotonic() - began < 30
+
+
+def test_closing_several_that_hang_takes_no_longer_than_one(monkeypatch):
+    monkeypatch.setattr("dreamer_tf.envs.process._CLOSING_SECONDS", 2)
+    envs = VectorEnv([lambda: Hanging("sleep")] * 4, seed=0)
+    for host in envs._hosts:
+        host.send("step", {"action": np.zeros(2, np.float32)})
+    began = time.monotonic()
+    envs.close()
+    assert time.monotonic() - began < 6
+
+
+@pytest.mark.parametrize("end", ["close", "kill"])
+def test_children_of_an_environment_end_with_it(tmp_path, end):
+    children = tmp_path / "children"
+    envs = VectorEnv([lambda: Hanging("no", children=children)], seed=0)
+    pids = [int(pid) for pid in children.read_text().split()]
+    if end == "kill":
+        envs.step(STEP, [True])
+        os.kill(envs._hosts[0].pid, signal.SIGKILL)
+        assert envs.step(STEP, [False])["is_last"].all()
+        assert gone(pids[0], 5)  # That the other one descended from it can be seen no longer.
+        os.kill(pids[1], signal.SIGKILL)
+        pids = [int(pid) for pid in children.read_text().split()]
+    envs.close()
+    assert gone(pids[0], 5)
+    os.kill(pids[1], signal.SIGKILL)
+
+
+@pytest.mark.parametrize("how", ["lock", "stop"])
+def test_nothing_outlives_a_trainer_that_is_killed(tmp_path, how):
+    children = tmp_path / "children"
+    process = python(
+        f"""
+        import numpy as np
+        from dreamer_tf.envs.process import ProcessHost
+        from tests.envs.test_worker import Hanging
+
+        host = ProcessHost(lambda: Hanging({how!r}, children={str(children)!r}))
+        host.wait_until_ready()
+        host.send("reset", 0)
+        host.receive()
+        host.send("step", {{"action": np.zeros(2, np.float32)}})
+        print(host.pid, flush=True)
+        host.receive()
+        """
+    )
+    pids = [int(process.stdout.readline()), *map(int, children.read_text().split())]
+    time.sleep(0.3)
+    assert not any(gone(pid, 0.01) for pid in pids)
+    process.kill()
+    process.communicate()
+    assert all(gone(pid, 10) for pid in pids)

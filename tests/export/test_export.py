@@ -60,9 +60,9 @@ class LiveDraws:
         return tf.concat([function(own, self.seeds[i] + offset) for i in range(ROWS)], axis)
 
 
-def make_agent(name):
+def make_agent(name, overrides=()):
     tf.keras.utils.set_random_seed(0)
-    options = {"agent": name, "dreamerv2.discount_model": True}
+    options = {"agent": name, "dreamerv2.discount_model": True, **dict(overrides)}
     agent = agents.make(config.load(["debug"], options).config, OBS_SPACE, SPACES[name][0])
     rng = np.random.default_rng(0)
     for network in agent.networks.values():
@@ -173,7 +173,7 @@ def test_exported_actions_are_the_live_agents(live, folder, name):
 
 def test_sampled_actions_and_imagination_are_the_live_agents(live, folder, name):
     agent = live[name]
-    expected, (latent, action, _) = play_live(name, agent, "train")
+    expected, (latent, action, *_) = play_live(name, agent, "train")
     assert_same(answers(folder, name, "act_sample"), expected)
     last = answers(folder, name, "last")
     np.testing.assert_allclose(last["state_deter"], latent.deter, rtol=1e-4, atol=1e-4)
@@ -242,8 +242,38 @@ def test_what_cannot_be_exported_says_why(live, folder, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["planet", "dreamerv3"])
-def test_the_litert_file_acts_as_the_agent(live, tmp_path, name):
+@pytest.fixture(scope="module")
+def planner():
+    """A Dreamer whose planner acts."""
+    search = {"candidates": 9, "elites": 2, "actor_trajectories": 3, "iterations": 2, "horizon": 3}
+    return make_agent(
+        "dreamer",
+        {"dreamer.policy": "planner"} | {f"dreamer.planner.{k}": v for k, v in search.items()},
+    )
+
+
+def test_an_exported_planner_remembers_its_plan(planner, tmp_path):
+    expected, (_, _, _, plan) = play_live("dreamer", planner, "train")
+    planner.export(tmp_path / "planner", native_actions=NATIVE_BOX, litert=False)
+    signatures = tf.saved_model.load(str(tmp_path / "planner")).signatures
+    state, played = signatures["initial_state"](batch_size=tf.constant(ROWS)), []
+    assert state["state_plan"].shape == [ROWS, 3, 2]
+    recorded = {key.replace("/", "_"): values for key, values in observations().items()}
+    for step in range(STEPS):
+        inputs = {key: tf.constant(values[step]) for key, values in recorded.items()}
+        answer = signatures["act_sample"](**inputs, **state)
+        played.append(answer["action"].numpy())
+        state = {name: x for name, x in answer.items() if name.startswith("state_")}
+    np.testing.assert_allclose(played, expected["action"], rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(state["state_plan"], plan, rtol=1e-4, atol=1e-4)
+    assert np.abs(plan).max() > 0
+    seen = signatures["imagine"](action=tf.zeros([ROWS, 2, 2]), **state)
+    assert seen.keys() >= {*state, "reward"} and not np.any(seen["state_plan"])
+
+
+@pytest.mark.parametrize("name", ["planet", "dreamerv3", "dreamer"])
+def test_the_litert_file_acts_as_the_agent(live, planner, tmp_path, name):
+    live = live | {"dreamer": planner}
     policy = ExportedFunctions(live[name], NativeActions(*SPACES[name])).policy()
     names, path = Names(policy), tmp_path / "policy.tflite"
     needed = litert.convert(policy, names, path)

@@ -183,6 +183,9 @@ def test_the_newest_episode_stays_whatever_the_capacity(tmp_path):
 def test_a_smaller_capacity_holds_from_the_next_start(tmp_path):
     fill(open_replay(tmp_path), {episode: 6 for episode in range(5)})
     replay = open_replay(tmp_path, capacity=12)
+    assert replay.excess() == (3, 18) and len(episodes.episode_files(tmp_path)) == 5
+    replay.evict()
+    assert replay.excess() == (0, 0)
     assert (replay.episodes, replay.rows, replay.agent_steps) == (2, 12, 25)
     assert len(episodes.episode_files(tmp_path)) == 2
 

@@ -96,6 +96,17 @@ def test_training_refreshes_the_carry_of_the_rows_that_follow(tmp_path, chosen):
                     np.testing.assert_array_equal(carry["stoch"], np.full((1, 2), new))
 
 
+def test_rows_of_an_earlier_batch_are_found(tmp_path, chosen):
+    replay = open_replay(tmp_path, sampler=chosen)
+    for episode in range(3):
+        add_rows(replay, episode, 9)
+    earlier = choose(replay, chosen, [[(1, 2, 4)], [(2, 6, 3), (3, 0, 1)], [(1, 3, 4)]])
+    starts = [(1, 3), (1, 7), (1, 2), (2, 6), (2, 7), (3, 1), (3, 0)]
+    later = choose(replay, chosen, [[(*start, 2)] for start in starts])
+    # Of row 2 there is one; of row 6 the second; nothing goes before 2, 6 and the first row.
+    assert later.rows_before(earlier).tolist() == [0, 11, -1, -1, 4, 7, -1]
+
+
 def test_episode_files_never_change(tmp_path, chosen):
     replay = open_replay(tmp_path, sampler=chosen)
     add_rows(replay, 0, 6)

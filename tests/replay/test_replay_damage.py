@@ -146,7 +146,7 @@ def test_no_damage_gives_wrong_numbers_or_another_error(whole_episode, position,
         damaged[start : start + len(data)] = data
     path.write_bytes(damaged)
     try:
-        arrays = episode_file.map_episode(path, SPACES, ROWS)
+        arrays = episode_file.open_episode(path, SPACES, ROWS)
     except episode_file.DamagedEpisodeError:
         return
     assert not cut

@@ -1,10 +1,11 @@
 import json
+import os
 import pathlib
 
 import pytest
 
 from dreamer_tf.replay import Replay, episode_file
-from dreamer_tf.replay.store import OpenMaps
+from dreamer_tf.replay.store import OpenFiles
 from tests.replay import episodes
 from tests.replay.episodes import add_episode
 
@@ -35,30 +36,33 @@ def test_anonymous_memory_stays_flat(tmp_path, size, batches):
     assert max(anonymous) < size / 2
 
 
-def mapped_files(directory):
-    maps = pathlib.Path("/proc/self/maps").read_text()
-    lines = [line for line in maps.splitlines() if str(directory) in line]
-    return {line.split(maxsplit=5)[5] for line in lines}
+def open_files(directory):
+    links = [
+        os.readlink(f"/proc/self/fd/{name}")
+        for name in os.listdir("/proc/self/fd")
+        if os.path.exists(f"/proc/self/fd/{name}")
+    ]
+    return {link for link in links if link.startswith(str(directory))}
 
 
-def test_evicted_episodes_are_not_mapped_any_longer(tmp_path):
+def test_evicted_episodes_are_not_open_any_longer(tmp_path):
     replay = Replay(tmp_path, episodes.make_spaces(), capacity=12, seed=0)
     for episode in range(5):
         add_episode(replay, episode, 4)
         replay.sample(30, 2)
-    assert len(mapped_files(tmp_path)) == replay.episodes == 3
+    assert len(open_files(tmp_path)) == replay.episodes == 3
 
 
-def test_only_the_last_used_episodes_are_mapped(tmp_path):
+def test_only_the_last_used_episodes_are_open(tmp_path):
     spaces = episodes.make_spaces()
     replay = Replay(tmp_path, spaces, capacity=0, seed=0)
     for episode in range(6):
         add_episode(replay, episode, 5)
     paths = [str(path) for path in episodes.episode_files(tmp_path)]
-    maps = OpenMaps(lambda path: episode_file.map_episode(path, spaces, 5), limit=3)
+    files = OpenFiles(lambda path: episode_file.open_episode(path, spaces, 5), limit=3)
     for episode in (0, 1, 2, 0, 3, 4):
-        assert maps[paths[episode]]["place"][0].tolist() == [episode, 0]
-    assert mapped_files(tmp_path) == {paths[0], paths[3], paths[4]}
-    maps.discard(paths[3])
-    assert mapped_files(tmp_path) == {paths[0], paths[4]}
-    assert len(maps) == 2
+        assert files[paths[episode]]["place"][0].tolist() == [episode, 0]
+    assert open_files(tmp_path) == {paths[0], paths[3], paths[4]}
+    files.discard(paths[3])
+    assert open_files(tmp_path) == {paths[0], paths[4]}
+    assert len(files) == 2

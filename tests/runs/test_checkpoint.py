@@ -2,12 +2,19 @@
 
 import json
 import os
+import shutil
+import threading
 
 import pytest
 import tensorflow as tf
 
 from dreamer_tf.runs.checkpoint import Checkpoints
-from dreamer_tf.runs.errors import CheckpointError, CheckpointMismatchError
+from dreamer_tf.runs.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    NoWholeCheckpointError,
+    RunFolderError,
+)
 from tests.limits import files_of_at_most
 
 
@@ -72,31 +79,86 @@ def flip(path):
         ("state.json", truncate),
         ("manifest.json", truncate),
         ("manifest.json", lambda path: path.unlink()),
+        ("manifest.json", lambda path: path.write_text("[]")),
+        ("manifest.json", lambda path: path.write_text("{}")),
+        ("manifest.json", lambda path: path.write_text('{"state.json": {}}')),
+        ("weights.index", lambda path: (path.unlink(), path.symlink_to("nowhere"))),
+        (".", lambda path: (shutil.rmtree(path), path.symlink_to("nowhere"))),
     ],
 )
 def test_a_damaged_one_is_set_aside_and_the_one_before_is_used(tmp_path, caplog, pattern, damage):
     save(tmp_path, 1.0)
     newest = save(tmp_path, 2.0)
-    [file] = newest.glob(pattern)
-    damage(file)
+    damage(newest if pattern == "." else next(newest.glob(pattern)))
     net = Net()
-    assert Checkpoints(tmp_path, agent=net).restore() == {"value": 1.0}
+    checkpoints = Checkpoints(tmp_path, agent=net)
+    assert checkpoints.restore() == {"value": 1.0}
     assert net.weight.numpy().tolist() == [1.0] * 4
-    assert not newest.exists()
-    assert newest.with_name(newest.name + ".damaged").is_dir()
     assert newest.name in caplog.text
+    assert os.path.lexists(newest), "reading changes nothing"
+    checkpoints.set_damaged_aside()
+    assert not os.path.lexists(newest)
+    assert os.path.lexists(newest.with_name(newest.name + ".damaged"))
     # Later ones are newer than it and do not collide with it.
     assert save(tmp_path, 3.0).name.startswith("00003")
     assert Checkpoints(tmp_path, agent=Net()).restore() == {"value": 3.0}
 
 
-def test_a_reader_leaves_a_damaged_one_in_its_place(tmp_path, caplog):
+def test_without_a_whole_one_nothing_begins_anew_unless_that_is_wanted(tmp_path):
+    for value in (1.0, 2.0):
+        truncate(save(tmp_path, value) / "state.json")
+    net = Net()
+    checkpoints = Checkpoints(tmp_path, agent=net)
+    for _ in range(2):
+        with pytest.raises(NoWholeCheckpointError, match="all 2 are damaged.*00001.*start_anew"):
+            Checkpoints(tmp_path, agent=Net()).restore()
+    assert checkpoints.restore(anew=True) is None
+    checkpoints.set_damaged_aside()
+    with pytest.raises(NoWholeCheckpointError, match="all 2 are damaged"):
+        Checkpoints(tmp_path, agent=Net()).restore()
+    assert save(tmp_path, 3.0).name.startswith("00003")
+    assert Checkpoints(tmp_path, agent=Net()).restore() == {"value": 3.0}
+
+
+def test_what_cannot_be_read_at_the_moment_is_no_damage(tmp_path):
     save(tmp_path, 1.0)
     newest = save(tmp_path, 2.0)
-    truncate(newest / "state.json")
-    assert Checkpoints(tmp_path, agent=Net()).restore(set_aside=False) == {"value": 1.0}
-    assert newest.exists()
-    assert newest.name in caplog.text
+    index = newest / "weights.index"
+    index.rename(tmp_path / "kept")
+    index.symlink_to("/proc/self/mem")  # The system answers a read with an input/output error.
+    with pytest.raises(CheckpointError, match="nput/output error.*no damage"):
+        Checkpoints(tmp_path, agent=Net()).restore()
+    (tmp_path / "kept").replace(index)
+    assert Checkpoints(tmp_path, agent=Net()).restore() == {"value": 2.0}
+
+
+def test_a_reader_beside_a_trainer_that_keeps_one_always_finds_one(tmp_path):
+    save(tmp_path, 0)
+    writer = Checkpoints(tmp_path, 1, agent=Net(200_000))
+    over = threading.Event()
+
+    def train():
+        while not over.is_set():
+            writer.save({"value": 7}, env_frames=1, grad_steps=1)
+
+    thread = threading.Thread(target=train)
+    writer.save({"value": 7}, env_frames=1, grad_steps=1)
+    thread.start()
+    try:
+        for _ in range(20):
+            assert Checkpoints(tmp_path, agent=Net(200_000)).restore() == {"value": 7}
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda path: path.symlink_to("nowhere"), lambda path: path.touch()]
+)
+def test_a_folder_that_is_none_does_not_begin_anew(tmp_path, make):
+    make(tmp_path / "checkpoints")
+    with pytest.raises(RunFolderError, match="expected a folder of checkpoints"):
+        Checkpoints(tmp_path / "checkpoints", agent=Net()).restore()
 
 
 def test_what_a_crash_left_half_written_is_ignored_and_removed(tmp_path):

@@ -3,19 +3,9 @@
 import io
 import re
 
-from dreamer_tf.runs.terminal import LiveTerminal, PlainTerminal, TimeLeft, open_terminal
+import pytest
 
-
-def test_time_left_follows_the_speed_of_the_last_intervals():
-    time = [0.0]
-    left = TimeLeft(10_000, now=lambda: time[0], intervals=2)
-    assert str(left) == "?"
-    for frames, seconds in ((0, 0), (1000, 1), (2000, 101), (3000, 201)):
-        time[0] = seconds
-        left.mark(frames)
-    assert str(left) == "0:11:40"  # 7000 frames at 100 s per 1000
-    left.restart()
-    assert str(left) == "?"
+from dreamer_tf.runs.terminal import LiveTerminal, PlainTerminal, open_terminal
 
 
 def test_plain_output_is_one_line_per_interval_and_one_a_minute_between():
@@ -74,3 +64,41 @@ def test_a_terminal_gets_a_live_bar_with_messages_above(monkeypatch):
     assert max(map(len, lines)) <= 80
     assert "run folder [x]" in shown
     assert "500" in shown and "eval 12.5" in shown and "acting" in shown
+
+
+class Lost(io.StringIO):
+    """A stream that fails from some line on."""
+
+    def __init__(self, error, lines=1):
+        super().__init__()
+        self.error, self.left = error, lines
+
+    def write(self, text):
+        if not self.left:
+            raise self.error
+        self.left -= "\n" in text
+        return super().write(text)
+
+
+@pytest.mark.parametrize(
+    ("error", "closed", "said"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), 1, "nobody reads the output any more"),
+        (OSError(5, "Input/output error"), 0, "the run goes on unseen"),
+        (OSError(28, "No space left on device"), 0, "the run goes on unseen"),
+    ],
+)
+def test_a_lost_output_ends_nothing_and_is_told_once(error, closed, said, caplog):
+    stream, calls = Lost(error), []
+    terminal = open_terminal(1000, stream, lambda: calls.append("closed"))
+    with terminal:
+        for text in ("one", "two", "three"):
+            terminal.message(text)
+        terminal.write(100, {"speed/frames": 50.0})
+    assert stream.getvalue() == "one\n"
+    assert len(calls) == closed and caplog.text.count(said) == 1
+
+
+def test_other_errors_of_an_output_are_raised():
+    with pytest.raises(UnicodeEncodeError):
+        open_terminal(10, io.TextIOWrapper(io.BytesIO(), "ascii")).message("±")

@@ -70,6 +70,9 @@ class CountingAgent(Agent):
 
     update = update_noise
 
+    def trace_update(self, batch_size, length):
+        """It is not traced."""
+
     def train_step(self, batch, carry):
         self.batch_shapes.add(batch["reward"].shape)
         self.updates.assign_add(1)

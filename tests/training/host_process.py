@@ -28,7 +28,7 @@ def main():
     for name in names:
         config = make_config(name)
         agent = make_agent(config)
-        train_step = team.lead(agent, config, make_agent)
+        train_step = team.lead(agent, config, make_agent).train_step
         metric, row, weight = compare(make_agent(config), train_step, agent, 10)
         print(json.dumps([name, *metric, row, weight]), flush=True)
     sys.stdin.readline()

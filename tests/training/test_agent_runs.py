@@ -26,9 +26,13 @@ OPTIONS = {
     "run.train_every": 10,
     "run.eval_every": 60,
     "run.video_every": 60,
-    "run.log_every": 20,
+    "run.log_every": 7,
     "run.checkpoint_every": 0,
 }
+
+
+KILLED = 84
+"""The frame of the kill: within an episode."""
 
 
 class FilmedEnv(SeededEnv):
@@ -157,7 +161,7 @@ class Whole(NamedTuple):
       case: What it was.
       agent: The agent.
       folder: Its folder.
-      killed: The same folder as a kill at frame 80 would have left it.
+      killed: The same folder as a kill within an episode would have left it.
     """
 
     case: Case
@@ -170,7 +174,7 @@ class Whole(NamedTuple):
 def whole(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     case, killed = CASES[request.param], folder.with_name(f"{folder.name}-killed")
-    kill = Kill(80, killed)
+    kill = Kill(KILLED, killed)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop, "Seconds", lambda period: kill)
         return Whole(case, case.train(folder, writers=[kill.open]), folder, killed)
@@ -199,7 +203,7 @@ def read_metrics(folder):
 def test_a_continued_run_equals_one_that_was_never_stopped(whole, tmp_path):
     assert_same(whole.case.train(whole.killed), whole.agent, tmp_path)
     starts = json.loads((whole.killed / "info.json").read_text())
-    assert [start["env_frames"] for start in starts] == [0, 80]
+    assert [start["env_frames"] for start in starts] == [0, KILLED]
     scores = (whole.killed / "scores.json").read_text()
     assert scores == (whole.folder / "scores.json").read_text()
     assert json.loads(scores)[0]["xs"] == [60, 120]

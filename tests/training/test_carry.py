@@ -1,5 +1,7 @@
 """What an agent carries: from acting to the replay, from batch to batch, over a restart."""
 
+import re
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,7 +10,9 @@ from dreamer_tf.config import ConfigError
 from dreamer_tf.replay import Replay
 from dreamer_tf.replay.samplers import Piece, Sampler, Sequence
 from dreamer_tf.specs import Space, row_spaces
+from dreamer_tf.training.guard import NonFiniteGuard
 from dreamer_tf.training.learner import Carry
+from dreamer_tf.training.loop import Trainer
 from tests.counting import CountingEnv
 from tests.golden_data import Golden
 from tests.training.counting_agent import RememberingAgent
@@ -157,6 +161,39 @@ def test_a_skipped_update_leaves_nothing_to_start_from(run, remembering):
     assert (starts[3, :, 1] > 0).all() and (starts[3, :, 0] == starts[3, :, 1]).all()
     np.testing.assert_array_equal(starts[4, :, 1], 0)
     assert (starts[5, :, 1] > 0).all()
+
+
+BLOCKS = EVERYTHING | {"run.train_every": 20, "run.train_updates": 6, "env": lambda: CountingEnv(9)}
+
+
+def test_no_update_is_read_before_the_next_has_begun(run, remembering, monkeypatch):
+    """Whether one was skipped, and what the replay is told: one update late, and in no block."""
+    events = []
+
+    def note(kind, name, letter):
+        original = getattr(kind, name)
+
+        def noted(self, *args):
+            events.append(letter)
+            return original(self, *args)
+
+        monkeypatch.setattr(kind, name, noted)
+
+    note(RememberingAgent, "train_step", "b")  # begins
+    note(Replay, "update", "t")  # the replay is told
+    note(NonFiniteGuard, "check", "c")
+    run(**BLOCKS)
+    # A look at nothing goes before the first of a block.
+    assert re.fullmatch("(bc(btc)*tc)+", "".join(events)) and "btcbtc" in "".join(events)
+
+
+def test_a_block_that_is_interrupted_starts_sequences_from_the_same(run, remembering, monkeypatch):
+    remembering.make.nonfinite = (4, 9)
+    whole = run("whole", **BLOCKS)
+    monkeypatch.setattr(Trainer, "_interrupt_updates", lambda self: True)
+    assert outcome(run("pieces", **BLOCKS)) == outcome(whole)
+    first, second = remembering.made
+    assert first.starts == second.starts
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,10 @@ def test_hand_over_waits_for_each_episode_to_end(at):
     before, after = policy("before", 0.25), policy("after", 0.5)
     rows = []
     driver = Driver(envs, [lambda row, stream: rows.append((stream, row))])
+    hand_over = HandOver(before, after, 2)
     for _ in range(at):
-        driver.step(before)
-    hand_over = HandOver(before, after)
+        driver.step(hand_over)
+    hand_over.begin([99, 99])
     for _ in range(20):
         driver.step(hand_over)
     for stream in range(2):
@@ -154,9 +155,10 @@ def test_hand_over_waits_no_longer_than_its_patience(patience, random):
 
     rows = []
     driver = Driver(envs, [lambda row, stream: rows.append(row) if stream == 0 else None])
+    hand_over = HandOver(policy(0.25), policy(0.5), 2)
     for _ in range(3):
-        driver.step(policy(0.25))
-    hand_over = HandOver(policy(0.25), policy(0.5), patience)
+        driver.step(hand_over)
+    hand_over.begin(patience)
     for _ in range(4):
         driver.step(hand_over)
     # The first environment is at step 2 of 6 at the hand-over.

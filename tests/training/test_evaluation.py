@@ -5,7 +5,7 @@ import pytest
 
 from dreamer_tf.envs import EnvError, VectorEnv
 from dreamer_tf.specs import Space
-from dreamer_tf.training.evaluation import Recorder, make_recorder, play_episodes
+from dreamer_tf.training.evaluation import Evaluator, Recorder, make_recorder, play_episodes
 from tests.counting import CountingEnv
 
 
@@ -76,3 +76,27 @@ def test_a_recorder_keeps_a_copy():
     recorder({"is_last": True}, 0)
     recorder({"is_last": False}, 0)
     assert [frame.max() for frame in recorder.frames] == [0, 9]
+
+
+def test_an_environment_that_cannot_draw_is_asked_once(caplog):
+    asked = []
+
+    class Blind(CountingEnv):
+        def render(self):
+            asked.append(self)
+            raise ModuleNotFoundError("No module named 'pygame'")
+
+    def policy(arrived, state):
+        return {"action": np.zeros((1, 2), np.float32)}, state
+
+    evaluator = Evaluator(lambda: VectorEnv([Blind], seed=0, workers="inline"), 1, 2)
+    returns = []
+    for _ in range(3):
+        metrics, recorder, _ = evaluator.play(
+            policy, lambda envs: make_recorder(envs, can_render=True), lambda: False
+        )
+        returns.append(metrics["eval/return"])
+        assert recorder is None or not recorder.frames
+    evaluator.close()
+    assert returns == [15.0] * 3 and len(asked) == 1
+    assert caplog.text.count("no video, because") == 1

@@ -13,7 +13,7 @@ from dreamer_tf.envs import EnvError
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.training.guard import NonFiniteError
 from tests.counting import CountingEnv, FailingEnv
-from tests.training.counting_agent import SeededEnv
+from tests.training.counting_agent import CountingAgent, RememberingAgent
 
 DOCUMENTATION = pathlib.Path(__file__).parents[2] / "docs" / "metrics.md"
 NO_UPDATES = {"run.pretrain": 0, "run.train_updates": 0}
@@ -85,36 +85,58 @@ def test_the_same_seed_gives_the_same_run_bit_for_bit(run, tmp_path):
     assert outcome(first) != outcome(other)
 
 
-@pytest.mark.parametrize(("stop", "count"), [(20, 1), (66, 1), (40, 2)])
-def test_a_continued_run_equals_one_that_was_never_stopped(run, tmp_path, stop, count):
-    """Stops at the end of an episode of every environment, before and after learning starts."""
-    options = {"env.count": count, "steps": 160, "env": lambda: FixedEnv()}
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("remembers", [False, True])
+def test_a_run_stopped_anywhere_equals_one_that_was_never_stopped(
+    run, agents, tmp_path, count, remembers
+):
+    """Stops before, at and after the end of the seed episodes, and while it learns."""
+    options = {"env.count": count, "steps": 160, "run.eval_every": 40}
+    if remembers:
+        agents.make.kind = RememberingAgent
+        options |= {"replay.carry": True, "replay.ongoing": True, "replay.online": 0.5}
     whole = run("whole", **options)
-    run("parts", **(options | {"steps": stop * count}))
+    for steps in (2, 14, 28, 30, 32, 44, 76, 80, 82, 158):
+        run("parts", **(options | {"steps": steps}))
     continued = run("parts", **options)
     assert outcome(continued) == outcome(whole)
     assert scores(tmp_path / "parts") == scores(tmp_path / "whole")
-    a, b = replayed(tmp_path / "parts"), replayed(tmp_path / "whole")
-    assert all(np.array_equal(a[key], b[key]) for key in a)
+    assert contents(tmp_path / "parts") == contents(tmp_path / "whole")
     assert newest_state(tmp_path / "parts") == newest_state(tmp_path / "whole")
 
 
-class FixedEnv(SeededEnv):
-    """Episodes of two steps, whose rewards depend on seed, step and action."""
-
-    def reset(self, seed):
-        row = super().reset(seed)
-        self._length = 2
-        return row
+def contents(folder):
+    """What the replay's files hold."""
+    files = [path for path in (folder / "replay").rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_what_a_stop_cuts_off_is_kept_and_counted(run, tmp_path):
+def test_an_episode_that_cannot_be_played_again_is_cut_off_kept_and_counted(run, tmp_path, capsys):
+    # What this one observes depends on how often the object was reset before.
     run(env=lambda: CountingEnv(10), steps=47)
-    rows = replayed(tmp_path / "run")
-    assert rows["count"][-1] == 7 and rows["is_last"][-1] and not rows["is_terminal"][-1]
+    assert len(replayed(tmp_path / "run")["count"]) == 44
     run(env=lambda: CountingEnv(10), steps=60)
+    assert "cannot be brought to where it was (row 0: 'episode' is not what it was)" in (
+        capsys.readouterr().out
+    )
+    rows = replayed(tmp_path / "run")
+    ended = np.flatnonzero(rows["is_last"])
+    assert rows["count"][ended].ravel().tolist() == [10, 10, 10, 10, 7, 10]
+    assert not rows["is_terminal"][ended[4]]
     starts = json.loads((tmp_path / "run" / "info.json").read_text())
     assert [start["env_frames"] for start in starts] == [0, 47]
+    counters = newest_state(tmp_path / "run")["counters"]
+    assert (counters["env_frames"], counters["episodes"]) == (60, 6)
+
+
+def test_a_long_episode_is_not_played_again(run, tmp_path, capsys):
+    options = {"env": lambda: CountingEnv(10**9), "env.time_limit": 0, "run.eval_every": 0}
+    run(steps=50, **options)
+    run(steps=55, **options)
+    assert "playing 50 steps again" in capsys.readouterr().out
+    run(steps=60, **options, **{"env.resume_steps": 54})
+    assert "55 steps are more than env.resume_steps" in capsys.readouterr().out
+    assert len(replayed(tmp_path / "run")["count"]) == 56
 
 
 def test_action_repeat_counts_frames(run, tmp_path):
@@ -237,6 +259,12 @@ def test_too_many_skipped_updates_in_a_row_stop_the_run_with_a_dump(run, agents,
     agents.make.nonfinite = (5, 6, 8, 9, 10, 11)
     with pytest.raises(NonFiniteError, match="3 updates in a row.*nonfinite-10.json"):
         run(**{"run.nonfinite_limit": 2})
+    state = newest_state(tmp_path / "run")
+    counters = state["counters"]
+    # Saved with all updates: the guard looks at one when the next is made.
+    assert counters["grad_steps"] == 11
+    due = 2 + (counters["env_frames"] - 30) // 4 * 3 // 2
+    assert counters["grad_steps"] + state["pending_updates"] == due
     dump = json.loads((tmp_path / "run" / "nonfinite-10.json").read_text())
     assert dump["metrics"] == {"count_loss": "nan", "nonfinite": 1.0}
     assert dump["batch"]["reward"]["shape"] == [3, 6]
@@ -254,7 +282,7 @@ def test_an_agent_without_weights_only_acts(run, tmp_path):
 
 
 def test_a_random_run_continues_exactly(run, tmp_path):
-    options = {"agent": "random", "env": lambda: FixedEnv()}
+    options = {"agent": "random"}
     run("whole", **options)
     run("parts", steps=50, **options)
     run("parts", **options)
@@ -456,3 +484,69 @@ def test_load_and_evaluate_need_no_training(run, tmp_path):
     assert (evaluation.mean, evaluation.std) == (55.0, 0.0)
     assert evaluation.video.stat().st_size > 0
     assert outcome(dreamer_tf.load(tmp_path / "run")) == outcome(trained)
+
+
+def test_an_episode_that_a_death_cut_has_no_return(run, tmp_path):
+    once = tmp_path / "died"
+    run(env=lambda: FailingEnv("raise", at=3, once=once, length=5), steps=60)
+    lines = [line for line in metrics(tmp_path / "run") if "train/length" in line]
+    assert {(line["train/return"], line["train/length"]) for line in lines} == {(15, 5)}
+    crashed = [
+        line["train/crashed"] for line in metrics(tmp_path / "run") if "train/crashed" in line
+    ]
+    assert crashed == [3]
+    assert newest_state(tmp_path / "run")["counters"]["episodes"] == len(lines) + 1
+    text = DOCUMENTATION.read_text(encoding="utf-8")
+    assert "`train/crashed`" in text
+
+
+def test_an_environment_that_ends_the_program_does_not_end_it_unsaved(run, tmp_path, capsys):
+    class Exiting(CountingEnv):
+        steps = 0
+
+        def step(self, action):
+            Exiting.steps += 1
+            if Exiting.steps == 45:
+                raise SystemExit(3)
+            return super().step(action)
+
+    with pytest.raises(SystemExit, match="3"):
+        run(env=Exiting, **{"run.eval_every": 0})
+    assert newest_state(tmp_path / "run")["counters"]["env_frames"] == 44
+    assert "saved at 44 frames, before SystemExit ends the run" in capsys.readouterr().out
+
+
+def test_predictions_that_fail_are_told_and_end_nothing(run, agents, tmp_path, capsys):
+    class Short(CountingAgent):
+        def report(self, batch):
+            raise MemoryError("too large")
+
+    agents.make.kind = Short
+    run(**{"run.video_every": 40})
+    assert newest_state(tmp_path / "run")["counters"]["env_frames"] == 100
+    shown = capsys.readouterr().out
+    assert shown.count("no predictions (MemoryError: too large); the run goes on") == 1
+
+
+def test_the_largest_rewards_end_no_run(run, tmp_path):
+    class Huge(CountingEnv):
+        def step(self, action):
+            return super().step(action) | {"reward": np.float32(-3e38)}
+
+    run(env=Huge, steps=60)
+    returns = [line["train/return"] for line in metrics(tmp_path / "run") if "train/return" in line]
+    assert min(returns) < -1e39
+
+
+def test_left_waits_for_learning_and_presets_that_do_not_fit_are_told(run, tmp_path, capsys):
+    presets = ["size12m"]
+    run(configs=presets, steps=160)
+    shown = capsys.readouterr().out.splitlines()
+    assert any("note: the preset size12m is for dreamerv3" in line for line in shown)
+    start = shown.index("learning starts, with 2 updates at once")
+    left = [line.rpartition("left ")[2] for line in shown[:start] if " left " in line]
+    assert left == ["?"]  # By random actions.
+    [measured] = [index for index, line in enumerate(shown) if line.startswith("measured over")]
+    assert "left of this run in" in shown[measured]
+    after = [line.rpartition("left ")[2] for line in shown[measured + 1 :] if "  left " in line]
+    assert len(after) > 2 and all(text.startswith("0:00:") for text in after)

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -240,7 +241,7 @@ def test_a_lost_host_ends_a_run_and_what_was_saved_stays(run, tmp_path, monkeypa
                 raise hosts.ReplicaLostError("a process that learned along is gone")
             return updates[-1]
 
-        return train_step
+        return types.SimpleNamespace(train_step=train_step, trace_update=agent.trace_update)
 
     monkeypatch.setattr(replicas.Team, "lead", lead)
     run(steps=60)

@@ -20,15 +20,15 @@ ROOT = pathlib.Path(__file__).parents[2]
 class Trainer:
     """A training run in a process of its own."""
 
-    def __init__(self, folder, steps=10**6, seconds_per_update=0.0):
+    def __init__(self, folder, steps=10**6, seconds_per_update=0.0, stdout=subprocess.PIPE):
         self.folder = folder
         words = [str(folder), str(steps), str(seconds_per_update)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.training.trainer_process", *words],
             cwd=ROOT,
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "2"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=stdout,
+            stderr=subprocess.STDOUT if stdout is subprocess.PIPE else subprocess.PIPE,
             text=True,
         )
 
@@ -58,7 +58,9 @@ class Trainer:
         """Kills it, wherever it is."""
         self.process.kill()
         self.process.wait()
-        self.process.stdout.close()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
 
 
 @pytest.fixture
@@ -96,7 +98,9 @@ def stored_returns(folder):
     return [float(np.sum(np.load(path)["reward"], dtype=np.float64)) for path in paths]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_inside_a_block_of_updates_saves_everything(start, tmp_path, number, code):
     trainer = start(seconds_per_update=0.2)
     trainer.wait_until(lambda: newest_state(tmp_path) and newest_state(tmp_path)["learning"])
@@ -106,13 +110,39 @@ def test_a_signal_inside_a_block_of_updates_saves_everything(start, tmp_path, nu
     assert f"{number.name}: finishing the step, then saving" in output
     assert "Traceback" not in output
     state = newest_state(tmp_path)
-    rows = [len(np.load(path)["reward"]) - 1 for path in tmp_path.glob("replay/*.npz")]
+    rows = [len(np.load(path)["reward"]) - 1 for path in tmp_path.glob("replay/**/*.npz")]
     assert state["counters"]["agent_steps"] == sum(rows)
-    last = np.load(max(tmp_path.glob("replay/*.npz")))
-    assert last["is_last"][-1]
     # The rest of the block is remembered, and comes first in the next start.
     done = state["counters"]["grad_steps"]
     assert done + state["pending_updates"] == 2 + (sum(rows) - 30) // 4 * 3 / 2 // 1
+
+
+def test_an_output_that_nobody_reads_any_more_saves_and_ends(start, tmp_path):
+    receiver, sender = os.pipe()
+    trainer = start(seconds_per_update=0.01, stdout=sender)
+    os.close(sender)
+    with os.fdopen(receiver) as output:  # As ``| head``.
+        assert any("learning starts" in line for line in output)
+    _, told = trainer.process.communicate(timeout=300)
+    assert trainer.process.returncode == 141, told
+    assert "nobody reads the output any more" in told and "Traceback" not in told
+    state = newest_state(tmp_path)
+    rows = [len(np.load(path)["reward"]) - 1 for path in tmp_path.glob("replay/**/*.npz")]
+    assert state["counters"]["agent_steps"] == sum(rows)
+
+
+def test_a_terminal_that_is_gone_does_not_stop_a_run(start, tmp_path):
+    ours, theirs = os.openpty()
+    trainer = start(steps=300, stdout=theirs)
+    os.close(theirs)
+    shown = b""
+    while b"run folder" not in shown:
+        shown += os.read(ours, 1000)
+    os.close(ours)  # From here on writing is an input/output error.
+    _, told = trainer.process.communicate(timeout=300)
+    assert trainer.process.returncode == 0, told
+    assert "the run goes on unseen" in told and "Traceback" not in told
+    assert newest_state(tmp_path)["counters"]["env_frames"] == 300
 
 
 def test_a_second_ctrl_c_ends_at_once(start, tmp_path):
@@ -199,3 +229,18 @@ def test_the_first_signal_is_noted_and_told_once():
     assert stop.requested == signal.SIGTERM
     [text] = told
     assert text.startswith("SIGTERM: finishing the step, then saving")
+
+
+def test_a_hangup_that_is_ignored_stays_so():
+    """As ``nohup`` starts a program."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals(lambda text: None) as stop:
+            signal.raise_signal(signal.SIGHUP)
+            time.sleep(0.1)
+            assert stop.requested is None
+            stop.request(signal.SIGPIPE)
+            stop.request(signal.SIGTERM)
+        assert stop.requested == signal.SIGPIPE
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf.nn import DenseGRU
-from dreamer_tf.world_model import RSSM, GaussianLatent, State, get_feat
+from dreamer_tf.world_model import RSSM, SSM, GaussianLatent, State, get_feat
 from tests.golden_data import Golden, assert_close, load_weights, v1_weights
 
 
@@ -133,3 +133,23 @@ def test_states_of_a_batch_do_not_mix(rssm, golden):
     moved, _ = rssm.observe(embed, action, is_first, rssm.initial_state(len(embed)), noise)
     np.testing.assert_allclose(moved.deter[1:], post.deter[1:], atol=1e-6)
     assert np.abs(moved.stoch[0] - post.stoch[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", ["rssm", "ssm"])
+def test_what_is_not_finite_does_not_pass_an_episodes_beginning(name):
+    latent = GaussianLatent(3, 0.1)
+    model = RSSM(DenseGRU(5, 4), latent, 4) if name == "rssm" else SSM(latent, 4)
+    model.build(6, 2)
+    embed, action = tf.ones([2, 4, 6]), tf.ones([2, 4, 2])
+    is_first = tf.constant([[True, False, True, False]] * 2)
+    noise = tf.zeros([4, 2, 3])
+    bad = tf.nest.map_structure(lambda x: x + np.nan, model.initial_state(2))
+    # The action that led to an episode's first row is none; it does not count either.
+    broken = tf.where(is_first[..., None], np.nan, action)
+    post, prior = model.observe(embed, broken, is_first, bad, noise)
+    expected = model.observe(embed, action, is_first, model.initial_state(2), noise)
+    assert all(np.isfinite(x).all() for x in tf.nest.flatten((post, prior)))
+    for got, wanted in zip(*map(tf.nest.flatten, ((post, prior), expected)), strict=True):
+        np.testing.assert_array_equal(got, wanted)
+    step = model.obs_step(bad, broken[:, 0], embed[:, 0], is_first[:, 0], noise[0])
+    assert all(np.isfinite(x).all() for x in tf.nest.flatten(step))

@@ -19,12 +19,13 @@ import time
 from typing import NamedTuple
 
 import psutil
-from rich.console import Console
 from rich.table import Table
 
 import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf import specs
+from dreamer_tf.apps.benchmark import suite
+from dreamer_tf.apps.benchmark.suite import text_of
 from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.common import write_json
 from dreamer_tf.config.resolve import program_name
@@ -38,7 +39,8 @@ DESCRIPTION = (
     "the figures. Options of its own: --updates N, how many updates to time (default: 5); "
     "--seconds S, how long to measure each other figure, five times as long for acting and "
     "learning together (default: 2); --out FILE, where to save (default: a new JSON file under "
-    "runs/)."
+    "runs/); --profile, also where the time of an update goes. --suite takes no options of a run: "
+    "it measures the presets that have goals, one after the other, and says which are reached."
 )
 BUSY = 0.5
 """1-minute load average from which something else must be running."""
@@ -108,28 +110,48 @@ def benchmark(argv=None):
     parser.add_argument("--updates", type=_count, default=5)
     parser.add_argument("--seconds", type=float, default=2.0)
     parser.add_argument("--out", type=pathlib.Path)
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--suite", action="store_true")
     own, rest = parser.parse_known_args(argv)
     with exit_codes():
+        if own.suite:
+            return _suite(own, rest)
         resolved = configs.parse_args(rest, DESCRIPTION)
         quiet_tensorflow()
         path = own.out or _default_path(resolved.config)
         path.parent.mkdir(parents=True, exist_ok=True)
-        result = run(resolved, own.updates, own.seconds)
+        result = run(resolved, own.updates, own.seconds, own.profile)
         write_json(path, result)
     print(render(result), end="")
     print(f"saved in {path}")
 
 
-def run(resolved, updates, seconds):
+def _suite(own, rest):
+    if rest or own.profile:
+        raise configs.ConfigError(
+            f"--suite measures presets of its own and takes --updates, --seconds and --out alone; "
+            f"got {shlex.join([*rest, *(['--profile'] if own.profile else [])])}"
+        )
+    path = own.out or pathlib.Path("runs") / f"suite-{datetime.datetime.now():%Y%m%d-%H%M%S}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    result = suite.run(own.updates, own.seconds)
+    write_json(path, result)
+    print(suite.render(result), end="")
+    print(f"saved in {path}")
+
+
+def run(resolved, updates, seconds, with_profile=False):
     """Measures a config.
 
     Args:
       resolved: `config.Resolved`.
       updates: How many updates to time.
       seconds: How long to measure each other figure.
+      with_profile: Whether to look into an update.
 
     Returns:
-      A dict that JSON can hold: the sections of ``FIGURES``, and what they were measured on.
+      A dict that JSON can hold: the sections of ``FIGURES``, and what they were measured on; with a
+      profile also ``profile``, see `profile.profile`.
 
     Raises:
       ConfigError: If the agent does not learn.
@@ -144,14 +166,21 @@ def run(resolved, updates, seconds):
         vector_env = stack.enter_context(session.start_envs(config))
         start["ready_seconds"] = process_age()
         team = start_team(config, None, stack, _say)
-        agent = session.make_agent(config, vector_env.obs_space, vector_env.act_space)
+        settled, agent = session.make_settled_agent(
+            configs.Resolved(config, resolved.origins),
+            *(vector_env.obs_space, vector_env.act_space),
+            _say,
+        )
+        config = settled.config
         if not agent.parameter_counts():
             raise configs.ConfigError(
                 f"the agent {config.agent!r} does not learn: there is no update to measure"
             )
         start["built_seconds"] = process_age()
-        from dreamer_tf.apps.benchmark import measurements
+        from dreamer_tf.apps.benchmark import measurements, profile
 
+        if with_profile:
+            profile.name_phases(agent)
         update = measurements.Update(agent, config.replay.batch_size, config.replay.batch_length)
         update()
         start["first_update_seconds"] = process_age()
@@ -168,6 +197,9 @@ def run(resolved, updates, seconds):
                 sections["update"]["median_seconds"],
                 updates,
             )
+        if with_profile:
+            _say("profile")
+            sections["profile"] = profile.profile(update)
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sections |= _measure(config, agent, vector_env, folder, seconds, notes)
         # Last, because its matrices and its trace are no part of a run's memory.
@@ -175,7 +207,7 @@ def run(resolved, updates, seconds):
         sections["arithmetic"] = measurements.arithmetic(
             update, sections["update"]["median_seconds"]
         )
-    return {**describe(resolved, load), "notes": notes, "start": start, **sections}
+    return {**describe(settled, load), "notes": notes, "start": start, **sections}
 
 
 def _measure(config, agent, vector_env, folder, seconds, notes):
@@ -277,9 +309,6 @@ def render(result):
             table.add_row()
         section = name
         table.add_row(figure.label, _number(result[name][key], figure.scale), figure.unit)
-    console = Console(width=100, highlight=False)
-    with console.capture() as capture:
-        console.print(table)
     size, length = result["batch"]
     lines = [
         f"{result['task']}, agent {result['agent']}, {result['precision']}, "
@@ -288,11 +317,26 @@ def render(result):
         f"GPUs: {', '.join(machine['gpus']) or 'none'}, "
         f"TensorFlow {result['packages']['tensorflow']}",
         "",
-        capture.get().rstrip("\n"),
+        text_of(table),
+        *(_profile_lines(result["profile"]) if "profile" in result else []),
         *([""] if result["notes"] else []),
         *result["notes"],
     ]
     return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
+
+
+def _profile_lines(profile):
+    phases, operations = (Table(box=None, pad_edge=False, header_style="bold") for _ in range(2))
+    phases.add_column("phase of an update")
+    phases.add_column("busy, ms", justify="right")
+    for phase, milliseconds in profile["phases"].items():
+        phases.add_row(phase, f"{milliseconds:,.1f}")
+    for name in ("operation", "of", "calls", "ms"):
+        operations.add_column(name, justify="left" if name in ("operation", "of") else "right")
+    for row in profile["operations"]:
+        numbers = f"{row['calls']:,}", f"{row['milliseconds']:,.1f}"
+        operations.add_row(row["type"], row["phase"], *numbers)
+    return ["", text_of(phases), "", text_of(operations)]
 
 
 def _number(value, scale):

@@ -113,7 +113,7 @@ def replicated(team, agent, config, make_agent, update, one_seconds, count):
       one_seconds: What one takes.
       count: How many to time.
     """
-    update.train_step = team.lead(agent, config, make_agent)
+    update.train_step = team.lead(agent, config, make_agent).train_step
     update()
     seconds = updates(update, count)["median_seconds"]
     update.train_step = agent.train_step
@@ -293,7 +293,7 @@ def training(agent, vector_env, replay, config, folder, seconds):
     counters, stopwatch = Counters(), Stopwatch()
     per_frame = updates_per_block(config, vector_env.frames_per_step) / config.run.train_every
     learner = Learner(
-        agent.train_step,
+        agent,
         replay,
         carry=Carry(agent, config.replay.batch_size),
         batch_size=config.replay.batch_size,

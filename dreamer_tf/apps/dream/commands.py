@@ -5,6 +5,7 @@ to dream.
 """
 
 import argparse
+import secrets
 import signal
 import sys
 
@@ -57,9 +58,11 @@ def _serve(run, port):
             print(f"{program_name()}: note: {note}", file=sys.stderr)
         about = studio.about()
         print(f"{about['agent']} on {about['task']}, {_progress(about)}")
-        server = server_module.make(studio, listener)
+        token = secrets.token_urlsafe()
+        server = server_module.make(studio, listener, token)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        print(f"http://{server_module.HOST}:{server.port}  (Ctrl-C ends)", flush=True)
+        address = f"http://{server_module.HOST}:{server.port}/?{server_module.TOKEN}={token}"
+        print(f"{address}  (Ctrl-C ends)", flush=True)
         server.serve_forever()  # Returns when it is interrupted.
         print("ended")
 

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 
 from dreamer_tf.apps.dream.errors import DreamError, RequestError
-from dreamer_tf.replay.episode_file import DamagedEpisodeError, WrongSpacesError, map_episode
+from dreamer_tf.replay.episode_file import DamagedEpisodeError, WrongSpacesError, open_episode
 from dreamer_tf.replay.store import EpisodeName
 from dreamer_tf.specs import row_spaces
 
@@ -50,7 +50,7 @@ class Episodes:
           serial: Its number.
 
         Returns:
-          Dict of key to read-only array ``[rows, ...]``.
+          Dict of key to `StoredArray` ``[rows, ...]``.
 
         Raises:
           RequestError: If there is none, or it is damaged or of another task.
@@ -65,7 +65,7 @@ class Episodes:
             )
         name = names[serial]
         try:
-            return map_episode(self._folder / str(name), self._spaces, name.rows)
+            return open_episode(self._folder / str(name), self._spaces, name.rows)
         except DamagedEpisodeError as error:
             raise RequestError(f"the episode {name} is damaged: {error}", 422) from error
         except WrongSpacesError as error:

@@ -1,5 +1,8 @@
 """The web server: the page's files, and the studio's answers to this machine's own browser.
 
+Other users of this machine can reach its ports, too: only who knows the token in the printed
+address is answered. The browser keeps it as a cookie, so that it leaves the address bar at once.
+
 A page of another site that is open in the same browser could send requests here, too. It cannot
 read an answer, nor change anything: the server listens on the loopback interface only, answers only
 under the names of this machine (a foreign name that was pointed here is refused), and takes changes
@@ -10,6 +13,7 @@ import functools
 import importlib.resources
 import json
 import mimetypes
+import secrets
 import socket
 
 import flask
@@ -20,6 +24,9 @@ from dreamer_tf.apps.dream.errors import DreamError, RequestError
 from dreamer_tf.apps.report.assets import page_file
 
 HOST = "127.0.0.1"
+TOKEN = "token"
+"""Name of the token in the query."""
+
 _NAMES = ("127.0.0.1", "localhost", "[::1]")
 _LARGEST_BODY = 1 << 16
 
@@ -35,12 +42,13 @@ _POLICY = {
 }
 
 
-def make_app(studio, port):
+def make_app(studio, port, token):
     """The application.
 
     Args:
       studio: `Studio`.
       port: Port that it is reached at, which the Host header must name.
+      token: Text that requests must know, in the query or as a cookie.
 
     Returns:
       ``flask.Flask``.
@@ -48,6 +56,7 @@ def make_app(studio, port):
     app = flask.Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = _LARGEST_BODY
     app.before_request(functools.partial(_refuse_strangers, port))
+    app.before_request(functools.partial(_ask_for_token, _cookie(port), token))
     app.after_request(_add_policy)
     app.register_error_handler(RequestError, _tell_refusal)
     app.register_error_handler(HTTPException, _tell_http_error)
@@ -69,6 +78,29 @@ def _refuse_strangers(port):
     if request.method == "POST" and request.mimetype != "application/json":
         got = request.mimetype or "nothing"
         raise RequestError(f"expected the content type application/json, got {got}", 415)
+
+
+def _ask_for_token(cookie, token):
+    """Refuses who does not know the token; who brings it in the address gets the page without."""
+    request = flask.request
+    given = request.args.get(TOKEN)
+    known = request.cookies.get(cookie, "") if given is None else given
+    if not secrets.compare_digest(known.encode(), token.encode()):
+        raise RequestError(
+            f"the token is {'missing' if not known else 'another one'}: open the whole address "
+            f"that dream.py printed when it was started, with ?{TOKEN}=",
+            403,
+        )
+    if given is None or request.method != "GET" or request.path != "/":
+        return None
+    response = flask.redirect("/")
+    response.set_cookie(cookie, token, httponly=True, samesite="Lax")
+    return response
+
+
+def _cookie(port):
+    """Name of the cookie: servers at other ports of this machine have theirs beside it."""
+    return f"dream-{port}"
 
 
 def _add_policy(response):
@@ -163,18 +195,19 @@ def bind(port):
     return listener
 
 
-def make(studio, listener):
+def make(studio, listener, token):
     """A server that answers at a socket, with ``serve_forever`` and ``shutdown``.
 
     Args:
       studio: `Studio`.
       listener: As `bind` returns it.
+      token: Text that requests must know, see `make_app`.
     """
     port = listener.getsockname()[1]
     return make_server(
         HOST,
         port,
-        make_app(studio, port),
+        make_app(studio, port, token),
         threaded=True,
         request_handler=_QuietHandler,
         fd=listener.fileno(),

@@ -22,7 +22,7 @@ from dreamer_tf.apps.dream.replayed import Replayed
 from dreamer_tf.apps.figures.palette import styles
 from dreamer_tf.apps.figures.tasks import canonical, title
 from dreamer_tf.export.native_actions import NativeActions
-from dreamer_tf.replay.store import OpenMaps
+from dreamer_tf.replay.store import OpenFiles
 from dreamer_tf.runs import run_folder
 
 _DREAMS = 8
@@ -62,7 +62,7 @@ class Studio:
         self._native = NativeActions(agent.act_space, agent.native_act_space)
         self._folder = Episodes(run, agent.obs_space, agent.act_space)
         self._newest, self.notes = self._folder.newest_whole()
-        self._episodes = OpenMaps(self._folder.open, _OPEN_EPISODES)
+        self._episodes = OpenFiles(self._folder.open, _OPEN_EPISODES)
         self.model = CompiledModel(agent)
         self._dreams = collections.OrderedDict()
         # TensorFlow is asked by one request at a time, and a dream changes by one at a time.

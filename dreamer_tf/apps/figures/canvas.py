@@ -52,6 +52,7 @@ _STYLE = {
     "lines.markersize": 3.5,
     "hatch.linewidth": 0.4,
     "patch.linewidth": 0.5,
+    "text.parse_math": False,  # A dollar in the name of a task is a dollar.
     "pdf.fonttype": 42,  # TrueType, which conferences ask for
     "savefig.facecolor": "white",
 }

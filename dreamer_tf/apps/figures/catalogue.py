@@ -69,6 +69,11 @@ OPTIONS = {
     "unfinished": dict(
         action="store_true", help="take runs that have not collected all their frames"
     ),
+    "metric": dict(
+        default="train/return",
+        metavar="NAME",
+        help="metric of the runs' metrics.jsonl that is the score; empty: what scores.json holds",
+    ),
     # how they are drawn
     "bins": dict(
         type=count,
@@ -190,6 +195,12 @@ KINDS = {
         "learning curves per task: mean and spread over seeds, baselines beside them",
         "learning_curves",
         _CURVES,
+    ),
+    "bands": Kind(
+        "runs over the band of published seeds, and where they are inside, above and below",
+        "bands",
+        ("bins", "until", "columns"),
+        reads=(*_SCORES, "metric"),
     ),
     "bars": Kind("final scores per task as bars, and their mean", "bars", _FINAL),
     "representation": Kind(

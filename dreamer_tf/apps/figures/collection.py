@@ -76,7 +76,17 @@ class Collection:
         return sorted({curve.method for curve in self.runs}, key=rank)
 
 
-def gather(runs, baselines=(), *, tasks=(), methods=(), group_by="", option="", unfinished=False):
+def gather(
+    runs,
+    baselines=(),
+    *,
+    tasks=(),
+    methods=(),
+    group_by="",
+    option="",
+    unfinished=False,
+    metric="",
+):
     """Reads runs and score files.
 
     Args:
@@ -89,6 +99,8 @@ def gather(runs, baselines=(), *, tasks=(), methods=(), group_by="", option="", 
       option: Dotted option over which a figure sweeps; runs with different values of it may be
         alike in task, method and seed.
       unfinished: Whether to take runs that have not collected all their frames.
+      metric: Name of the metric that is the score of run folders; empty: what their ``scores.json``
+        holds.
 
     Returns:
       `Collection` with at least one curve.
@@ -98,7 +110,7 @@ def gather(runs, baselines=(), *, tasks=(), methods=(), group_by="", option="", 
         same task, method and seed, or nothing is left.
     """
     notes = []
-    curves, finals = _read_all(runs, group_by, unfinished, notes)
+    curves, finals = _read_all(runs, group_by, unfinished, notes, metric)
     if finals:
         raise FigureError(
             f"{finals[0].source} holds final scores, not learning curves: give it to --baselines"
@@ -119,8 +131,8 @@ def _published(score, own):
     return dataclasses.replace(score, method=score.method + PUBLISHED)
 
 
-def _read_all(paths, group_by, unfinished, notes):
-    reader = _Reader(group_by, unfinished, notes)
+def _read_all(paths, group_by, unfinished, notes, metric=""):
+    reader = _Reader(group_by, unfinished, notes, metric)
     for path in paths:
         reader.read(path)
     reader.check_finished()
@@ -130,12 +142,13 @@ def _read_all(paths, group_by, unfinished, notes):
 class _Reader:
     """Reads paths one after the other, each file and folder once."""
 
-    def __init__(self, group_by, unfinished, notes):
+    def __init__(self, group_by, unfinished, notes, metric):
         self.curves = []
         self.finals = []
         self._group_by = group_by
         self._unfinished = unfinished
         self._notes = notes
+        self._metric = metric
         self._behind = []
         self._seen = set()
 
@@ -198,7 +211,7 @@ class _Reader:
         self.finals += finals
 
     def _run(self, path):
-        run = read_run_folder(path)
+        run = read_run_folder(path, self._metric)
         if not (run.is_finished or self._unfinished):
             self._behind.append(run)
         elif run.curve is None:

@@ -9,14 +9,16 @@ import json
 import os
 import pathlib
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+import numpy as np
 
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.scores import Curve, read_score_file
+from dreamer_tf.apps.figures.tasks import canonical
+from dreamer_tf.config import ConfigError
 from dreamer_tf.config.files import CONFIG_NAME
 from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.options import nested_items
+from dreamer_tf.config.resolve import read_tree
 
 _SCORES = "scores.json"
 _METRICS = "metrics.jsonl"
@@ -55,11 +57,12 @@ def is_run_folder(path):
     return (path / CONFIG_NAME).is_file()
 
 
-def read_run_folder(path):
+def read_run_folder(path, metric=""):
     """Reads a run folder.
 
     Args:
       path: The folder.
+      metric: Name of the metric that is the score; empty: what ``scores.json`` holds.
 
     Raises:
       FigureError: If it is none, or its files cannot be read.
@@ -67,7 +70,9 @@ def read_run_folder(path):
     path = pathlib.Path(path)
     settings = read_settings(path / CONFIG_NAME)
     curve = None
-    if (path / _SCORES).is_file():
+    if metric:
+        curve = _metric_curve(path, settings, metric)
+    elif (path / _SCORES).is_file():
         curves, finals = read_score_file(path / _SCORES)
         if finals or len(curves) > 1:
             raise FigureError(f"{path / _SCORES}: expected the curve of one run")
@@ -76,6 +81,26 @@ def read_run_folder(path):
         curve = dataclasses.replace(curve, source=path, settings=settings)
     frames = max(last_step(path / _METRICS), 0 if curve is None else int(curve.end))
     return RunFolder(path, settings, curve, frames)
+
+
+def _metric_curve(path, settings, name):
+    """The curve of a metric, the mean where several lines have the same frames; None if none has.
+
+    Raises:
+      FigureError: If a line is no metrics.
+    """
+    found = {}
+    if (path / _METRICS).is_file():
+        with (path / _METRICS).open(encoding="utf-8") as file:
+            lines = [line for line in file if line.endswith("\n") and f'"{name}"' in line]
+        for line in lines:
+            found.setdefault(_step(path / _METRICS, line), []).append(json.loads(line)[name])
+    if not found:
+        return None
+    xs = np.array(sorted(found), float)
+    ys = np.array([np.mean(found[x]) for x in xs])
+    task, method = canonical(settings["task"]), settings["agent"]
+    return Curve(task, method, str(settings["seed"]), xs, ys, path)
 
 
 def last_step(path):
@@ -112,10 +137,10 @@ def read_settings(path):
     if not path.is_file():
         raise FigureError(f"{path.parent} is not a run folder: it has no {path.name}")
     try:
-        tree = YAML(typ="safe", pure=True).load(path)
-    except YAMLError as error:
-        raise FigureError(f"{path} is not valid YAML: {error}") from error
-    settings = dict(nested_items(tree)) if isinstance(tree, dict) else {}
+        tree = read_tree(path)
+    except ConfigError as error:
+        raise FigureError(str(error)) from error
+    settings = dict(nested_items(tree))
     # Runs from before an option got another name are found by the new one, too.
     moved = {new: value for key, value in settings.items() for new in MOVED.get(key, ())}
     settings = moved | settings

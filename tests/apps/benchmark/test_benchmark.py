@@ -13,7 +13,7 @@ import pytest
 
 from dreamer_tf import config as configs
 from dreamer_tf import specs
-from dreamer_tf.apps.benchmark import commands, measurements
+from dreamer_tf.apps.benchmark import commands, measurements, profile
 from dreamer_tf.envs import VectorEnv
 from dreamer_tf.replay import Replay
 from tests.training.counting_agent import CountingAgent, SeededEnv
@@ -34,7 +34,7 @@ def outcome(tmp_path_factory):
     """What the command printed and saved, and the seconds that it took."""
     path = tmp_path_factory.mktemp("benchmark") / "new" / "figures.json"
     words = ["--configs", "dmc", "debug", "--updates", "3", "--seconds=0.1", "--seed", "7"]
-    words += ["--run.devices", "2"]
+    words += ["--profile", "--run.devices", "2"]
     command = [sys.executable, "-c", COMMAND, *words, "--out", str(path)]
     start = time.monotonic()
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
@@ -78,6 +78,39 @@ def test_figures_fit_together(outcome):
     assert arithmetic["ratio_to_floor"] == pytest.approx(ratio)
     # 20 episodes of 50 steps, the row of the beginning included.
     assert result["replay"]["rows"] == 20 * 51
+
+
+def test_a_profile_says_where_the_time_of_an_update_goes(outcome):
+    printed, result, _, _ = outcome
+    phases, operations = (result["profile"][key] for key in ("phases", "operations"))
+    named = {"world model", "imagination", "behaviour", "optimiser"}
+    assert phases.keys() == named | {"other", "host"}
+    assert all(phases[phase] > 0 for phase in named)
+    # What has no phase are random draws and the batch's way in.
+    assert phases["other"] < sum(phases[phase] for phase in named)
+    assert len(operations) == profile.OPERATIONS
+    times = [row["milliseconds"] for row in operations]
+    assert times == sorted(times, reverse=True) and times[-1] > 0
+    assert sum(times) <= sum(phases.values())
+    assert {"MatMul", "Conv2D"} <= {row["type"] for row in operations}
+    assert all(f"\n{phase} " in printed for phase in phases)
+
+
+def test_a_gradient_has_the_phase_of_what_it_is_the_gradient_of():
+    operations = [
+        ("world_model/encoder/MatMul", "MatMul", 0, 3_000_000_000),
+        ("gradient_tape/world_model/encoder/MatMul/MatMul", "MatMul", 3_000_000_000, 5_000_000_000),
+        ("behaviour/imagination/while/body/_3/MatMul", "MatMul", 2_000_000_000, 4_000_000_000),
+        ("StatelessRandomNormalV2", "StatelessRandomNormalV2", 9_000_000_000, 1_000_000_000),
+    ]
+    result = profile.summarize(operations, seconds=0.025)
+    zeros = dict.fromkeys(("behaviour", "optimiser"), 0.0)
+    busy = {"world model": 8.0, "imagination": 4.0, "other": 1.0, **zeros}
+    assert result["phases"] == pytest.approx(busy | {"host": 16.0})
+    assert result["operations"][0] == {
+        **{"type": "MatMul", "phase": "world model", "calls": 2},
+        "milliseconds": pytest.approx(8.0),
+    }
 
 
 def test_the_document_explains_every_figure():

@@ -61,7 +61,8 @@ def small_run(
     for serial, length in enumerate(lengths, 1):
         total += length - 1
         file = path / "replay" / str(EpisodeName(serial, length, total))
-        write_episode(file, episode(obs_space, act_space, length, serial))
+        rows = episode(obs_space, act_space, length, serial)
+        write_episode(file, {key: [array] for key, array in rows.items()})
     return agent
 
 

@@ -38,10 +38,10 @@ def served(folder, name, **options):
     """The address of the page of a small run."""
     small_run(folder, name, lengths=(30, 40), **options)
     with server.bind(0) as listener:
-        made = server.make(Studio(folder), listener)
+        made = server.make(Studio(folder), listener, "a-token")
         thread = threading.Thread(target=made.serve_forever)
         thread.start()
-        yield f"http://127.0.0.1:{made.port}/"
+        yield f"http://127.0.0.1:{made.port}/?token=a-token"
         made.shutdown()
         thread.join()
 

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 
 import pytest
@@ -68,9 +69,12 @@ def test_it_prints_its_address_and_ctrl_c_ends_it(tmp_path):
                 "DreamerV2 on Walker Walk, 600 of 1,000 frames: the run is unfinished\n"
             )
             line = process.stdout.readline()
-            address = re.fullmatch(r"(http://127\.0\.0\.1:\d+)  \(Ctrl-C ends\)\n", line)[1]
-            with urllib.request.urlopen(f"{address}/api/run") as answer:
+            pattern = r"(http://127\.0\.0\.1:\d+)/(\?token=[\w-]{40,})  \(Ctrl-C ends\)\n"
+            address, token = re.fullmatch(pattern, line).groups()
+            with urllib.request.urlopen(f"{address}/api/run{token}") as answer:
                 assert json.load(answer)["agent"] == "DreamerV2"
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(f"{address}/api/run")
             process.send_signal(signal.SIGINT)
             assert process.communicate()[0] == "ended\n"
         finally:

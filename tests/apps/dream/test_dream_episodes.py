@@ -19,7 +19,7 @@ def run(tmp_path):
     for serial, length in enumerate((9, 12), 1):
         name = str(EpisodeName(serial, length, 100 * serial))
         rows = episode(OBS_SPACE, ACT_SPACE, length, serial)
-        write_episode(tmp_path / "replay" / name, rows)
+        write_episode(tmp_path / "replay" / name, {key: [rows[key]] for key in rows})
     return tmp_path
 
 
@@ -35,7 +35,7 @@ def damage(run, serial):
 def test_episodes_are_listed_and_opened(run):
     episodes = Episodes(run, OBS_SPACE, ACT_SPACE)
     assert [(name.serial, name.rows) for name in episodes.names()] == [(1, 9), (2, 12)]
-    assert episodes.open(2)["reward"].tolist() == list(range(12))
+    assert episodes.open(2)["reward"][:].tolist() == list(range(12))
     assert episodes.newest_whole() == (2, [])
 
 

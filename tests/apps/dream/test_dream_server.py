@@ -12,6 +12,7 @@ from dreamer_tf.apps.dream.studio import Studio  # noqa: E402
 from tests.apps.dream.small_runs import small_run  # noqa: E402
 
 PORT = 8765
+TOKEN = "a-token"
 HERE = f"http://127.0.0.1:{PORT}"
 MOMENT = {"episode": 1, "row": 3, "seed": 0}
 ACTION = {"action": [0.5, 2], "buttons": [-1, 1]}
@@ -29,7 +30,13 @@ def studio(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(studio):
-    return server.make_app(studio, PORT).test_client()
+    """A browser that has opened the address with the token."""
+    client = server.make_app(studio, PORT, TOKEN).test_client()
+    client.get(f"/?token={TOKEN}", base_url=HERE)
+    # The test's client keeps cookies by host; the tests ask under every name of this machine.
+    for host in ("localhost", "::1"):
+        client.set_cookie(f"dream-{PORT}", TOKEN, domain=host)
+    return client
 
 
 @pytest.fixture
@@ -186,6 +193,26 @@ def test_only_the_names_of_this_machine_are_answered(client):
             refused(client.get(path, headers={"Host": host}), 403, "expected the host 127.0.0.1")
 
 
+def test_only_who_knows_the_token_is_answered(studio):
+    app = server.make_app(studio, PORT, TOKEN)
+    for path in ("/", "/dream.js", "/api/run", "/api/episodes"):
+        refused(app.test_client().get(path, base_url=HERE), 403, "the token is missing")
+        for wrong in ("?token=", "?token=b", f"?token={TOKEN}x", "?token=%C3%A9"):
+            answer = app.test_client().get(path + wrong, base_url=HERE)
+            refused(answer, 403, "the token is .*open the whole address")
+            assert "Set-Cookie" not in answer.headers
+    refused(app.test_client().post("/api/dreams", json=MOMENT, base_url=HERE), 403, "missing")
+    browser = app.test_client()
+    answer = browser.get(f"/?token={TOKEN}", base_url=HERE)
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/")
+    assert f"dream-{PORT}={TOKEN}" in answer.headers["Set-Cookie"]
+    assert {"HttpOnly", "SameSite=Lax"} <= set(answer.headers["Set-Cookie"].split("; "))
+    assert browser.get("/", base_url=HERE).status_code == 200
+    assert browser.post("/api/dreams", json=MOMENT, base_url=HERE).status_code == 200
+    # Another address without the cookie is no way around, a wrong token beside it neither.
+    refused(browser.get("/api/run?token=b", base_url=HERE), 403, "another one")
+
+
 def test_other_sites_are_refused(client):
     for origin in ("https://evil.example", "null", f"http://localhost:{PORT + 1}"):
         answer = client.post("/api/dreams", json=MOMENT, base_url=HERE, headers={"Origin": origin})
@@ -216,6 +243,6 @@ def test_the_server_listens_on_the_loopback_interface_alone(studio):
         assert host == "127.0.0.1" and port > 0
         with pytest.raises(DreamError, match=f"port {port} cannot be used: .* --port"):
             server.bind(port)
-        made = server.make(studio, listener)
+        made = server.make(studio, listener, TOKEN)
         assert made.server_address == ("127.0.0.1", port)
         made.server_close()

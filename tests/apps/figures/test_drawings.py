@@ -395,3 +395,10 @@ def test_drawing_leaves_the_settings_of_matplotlib_alone():
     before = dict(matplotlib.rcParams)
     learning_curves.draw(Collection((curve(),)))
     assert dict(matplotlib.rcParams) == before
+
+
+def test_a_dollar_in_the_name_of_a_task_is_no_mathematics():
+    name = r"custom_$\frac{$"
+    drawing = learning_curves.draw(Collection((curve(task=name),)))
+    FigureCanvasAgg(drawing.figure).draw()
+    assert any("$" in title for title in panels(drawing))

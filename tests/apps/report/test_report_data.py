@@ -1,6 +1,7 @@
 """What a report reads from run folders, and what it makes of it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -159,8 +160,8 @@ def test_options_of_other_agents_are_none_of_a_run(tmp_path):
 
 def test_an_agent_of_ones_own_may_read_anything(tmp_path):
     run = example_run(tmp_path / "run", reached=50)
-    text = (run / "config.yaml").read_text().replace("agent: dreamer ", "agent: mine ")
-    (run / "config.yaml").write_text(text)
+    text = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(re.sub("^agent: dreamer", "agent: mine", text, flags=re.M))
     [read] = read_runs([run])
     assert read.agent == "mine"
     assert {"dreamer.free_nats", "planet.free_nats"} <= {r.name for r in tables.settings([read])}
