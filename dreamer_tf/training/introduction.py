@@ -1,4 +1,4 @@
-"""What a run says about itself: on what it computes, how much, how long; and if it was for nothing."""
+"""What a run says about itself: on what it computes, how much and how long, or why for nothing."""
 
 from dreamer_tf.common import counted, duration, rounded
 from dreamer_tf.runs.forecast import rough_seconds
