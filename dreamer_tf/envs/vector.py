@@ -34,7 +34,7 @@ class VectorEnv:
         constructors: Sequence[Callable[[], Env]],
         *,
         seed: int,
-        workers: str | Callable[[Callable[[], Env]], Any] = "process",
+        workers: str | Callable[..., Any] = "process",
         told: set[str] | None = None,
         step_timeout: float = 0.0,
         stopped: Callable[[], bool] = lambda: False,
@@ -61,7 +61,7 @@ class VectorEnv:
         if not constructors:
             raise ValueError("a VectorEnv needs at least one constructor")
         self._constructors = list(constructors)
-        make_host = workers if callable(workers) else _HOSTS[workers]
+        make_host: Callable[..., Any] = workers if callable(workers) else _HOSTS[workers]
         self._make_host = functools.partial(make_host, limit=step_timeout, stopped=stopped)
         self._seed = seed
         count = len(self._constructors)
