@@ -50,6 +50,9 @@ EXTRAS_REQUIRE = {
     "minari": ["minari>=0.5", "h5py>=3.10"],
     "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
     "dream": ["flask>=3.0", "werkzeug>=3.0"],
+    "ray": ["ray>=2.50,<3"],
+    "search": ["optuna>=4.0"],
+    "slurm": ["submitit>=1.5"],
     "docs": ["sphinx>=9.0", "myst-parser>=5.0", "furo>=2025.9", "sphinx-copybutton>=0.5.2"],
     "dev": [
         "pytest>=8.0",

@@ -64,12 +64,14 @@ class Agent(tf.Module, abc.ABC):
       actions: `ActionEncoder`, likewise. An agent that learns nothing has neither.
       planner: `GuidedPlanner`, where one acts in place of the actor.
       diagnostic: `DecoderDiagnostic`, where a decoder learns beside the world model.
+      noise_axes: Axis over sequences of draws of `update_noise`, by key; where not named, 1.
     """
 
     world_model: WorldModel
     actions: ActionEncoder
     planner: GuidedPlanner | None = None
     diagnostic: DecoderDiagnostic | None = None
+    noise_axes: Mapping[str, int] = {}
 
     def __init__(
         self,
@@ -261,9 +263,7 @@ class Agent(tf.Module, abc.ABC):
         return self._train(batch, carry)
 
     def trace_update(self, batch_size: int, length: int) -> None:
-        """Traces `train_step` for batches of B sequences with T rows, which its first call does
-        otherwise. May happen in a thread beside acting.
-        """
+        """Traces `train_step` for batches ``[B, T]`` ahead, maybe in a thread beside acting."""
         spaces = row_spaces(self.obs_space, self.act_space)
         batch = {
             key: tf.TensorSpec([batch_size, length, *space.shape], space.dtype)

@@ -12,7 +12,7 @@ from dreamer_tf.agents.base import make_step
 from dreamer_tf.behaviors import OneHotActor, TanhNormalActor
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.nn import NormalHead
-from dreamer_tf.ops import cumulative_discount, lambda_return, reward_sum
+from dreamer_tf.ops import cumulative_discount, lambda_return, reward_sum, std_over_replicas
 from dreamer_tf.world_model import get_feat
 
 MODE_SAMPLES = {"tanh_mean": 0, "best_of_samples": 100}
@@ -291,5 +291,5 @@ def _return_metrics(reward, returns):
     return {
         "imag_reward": tf.reduce_mean(reward),
         "imag_return": tf.reduce_mean(returns),
-        "imag_return_std": tf.math.reduce_std(returns),
+        "imag_return_std": std_over_replicas(returns),
     }

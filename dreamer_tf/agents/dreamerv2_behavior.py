@@ -18,7 +18,7 @@ from dreamer_tf.behaviors import (
 )
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.nn import NormalHead
-from dreamer_tf.ops import Schedule, cumulative_discount, lambda_return, scan
+from dreamer_tf.ops import Schedule, cumulative_discount, lambda_return, scan, std_over_replicas
 from dreamer_tf.world_model import get_feat
 
 
@@ -123,7 +123,7 @@ class ActorCritic(tf.Module):
             "imag_discount": tf.reduce_mean(discounts),
             "imag_value": tf.reduce_mean(value),
             "imag_return": tf.reduce_mean(target),
-            "imag_return_std": tf.math.reduce_std(target),
+            "imag_return_std": std_over_replicas(target),
         }
         metrics |= self.actor_step.apply(actor_loss, actor_gradients)
         metrics |= self.critic_step.apply(critic_loss, critic_gradients)

@@ -17,7 +17,13 @@ from dreamer_tf.behaviors import (
 )
 from dreamer_tf.distributions import mixed_two_hot
 from dreamer_tf.nn import TwoHotHead, rms_silu_layers
-from dreamer_tf.ops import lambda_return, scan
+from dreamer_tf.ops import (
+    lambda_return,
+    max_over_replicas,
+    min_over_replicas,
+    scan,
+    std_over_replicas,
+)
 from dreamer_tf.world_model import get_feat
 
 
@@ -243,12 +249,12 @@ class ActorCritic(tf.Module):
         normed = (returns - offset) / size
         metrics = {
             "advantage": tf.reduce_mean(advantage),
-            "advantage_std": tf.math.reduce_std(advantage),
+            "advantage_std": std_over_replicas(advantage),
             "advantage_size": tf.reduce_mean(tf.abs(advantage)),
             "return_size": size,
             "return_normed": tf.reduce_mean(normed),
-            "return_normed_min": tf.reduce_min(normed),
-            "return_normed_max": tf.reduce_max(normed),
+            "return_normed_min": min_over_replicas(normed),
+            "return_normed_max": max_over_replicas(normed),
             "return_large": tf.reduce_mean(tf.cast(tf.abs(normed) >= 1.0, tf.float32)),
         }
         metrics |= {f"{key}_entropy": tf.reduce_mean(x) for key, x in entropies.items()}
@@ -335,7 +341,7 @@ class ActorCritic(tf.Module):
             "imag_value": tf.reduce_mean(value),
             "imag_slow_value": tf.reduce_mean(slow_value),
             "imag_return": tf.reduce_mean(returns),
-            "imag_return_std": tf.math.reduce_std(returns),
+            "imag_return_std": std_over_replicas(returns),
             "imag_weight": tf.reduce_mean(weight),
         }
         return {"policy": policy_loss, "value": value_loss}, returns, metrics

@@ -17,6 +17,7 @@ Differences from the paper (more in docs/differences.md):
 """
 
 import dataclasses
+import types
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -38,7 +39,7 @@ from dreamer_tf.behaviors import (
 )
 from dreamer_tf.config import Config
 from dreamer_tf.nn import DenseGRU, MultiDecoder, MultiEncoder, NormalHead
-from dreamer_tf.ops import quantize_image
+from dreamer_tf.ops import count_over_replicas, quantize_image
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
@@ -58,6 +59,8 @@ MIDDLE = 0.5
 
 class PlaNet(Agent):
     """World model and planner for continuous actions."""
+
+    noise_axes = types.MappingProxyType({"image": 0, "overshooting": 2})
 
     def __init__(
         self, config: Config, obs_space: Mapping[str, Space], act_space: Mapping[str, Space]
@@ -210,8 +213,7 @@ class PlaNet(Agent):
             self.world_model.rssm, post, batch["action"], batch["is_first"], noise
         )
         bounded = tf.where(exists, tf.maximum(divergence, self.config.free_nats), 0.0)
-        pairs = tf.reduce_sum(tf.cast(exists, tf.float32))
-        return tf.reduce_sum(bounded) / tf.maximum(pairs, 1.0)
+        return tf.reduce_sum(bounded) / count_over_replicas(tf.cast(exists, tf.float32))
 
     # ------------------------------------------------------------------ acting
 

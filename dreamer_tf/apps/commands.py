@@ -32,6 +32,7 @@ from dreamer_tf.runs.errors import (
 from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.training import session
 from dreamer_tf.training.guard import NonFiniteError
+from dreamer_tf.training.hosts import ReplicaLostError
 
 _USAGE_ERRORS = (
     configs.ConfigError,
@@ -44,7 +45,7 @@ _USAGE_ERRORS = (
     VideoFormatError,
     WrongSpacesError,
 )
-_RUN_ERRORS = (CheckpointError, NonFiniteError)
+_RUN_ERRORS = (CheckpointError, NonFiniteError, ReplicaLostError)
 _WRONG_PLACES = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR),
     *(errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),

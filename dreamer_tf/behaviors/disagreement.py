@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from dreamer_tf.distributions import UnitNormal
-from dreamer_tf.ops import unless
+from dreamer_tf.ops import count_over_replicas, unless
 
 _SMALLEST_VARIANCE = 1e-12
 
@@ -54,8 +54,8 @@ class Disagreement:
         dist = UnitNormal(prediction, event_ndims=1)
         error = -dist.log_prob(target) - dist.floor
         error = unless(is_first[:, 1:], error)
-        pairs = tf.reduce_sum(tf.cast(~is_first[:, 1:], tf.float32))
-        return tf.reduce_sum(tf.reduce_sum(error, axis=[1, 2])) / tf.maximum(pairs, 1.0)
+        pairs = count_over_replicas(tf.cast(~is_first[:, 1:], tf.float32))
+        return tf.reduce_sum(tf.reduce_sum(error, axis=[1, 2])) / pairs
 
     def reward(self, feat, action):
         """Standard deviation of the predictions, mean over their elements.

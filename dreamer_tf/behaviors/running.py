@@ -8,6 +8,8 @@ never below a limit: small returns are not blown up, and neither is their noise.
 import numpy as np
 import tensorflow as tf
 
+from dreamer_tf.ops import gather_over_replicas, mean_over_replicas
+
 
 class SlowCopy(tf.Module):
     """Moves the weights of a copy towards those of the network it follows, now and then.
@@ -95,7 +97,7 @@ class PercentileScale(tf.Module):
 
     def _measure(self, returns):
         """The percentiles, each between the two sorted returns next to it."""
-        ordered = tf.sort(tf.reshape(returns, [-1]))
+        ordered = tf.sort(tf.reshape(gather_over_replicas(returns), [-1]))
         place = np.array(self.percentiles) / 100 * (ordered.shape[0] - 1)
         below = np.floor(place).astype(int)
         lower, upper = (tf.gather(ordered, index) for index in (below, np.ceil(place).astype(int)))
@@ -122,7 +124,8 @@ class DeviationScale(tf.Module):
         self.average.update(self._measure(returns), skipped)
 
     def _measure(self, returns):
-        return tf.stack([tf.reduce_mean(returns), tf.reduce_mean(tf.square(returns))])
+        measured = tf.stack([tf.reduce_mean(returns), tf.reduce_mean(tf.square(returns))])
+        return mean_over_replicas(measured)
 
 
 class UnitScale:
@@ -215,7 +218,7 @@ class RewardScale(tf.Module):
     def _magnitude_with(self, reward):
         if self.momentum == 1.0:
             return tf.convert_to_tensor(self.magnitude)
-        mean = tf.reduce_mean(tf.abs(tf.stop_gradient(reward)))
+        mean = mean_over_replicas(tf.reduce_mean(tf.abs(tf.stop_gradient(reward))))
         magnitude = self.momentum * self.magnitude + (1.0 - self.momentum) * mean
         # As in `_Average`: what is not finite would stay.
         return tf.where(tf.math.is_finite(magnitude), magnitude, self.magnitude)

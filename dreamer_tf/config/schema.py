@@ -39,6 +39,17 @@ class AtariConfig:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class RayConfig:
+    address: str = option(
+        "",
+        "of a Ray cluster, such as host:6379; auto: the one that this machine belongs to; empty: "
+        "this machine alone",
+    )
+    cpus: float = option(1.0, "cores that a node sets aside for each environment", minimum=0)
+    gpus: float = option(0.0, "GPUs likewise, for simulators that use them", minimum=0)
+
+
 EXCLUSIVE = (("run.train_updates", "run.train_ratio"),)
 """Options of which only one is in use, the one given last; the others are 0."""
 
@@ -82,8 +93,9 @@ class EnvConfig:
     workers: str = option(
         "process",
         "process: each environment in its own process, without TensorFlow, restarted when it dies; "
-        "inline: in the training process (crashes with a software GL that renders)",
-        ("process", "inline"),
+        "inline: in the training process (crashes with a software GL that renders); ray: each a "
+        "Ray actor, on whichever node has room",
+        ("process", "inline", "ray"),
     )
     step_timeout: float = option(
         600.0,
@@ -108,6 +120,7 @@ class EnvConfig:
         "name=value ..., or one mapping as JSON or YAML",
         mapping=True,
     )
+    ray: RayConfig = section(RayConfig, "environments as Ray actors (env.workers ray)")
     atari: AtariConfig = section(AtariConfig, "Atari games")
 
 
@@ -153,6 +166,18 @@ class RunConfig:
         "",
         "run folder whose agent's weights a new run begins with, each component where it fits; "
         "empty: none",
+    )
+    devices: int = option(
+        1,
+        "devices of a host that share every update, and with it replay.batch_size, the global "
+        "batch: GPUs; on a machine without, logical CPU devices, which is for tests",
+        minimum=1,
+    )
+    hosts: str = option(
+        "tf_config",
+        "where it says which processes learn together: the variable TF_CONFIG (not set: this one "
+        "alone), or slurm, the step of a Slurm job",
+        ("tf_config", "slurm"),
     )
     prefill: int = option(5000, "env_frames of random actions before learning starts", minimum=0)
     pretrain: int = option(0, "grad_steps at once when learning starts", minimum=0)

@@ -10,6 +10,7 @@ from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.envs.gym_api import from_user
 from dreamer_tf.envs.gym_vector import GymVectorEnv, Vectorized
 from dreamer_tf.envs.preview import check_env
+from dreamer_tf.envs.ray_host import RayNodes
 from dreamer_tf.envs.recorded import RecordedEpisodes
 from dreamer_tf.envs.registry import make
 from dreamer_tf.envs.vector import VectorEnv
@@ -22,6 +23,7 @@ __all__ = [
     "EnvError",
     "FrameEnv",
     "GymVectorEnv",
+    "RayNodes",
     "RecordedEpisodes",
     "VectorEnv",
     "Vectorized",

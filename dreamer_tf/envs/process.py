@@ -23,10 +23,10 @@ _BOOTSTRAP = (
     "from dreamer_tf.envs.worker import main; main()"
 )
 _CLOSING_SECONDS = 5
-_STOPPING_SECONDS = 10  # How long a reply is waited for when the run is to stop.
-_LOOKING_SECONDS = 0.25  # How often a process that does not answer is looked at.
+STOPPING_SECONDS = 10  # How long a reply is waited for when the run is to stop.
+LOOKING_SECONDS = 0.25  # How often a process that does not answer is looked at.
 _MESSAGE_SECONDS = 60  # How long the rest of a reply may take that has begun.
-_ERRORS = {"error": EnvError, "died": EnvDied, "fault": WorkerFault}
+ERRORS = {"error": EnvError, "died": EnvDied, "fault": WorkerFault}
 
 
 class ProcessHost:
@@ -50,7 +50,7 @@ class ProcessHost:
         Raises:
           EnvError: If the constructor cannot travel.
         """
-        pickled = _pickle(constructor)
+        pickled = pickle_constructor(constructor)
         self._notices = []
         self._limit, self._stopped = limit, stopped
         self._command, self._closing = None, None
@@ -113,7 +113,7 @@ class ProcessHost:
         self._notices += notices
         if kind == "ok":
             return content
-        raise _ERRORS[kind](*content)
+        raise ERRORS[kind](*content)
 
     def take_notices(self):
         """What there is to say since the last time, see `Notices.take`."""
@@ -135,7 +135,7 @@ class ProcessHost:
         began, stopping = time.monotonic(), None
         # While it is built, an environment may take its time.
         limit = self._limit if self._command else 0
-        while not self._poll.poll(1000 * _LOOKING_SECONDS):
+        while not self._poll.poll(1000 * LOOKING_SECONDS):
             now = time.monotonic()
             # Somebody whom the worker started may hold the socket, so that it does not close.
             if self._process.poll() is not None and not self._poll.poll(0):
@@ -147,7 +147,7 @@ class ProcessHost:
                 )
             if self._stopped():
                 stopping = stopping or now
-                if now - stopping > _STOPPING_SECONDS:
+                if now - stopping > STOPPING_SECONDS:
                     raise EnvAbandoned(
                         f"an environment did not answer to a {self._command or 'start'} for "
                         f"{now - began:.0f} seconds"
@@ -208,7 +208,12 @@ def _limit_reading(connection, seconds):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
 
 
-def _pickle(constructor):
+def pickle_constructor(constructor):
+    """The constructor of an environment as bytes.
+
+    Raises:
+      EnvError: If it cannot travel.
+    """
     try:
         return cloudpickle.dumps(constructor)
     except Exception as error:

@@ -34,7 +34,7 @@ class VectorEnv:
         constructors: Sequence[Callable[[], Env]],
         *,
         seed: int,
-        workers: str = "process",
+        workers: str | Callable[..., Any] = "process",
         told: set[str] | None = None,
         step_timeout: float = 0.0,
         stopped: Callable[[], bool] = lambda: False,
@@ -44,7 +44,8 @@ class VectorEnv:
         Args:
           constructors: One function per environment, without arguments, that returns an `Env`.
           seed: Non-negative integer.
-          workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow).
+          workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow);
+            or a function that starts one elsewhere, such as `RayNodes`.
           told: Set of the notices that need not be told again; those told are added.
           step_timeout: Seconds after which a process that does not answer to a reset, step or
             render counts as dead; 0: never.
@@ -55,12 +56,13 @@ class VectorEnv:
           EnvError: If an environment cannot be built, or they differ in their spaces.
           EnvAbandoned: If the run is to stop, and an environment takes too long.
         """
-        if workers not in _HOSTS:
+        if not callable(workers) and workers not in _HOSTS:
             raise ValueError(f"workers must be one of {', '.join(_HOSTS)}, got {workers!r}")
         if not constructors:
             raise ValueError("a VectorEnv needs at least one constructor")
         self._constructors = list(constructors)
-        self._make_host = functools.partial(_HOSTS[workers], limit=step_timeout, stopped=stopped)
+        make_host: Callable[..., Any] = workers if callable(workers) else _HOSTS[workers]
+        self._make_host = functools.partial(make_host, limit=step_timeout, stopped=stopped)
         self._seed = seed
         count = len(self._constructors)
         self._episodes = np.zeros(count, np.int64)

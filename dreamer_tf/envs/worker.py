@@ -48,7 +48,7 @@ def _build(connection, notices):
     """The host of the environment, or None after telling the parent why there is none."""
     try:
         gl.choose()
-        constructor = _receive_constructor(connection)
+        constructor = load(connection.recv_bytes())
         host = Host(constructor, notices)
         connection.send(("ok", host.spaces, notices.take()))
     except EnvError as error:
@@ -57,26 +57,36 @@ def _build(connection, notices):
     return host
 
 
-def _receive_constructor(connection):
+def load(pickled):
+    """The constructor of an environment.
+
+    Raises:
+      EnvError: If it cannot be unpickled here.
+    """
     try:
-        return pickle.loads(connection.recv_bytes())
+        return pickle.loads(pickled)
     except Exception as error:
         # Unpickling imports the user's modules, so anything can happen.
         text = f"the constructor could not be loaded in the worker:\n{traceback.format_exc()}"
         raise EnvError(text) from error
 
 
+def answer(host, command, argument):
+    """Kind and content of the reply to a command, whatever carries it."""
+    try:
+        return "ok", host.call(command, argument)
+    except EnvError as error:
+        return "error", error.problems
+    except WorkerFault as error:
+        return "fault", (str(error),)
+    except EnvDied as error:
+        return "died", (str(error),)
+
+
 def _serve(host, connection, notices):
     while True:
         command, argument = connection.recv()
-        try:
-            reply = ("ok", host.call(command, argument))
-        except EnvError as error:
-            reply = ("error", error.problems)
-        except WorkerFault as error:
-            reply = ("fault", (str(error),))
-        except EnvDied as error:
-            reply = ("died", (str(error),))
+        reply = answer(host, command, argument)
         connection.send((*reply, notices.take()))
         if command == "close" or reply[0] == "died":
             return

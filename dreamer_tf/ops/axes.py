@@ -1,4 +1,4 @@
-"""Leading axes of batches, the loop over time with its products, and what is left out."""
+"""Leading axes of batches, the loop over time, what is left out, and rows of other replicas."""
 
 import contextlib
 import contextvars
@@ -262,3 +262,97 @@ def unless(flags, values):
       values: Tensor of any shape.
     """
     return tf.where(flags, tf.zeros_like(values), values)
+
+
+# ---- Rows that other replicas have.
+#
+# On several devices each replica computes with its share of the global batch, the rows of some of
+# its sequences. Where a batch is looked at as a whole, these functions look at those of all
+# replicas. With one replica they return what they get, and add no operation.
+#
+# Shares are equal, so the mean over replicas of means over rows is the mean over all rows.
+# Gradients pass through: what is averaged over replicas afterwards, as `GradientStep` does with
+# gradients, is the gradient of the mean loss of all replicas.
+
+
+def replica_count():
+    """Replicas that compute the present update together; 1 outside of such."""
+    context = tf.distribute.get_replica_context()
+    return context.num_replicas_in_sync if context else 1
+
+
+def mean_over_replicas(values):
+    """Mean of each tensor over replicas, the same to the bit for all of them.
+
+    Args:
+      values: Float tensor, or a list of such.
+    """
+    if replica_count() == 1:
+        return values
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, values)
+
+
+def replica_index():
+    """Which of the replicas this is, an int; graphs are built for each of them."""
+    context = tf.distribute.get_replica_context()
+    return int(tf.get_static_value(context.replica_id_in_sync_group))
+
+
+def gather_over_replicas(values):
+    """Rows of all replicas, in the order of the global batch.
+
+    Args:
+      values: ``[n, ...]``, the same shape in all replicas; integers up to 2²⁴.
+
+    Returns:
+      ``[replicas · n, ...]``.
+    """
+    count = replica_count()
+    if count == 1:
+        return values
+    # A sum with zeros in the others' places: hosts know collectives of few types of numbers.
+    rows, place = values.shape[0], replica_index()
+    padding = [[place * rows, (count - 1 - place) * rows]] + [[0, 0]] * (values.shape.rank - 1)
+    dtype = values.dtype if values.dtype.is_floating else tf.float32
+    padded = tf.pad(tf.cast(values, dtype), padding)
+    context = tf.distribute.get_replica_context()
+    return tf.cast(context.all_reduce(tf.distribute.ReduceOp.SUM, padded), values.dtype)
+
+
+def count_over_replicas(flags):
+    """What a sum over a replica's rows is divided by, for a mean over all that a flag is 1 for.
+
+    ::
+
+        mean over replicas of (sum of x · flag / count) = Σ x · flag / Σ flag
+
+    Args:
+      flags: Float tensor of 0 and 1, any shape.
+
+    Returns:
+      Scalar: the flags that are 1 in an average replica, at least one in all.
+    """
+    return tf.maximum(mean_over_replicas(tf.reduce_sum(flags)), 1.0 / replica_count())
+
+
+def std_over_replicas(values):
+    """Standard deviation of a tensor's elements, those of all replicas; a scalar."""
+    if replica_count() == 1:
+        return tf.math.reduce_std(values)
+    mean = mean_over_replicas(tf.reduce_mean(values))
+    return tf.sqrt(mean_over_replicas(tf.reduce_mean(tf.square(values - mean))))
+
+
+def max_over_replicas(values):
+    """Largest element of a tensor, in all replicas; a scalar."""
+    return _extreme(tf.reduce_max, values)
+
+
+def min_over_replicas(values):
+    """Smallest element of a tensor, in all replicas; a scalar."""
+    return _extreme(tf.reduce_min, values)
+
+
+def _extreme(reduce, values):
+    extreme = reduce(values)
+    return reduce(gather_over_replicas(extreme[None])) if replica_count() > 1 else extreme

@@ -3,9 +3,11 @@
 import keras
 import tensorflow as tf
 
+from dreamer_tf.optim.gradient_step import LocalOptimizer
+
 
 @keras.saving.register_keras_serializable(package="dreamer_tf")
-class DecayedAdam(keras.optimizers.Optimizer):
+class DecayedAdam(LocalOptimizer):
     """Adam, before whose step every weight may shrink by a fixed share, as DreamerV2's do.
 
     ::

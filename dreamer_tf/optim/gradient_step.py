@@ -6,14 +6,18 @@ gradients. It has no state.
 
 import re
 
+import keras
 import tensorflow as tf
+
+from dreamer_tf.ops import mean_over_replicas
 
 
 class GradientStep(tf.Module):
     """Checks gradients, clips them, and applies them with an optimiser.
 
     A step whose loss or gradient norm is not finite changes nothing, slots included, and is
-    reported by the metric ``nonfinite``.
+    reported by the metric ``nonfinite``. On several devices all of this is about the loss and the
+    gradients of the global batch: every replica makes the same step.
     """
 
     def __init__(self, name, variables, optimizer, clip):
@@ -22,7 +26,7 @@ class GradientStep(tf.Module):
         Args:
           name: Prefix of the metrics.
           variables: The Keras variables to train.
-          optimizer: Keras optimiser that is not built yet.
+          optimizer: `LocalOptimizer` that is not built yet.
           clip: How gradients are limited, such as `GlobalNormClip` or `AdaptiveClip`.
         """
         super().__init__(name=name)
@@ -57,6 +61,7 @@ class GradientStep(tf.Module):
           Dict of metrics: the loss, the gradient norm before clipping, and ``<name>_nonfinite``
           (1 where the update was skipped).
         """
+        loss, *gradients = mean_over_replicas([loss, *gradients])
         norms = tensor_norms(gradients)
         norm = tf.norm(norms)
         finite = tf.math.is_finite(loss) & tf.math.is_finite(norm)
@@ -72,6 +77,28 @@ class GradientStep(tf.Module):
             f"{self.name}_grad_norm": norm,
             f"{self.name}_nonfinite": nonfinite,
         }
+
+
+class LocalOptimizer(keras.optimizers.Optimizer):
+    """Moves the variables of its own replica, by gradients that all replicas have in common.
+
+    A `GradientStep` reduces them before its clip. Keras would add them up over replicas once more,
+    which TensorFlow also refuses inside of a condition.
+    """
+
+    def _backend_update_step(self, grads, trainable_variables, learning_rate):
+        for gradient, variable in zip(grads, trainable_variables, strict=True):
+            self.update_step(gradient, variable.value, learning_rate)
+
+    def _apply_weight_decay(self, variables):
+        if self.weight_decay is None:
+            return
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                value = variable.value
+                value.assign_sub(
+                    value * self.weight_decay * tf.cast(self.learning_rate, value.dtype)
+                )
 
 
 class GlobalNormClip:

@@ -3,11 +3,13 @@
 import keras
 import tensorflow as tf
 
+from dreamer_tf.optim.gradient_step import LocalOptimizer
+
 _SCALE = 2.0**20
 
 
 @keras.saving.register_keras_serializable(package="dreamer_tf")
-class LaProp(keras.optimizers.Optimizer):
+class LaProp(LocalOptimizer):
     """Divides gradients by their running root mean square first and averages afterwards.
 
     ::

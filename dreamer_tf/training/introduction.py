@@ -1,4 +1,4 @@
-"""What a run says about itself before it begins: on what it computes, how much, and how long."""
+"""What a run says about itself: on what it computes, how much and how long, or why for nothing."""
 
 from dreamer_tf.common import counted, duration, rounded
 from dreamer_tf.runs.forecast import rough_seconds
@@ -51,3 +51,27 @@ def _tell_if_long(tell, weights, rows, updates, frames):
             f"when learning starts. --steps asks for fewer frames, and presets that end in cpu "
             f"are for two cores"
         )
+
+
+def nothing_learned(config, replay, env_frames, is_ready):
+    """Why a run ended without an update, as a line of text.
+
+    Args:
+      config: `Config`.
+      replay: `dreamer_tf.replay.Replay`.
+      env_frames: Frames collected.
+      is_ready: Whether the replay holds enough to learn from.
+    """
+    if env_frames <= config.run.prefill:
+        reason = f"run.prefill is {config.run.prefill:,} of {config.steps:,} frames"
+    elif not is_ready:
+        reason = (
+            f"a sequence of {config.replay.batch_length} rows needs an episode of that many, a "
+            f"train ratio as many rows as a batch has, and the replay holds "
+            f"{replay.episodes:,} ended ones with {replay.rows:,} rows"
+        )
+    else:
+        reason = f"updates are due every {config.run.train_every:,} frames after the prefill"
+    return (
+        f"nothing was learned: no update was made ({reason}); the agent is as it was at the start"
+    )

@@ -30,7 +30,7 @@ class Learner:
         """Draws no batch yet.
 
         Args:
-          agent: `dreamer_tf.agents.Agent`.
+          agent: `dreamer_tf.agents.Agent`, or on several devices what a `Team` leads.
           replay: `dreamer_tf.replay.Replay`.
           carry: `Carry`.
           batch_size: Sequences in a batch (B).

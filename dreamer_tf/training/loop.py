@@ -24,6 +24,8 @@ from dreamer_tf.runs.metrics import Interval
 from dreamer_tf.runs.videos import beside
 from dreamer_tf.training.driver import Driver, EpisodeStatistics, HandOver, training_policy
 from dreamer_tf.training.evaluation import fit, make_recorder
+from dreamer_tf.training.hosts import ReplicaLostError
+from dreamer_tf.training.introduction import nothing_learned
 from dreamer_tf.training.pace import Due, Every, Seconds, updates_per_block
 from dreamer_tf.training.resuming import from_json, to_json
 from dreamer_tf.training.storing import Storing
@@ -158,6 +160,7 @@ class Trainer:
           NonFiniteError: If too many updates in a row were skipped.
           OSError, CheckpointError: If nothing can be stored, nor after ``run.disk_patience``.
           EnvError: If an environment returns what its spaces do not allow.
+          ReplicaLostError: If another host that learned along is gone; nothing is saved then.
         """
         if self._counters.env_frames >= self._parts.config.run.prefill:
             self._end_seeding()
@@ -167,6 +170,8 @@ class Trainer:
         try:
             self._parts.run.tell("on_start")
             self._play_and_learn()
+        except ReplicaLostError:
+            raise  # Within an update: the weights are not to be saved.
         except BaseException as error:  # Also an environment that calls sys.exit.
             self._save_in_spite_of(error)
             raise
@@ -340,24 +345,12 @@ class Trainer:
             self._parts.log.terminal.message(text)
 
     def _tell_that_nothing_was_learned(self):
-        config, replay = self._parts.config, self._parts.replay
-        if self._counters.env_frames <= config.run.prefill:
-            reason = f"run.prefill is {config.run.prefill:,} of {config.steps:,} frames"
-        elif not self._is_ready():
-            reason = (
-                f"a sequence of {config.replay.batch_length} rows needs an episode of that many, a "
-                f"train ratio as many rows as a batch has, and the replay holds "
-                f"{replay.episodes:,} ended ones with {replay.rows:,} rows"
-            )
-        else:
-            reason = f"updates are due every {config.run.train_every:,} frames after the prefill"
-        self._parts.log.terminal.message(
-            f"nothing was learned: no update was made ({reason}); "
-            f"the agent is as it was at the start"
-        )
+        parts, frames = self._parts, self._counters.env_frames
+        told = nothing_learned(parts.config, parts.replay, frames, self._is_ready())
+        parts.log.terminal.message(told)
 
     def _make_recorder(self, envs):
-        return make_recorder(envs, can_render=self._parts.config.env.workers == "process")
+        return make_recorder(envs, can_render=self._parts.config.env.workers != "inline")
 
     def _is_last_evaluation(self, frames):
         """Whether no other is due before the end, and videos are wanted: it is filmed, too.

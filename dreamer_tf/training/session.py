@@ -34,7 +34,7 @@ from dreamer_tf.runs.machine import keep_freed_memory, start_tensorflow
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
-from dreamer_tf.training import opening
+from dreamer_tf.training import hosts, opening
 from dreamer_tf.training.callbacks import Callback, Own, Run
 from dreamer_tf.training.introduction import introduce
 from dreamer_tf.training.no_envs import NoEnvs
@@ -85,8 +85,20 @@ def run(
       SystemExit: After SIGTERM or SIGHUP, or when nobody reads the output any more, when
         everything is saved; with code 143, 129 or 141.
     """
+    peers = hosts.find_hosts(resolved.config)
+    if peers and not peers.is_chief:
+        return hosts.follow(resolved.config, peers, make_agent)
     folder = resolved.config.logdir or run_folder.default_folder(resolved.config)
     folder = pathlib.Path(os.path.abspath(folder))  # An environment may change directory.
+    peers = hosts.find_hosts(resolved.config)
+    if peers and agent:
+        raise configs.ConfigError(
+            f"the class {agent.__name__} is known to this process only, and several learn "
+            f"together: give agent a name that all of them can import, as module:Class"
+        )
+    if peers and not peers.is_chief:
+        follower = hosts.follow(resolved.config, peers, make_agent)
+        return Run(folder, follower, resolved.config, Counters(), ())
     keep_freed_memory()
     trainer: Any = None
     # A stop that did not wait for an environment at the start: nothing is to be saved yet.
@@ -116,7 +128,8 @@ def run(
             resolved = choose_size_for(resolved, vector_env.obs_space, terminal)
         evaluator = _make_evaluator(config, env, seen)
         stack.callback(evaluator.close)
-        ends = terminal, stop, stack, Own(agent, callbacks, writers)
+        team = hosts.start_team(resolved.config, peers, stack, terminal.message)
+        ends = terminal, stop, stack, Own(agent, callbacks, writers), team
         trainer = _assemble(resolved, folder, changes, evaluator, vector_env, *ends)
         stack.enter_context(terminal)
         trainer.run()
@@ -156,7 +169,7 @@ def make_vector_env(
       env: A user's environment or constructor; None: the config's task.
       count: How many.
       seed: Decides their episodes.
-      workers: ``process`` or ``inline``.
+      workers: ``process``, ``inline`` or ``ray``.
       evaluation: Whether to evaluate in them; a task may then play longer episodes.
       **options: Further ones of `VectorEnv`: ``told``, ``stopped``.
 
@@ -195,7 +208,8 @@ def make_vector_env(
             )
         constructor = functools.partial(envs.from_user, env, **common)
     options = {"step_timeout": env_config.step_timeout, **options}
-    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, **options)
+    start = envs.RayNodes(**dataclasses.asdict(env_config.ray)) if workers == "ray" else workers
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=start, **options)
 
 
 def evaluation_limit(config: configs.Config) -> int:
@@ -231,7 +245,7 @@ def start_envs(
         return future.result()
 
 
-def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, stack, own):
+def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
     """Builds everything else and continues from the newest checkpoint, if there is one."""
     from dreamer_tf.runs.checkpoint import Checkpoints
     from dreamer_tf.runs.log import RunLog
@@ -243,6 +257,7 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
     from dreamer_tf.training.precision import make_settled_agent
     from dreamer_tf.training.resuming import resume
 
+    terminal, stop, stack, own, team = ends
     spaces = vector_env.obs_space, vector_env.act_space
     resolved, agent = make_settled_agent(resolved, *spaces, terminal.message, own.agent)
     config = resolved.config
@@ -278,7 +293,9 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, terminal, stop, 
     log = RunLog(folder, config, terminal, counters.env_frames, own.writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
-    learner = make_learner(config, folder, agent, replay, carry, counters, stopwatch)
+    make = functools.partial(make_agent, kind=own.agent)
+    learns = team.lead(agent, config, make) if team else agent
+    learner = make_learner(config, folder, learns, replay, carry, counters, stopwatch)
     stack.callback(learner.close)
     parts = Parts(
         config=config,

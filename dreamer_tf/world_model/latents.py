@@ -11,7 +11,7 @@ moves, and below how many nats it moves neither.
 import tensorflow as tf
 
 from dreamer_tf.distributions import DiagonalGaussian, OneHot, gaussian_kl
-from dreamer_tf.ops import open_shape
+from dreamer_tf.ops import mean_over_replicas, open_shape
 
 STD_ACTIVATIONS = {
     "softplus": tf.nn.softplus,
@@ -166,7 +166,7 @@ class CategoricalLatent:
 
 
 FREE_NATS = {
-    "batch": lambda kl, nats: tf.maximum(tf.reduce_mean(kl), nats),
+    "batch": lambda kl, nats: tf.maximum(mean_over_replicas(tf.reduce_mean(kl)), nats),
     "step": lambda kl, nats: tf.reduce_mean(tf.maximum(kl, nats)),
 }
 """Mean of divergences ``[B, T]``, bounded from below: as a whole, or each before the mean."""

@@ -11,7 +11,7 @@ import math
 import tensorflow as tf
 
 from dreamer_tf.distributions import pairwise_log_prob
-from dreamer_tf.ops import contrastive_loss, cyclic_window
+from dreamer_tf.ops import contrastive_loss, cyclic_window, gather_over_replicas, replica_count
 
 CANDIDATE_AXES = {"states": (2, 3), "observations": (0, 1)}
 STD_EPSILON = 1e-8
@@ -194,6 +194,7 @@ class Contrastive(Objective):
           ``contrastive_information``, ln(number of candidates) - loss.
         """
         del obs
+        feat, embed = gather_over_replicas(feat), gather_over_replicas(embed)
         batch_size, length, size = feat.shape
         stats = self.state_model.stats(tf.reshape(embed, [batch_size * length, -1]))
         log_prob = pairwise_log_prob(**stats, values=tf.reshape(feat, [-1, size]))
@@ -307,6 +308,7 @@ class InfoNCE(Objective):
 
 def _pairs(projector, feat, embed):
     """Projected features and, without gradient, embeddings of all rows, both ``[N, E]``."""
+    feat, embed = gather_over_replicas(feat), gather_over_replicas(tf.stop_gradient(embed))
     projected = tf.cast(projector(tf.reshape(feat, [-1, feat.shape[-1]])), tf.float32)
     target = tf.cast(tf.reshape(embed, [-1, embed.shape[-1]]), tf.float32)
     return projected, tf.stop_gradient(target)
@@ -335,7 +337,11 @@ def effective_rank(feat, rows=128):
       Scalar, without gradient.
     """
     flat = tf.stop_gradient(tf.reshape(tf.cast(feat, tf.float32), [-1, feat.shape[-1]]))
-    flat = flat[:: math.ceil(flat.shape[0] / rows)]
+    every = math.ceil(flat.shape[0] * replica_count() / rows)
+    if flat.shape[0] % every:
+        flat = gather_over_replicas(flat)[::every]
+    else:
+        flat = gather_over_replicas(flat[::every])
     centred = flat - tf.reduce_mean(flat, axis=0)
     # Of rows with rows, which has the same eigenvalues as that of units with units.
     products = tf.matmul(centred, centred, transpose_b=True)

@@ -261,7 +261,7 @@ def test_a_worker_that_died_while_a_child_holds_its_socket_is_dead(caplog):
 
 @pytest.mark.parametrize("command", ["step", "reset", "start"])
 def test_a_stop_does_not_wait_for_an_environment_that_hangs(command, monkeypatch):
-    monkeypatch.setattr("dreamer_tf.envs.process._STOPPING_SECONDS", 0.3)
+    monkeypatch.setattr("dreamer_tf.envs.process.STOPPING_SECONDS", 0.3)
 
     def make():
         if command == "start":

@@ -32,6 +32,7 @@ from dreamer_tf.config.resolve import program_name
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.machine import keep_freed_memory, machine, quiet_tensorflow
 from dreamer_tf.training import session
+from dreamer_tf.training.hosts import start_team
 
 DESCRIPTION = (
     "Measures how fast a preset runs on this machine, in about two minutes, and prints and saves "
@@ -69,6 +70,11 @@ FIGURES = (
     Figure("update.min_seconds", "update, fastest", "s"),
     Figure("update.max_seconds", "update, slowest", "s"),
     Figure("update.count", "updates timed"),
+    Figure("replicas.devices", "devices that share an update"),
+    Figure("replicas.median_seconds", "such an update, median", "s"),
+    Figure("replicas.bytes_reduced", "gradients reduced for it", "MB", 1e-6),
+    Figure("replicas.speedup", "one device's time over it"),
+    Figure("replicas.efficiency", "that for each device"),
     Figure("arithmetic.flops", "arithmetic of an update", "GFLOP", 1e-9),
     Figure("arithmetic.flops_per_second", "rate of the update", "GFLOP/s", 1e-9),
     Figure("arithmetic.matmul_flops_per_second", "rate of a matrix product", "GFLOP/s", 1e-9),
@@ -161,6 +167,7 @@ def run(resolved, updates, seconds, with_profile=False):
         start["ready_seconds"] = process_age()
         from dreamer_tf.training.precision import make_settled_agent
 
+        team = start_team(config, None, stack, _say)
         settled, agent = make_settled_agent(
             configs.Resolved(config, resolved.origins),
             *(vector_env.obs_space, vector_env.act_space),
@@ -181,6 +188,17 @@ def run(resolved, updates, seconds, with_profile=False):
         start["first_update_seconds"] = process_age()
         _say(f"{updates} updates")
         sections = {"update": measurements.updates(update, updates)}
+        if team:
+            _say(f"{updates} updates on {config.run.devices} devices")
+            sections["replicas"] = measurements.replicated(
+                team,
+                agent,
+                config,
+                session.make_agent,
+                update,
+                sections["update"]["median_seconds"],
+                updates,
+            )
         if with_profile:
             _say("profile")
             sections["profile"] = profile.profile(update)
@@ -287,6 +305,8 @@ def render(result):
     section = None
     for figure in FIGURES:
         name, _, key = figure.key.partition(".")
+        if name not in result:
+            continue  # One device alone.
         if section not in (None, name):
             table.add_row()
         section = name

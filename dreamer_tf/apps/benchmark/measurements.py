@@ -68,19 +68,19 @@ class Update:
         spaces = specs.row_spaces(agent.obs_space, agent.act_space)
         rows = synthetic_rows(spaces, (batch_size, length), np.random.default_rng(0))
         rows["is_first"][:, 0] = True
-        self._agent = agent
+        self.train_step = agent.train_step
         self._batch = {key: tf.convert_to_tensor(array) for key, array in rows.items()}
         self._carry = agent.initial_carry(batch_size)
 
     def __call__(self):
         """Makes an update."""
-        metrics, _ = self._agent.train_step(self._batch, self._carry)
+        metrics, _ = self.train_step(self._batch, self._carry)
         for value in metrics.values():
             np.asarray(value)  # Waits for a device that works ahead.
 
     def count_flops(self):
         """Floating point operations of an update."""
-        function = tf.function(self._agent.train_step)
+        function = tf.function(self.train_step)
         return count_flops(function.get_concrete_function(self._batch, self._carry))
 
 
@@ -98,6 +98,36 @@ def updates(update, count):
         "median_seconds": statistics.median(times),
         "min_seconds": min(times),
         "max_seconds": max(times),
+    }
+
+
+def replicated(team, agent, config, make_agent, update, one_seconds, count):
+    """The same update on several devices, each with its share of the batch.
+
+    Args:
+      team: `Team`.
+      agent: `dreamer_tf.agents.Agent`.
+      config: `Config`.
+      make_agent: As `session.make_agent`.
+      update: `Update` of the agent alone.
+      one_seconds: What one takes.
+      count: How many to time.
+    """
+    update.train_step = team.lead(agent, config, make_agent).train_step
+    update()
+    seconds = updates(update, count)["median_seconds"]
+    update.train_step = agent.train_step
+    weights = {
+        id(v): v.shape.num_elements()
+        for n in agent.networks.values()
+        for v in n.trainable_variables
+    }
+    return {
+        "devices": config.run.devices,
+        "median_seconds": seconds,
+        "bytes_reduced": 4 * sum(weights.values()),
+        "speedup": one_seconds / seconds,
+        "efficiency": one_seconds / seconds / config.run.devices,
     }
 
 

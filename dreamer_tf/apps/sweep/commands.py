@@ -1,4 +1,4 @@
-"""The command ``sweep``: ``--benchmark NAME --logdir DIR``.
+"""The command ``sweep``: ``--benchmark NAME --logdir DIR``, here or on a cluster, or as a search.
 
 Exit codes: 0 all runs are finished; 1 some are not; 2 the arguments do not fit; 130 and 143 stopped
 by Ctrl-C and SIGTERM, every run saved; 141 nobody reads the output any more (``| head``).
@@ -6,13 +6,17 @@ by Ctrl-C and SIGTERM, every run saved; 141 nobody reads the output any more (``
 
 import argparse
 import datetime
+import functools
+import pathlib
 import shlex
 import sys
 
 from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.apps.sweep.benchmarks import BENCHMARKS
+from dreamer_tf.apps.sweep.engines import OUTPUT, OnRay, OnSlurm, resources_from_words
 from dreamer_tf.apps.sweep.jobs import plan
-from dreamer_tf.apps.sweep.runner import OUTPUT, Runner
+from dreamer_tf.apps.sweep.runner import Runner
+from dreamer_tf.apps.sweep.search import Searched, search
 from dreamer_tf.common import nearest
 from dreamer_tf.config.resolve import add_version
 
@@ -30,37 +34,82 @@ def sweep(argv=None):
             near = nearest(arguments.benchmark, BENCHMARKS) or BENCHMARKS
             hint = f"did you mean {' or '.join(near)}?"
             parser.error(f"there is no benchmark {arguments.benchmark!r}; {hint}")
-        jobs = plan(
+        plan_jobs = functools.partial(
+            plan,
             BENCHMARKS[arguments.benchmark],
-            arguments.logdir,
             tasks=arguments.tasks,
             seeds=arguments.seeds,
             presets=arguments.configs,
-            overrides=overrides,
         )
+        if arguments.search:
+            _search(arguments, plan_jobs, overrides)
+            return
+        jobs = plan_jobs(arguments.logdir, overrides=overrides)
         left = [job for job in jobs if not job.is_finished]
         print(f"{len(jobs)} runs, {len(jobs) - len(left)} finished", file=sys.stderr)
         if arguments.dry_run:
             for job in left:
                 print(shlex.join(job.command))
         else:
-            _run(left, arguments.parallel, arguments.gpus)
+            failed = _run(left, _runner(arguments, len(left)))
+            if failed:
+                raise SystemExit(1)
 
 
-def _run(jobs, parallel, gpus):
-    def say(text):
-        print(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}  {text}", flush=True)
+def _search(arguments, plan_jobs, overrides):
+    searched = [Searched.from_text(text) for text in arguments.search]
+    runs = len(plan_jobs(arguments.logdir, overrides=overrides))
+    at_once = max(1, arguments.parallel // runs)
+    runner = _runner(arguments, at_once * runs)
+    best = search(
+        arguments.logdir,
+        searched,
+        trials=arguments.trials,
+        objective=arguments.objective,
+        seed=arguments.search_seed,
+        at_once=at_once,
+        plan=lambda folder, words: plan_jobs(folder, overrides=[*overrides, *words]),
+        run=lambda jobs: _run(jobs, runner),
+        say=_say,
+    )
+    if best is None:
+        print(f"no trial has a value of {arguments.objective}", file=sys.stderr)
+        raise SystemExit(1)
+    words = shlex.join(best.user_attrs["words"])
+    print(f"best of {arguments.trials}: trial {best.number}, {best.value:.6g}: {words}")
 
+
+def _runner(arguments, runs):
     def on_end(ended):
         if ended.finished:
             took = datetime.timedelta(seconds=round(ended.seconds))
-            say(f"finished {ended.job.name} in {took}")
+            _say(f"finished {ended.job.name} in {took}")
         else:
-            say(f"not finished {ended.job.name}: {ended.reason}")
+            _say(f"not finished {ended.job.name}: {ended.reason}")
 
-    runner = Runner(
-        parallel, gpus=gpus, on_start=lambda job: say(f"started {job.name}"), on_end=on_end
+    resources = resources_from_words(arguments.resources)
+    folder = pathlib.Path(arguments.logdir)
+    engine = {
+        "local": lambda: None,
+        "ray": lambda: OnRay(arguments.address, resources),
+        "slurm": lambda: OnSlurm(folder / "submitit", resources, arguments.address or None),
+    }[arguments.engine]()
+    return Runner(
+        # A cluster has a queue of its own.
+        arguments.parallel if arguments.engine == "local" else max(1, runs),
+        gpus=arguments.gpus,
+        engine=engine,
+        on_start=lambda job: _say(f"started {job.name}"),
+        on_end=on_end,
     )
+
+
+def _run(jobs, runner):
+    """Runs jobs and tells how they ended; returns those that failed.
+
+    Raises:
+      SystemExit: If a signal stopped them.
+    """
     ended = runner.run(jobs)
     failed = [one for one in ended if not one.finished]
     print(f"{len(ended) - len(failed)} runs finished, {len(jobs) - len(ended) + len(failed)} left")
@@ -69,16 +118,19 @@ def _run(jobs, parallel, gpus):
         raise SystemExit(128 + runner.stopped)
     for one in failed:
         print(f"{one.job.name}: {one.reason}\n  see {one.job.folder / OUTPUT}", file=sys.stderr)
-    if failed:
-        raise SystemExit(1)
+    return failed
+
+
+def _say(text):
+    print(f"{datetime.datetime.now():%Y-%m-%d %H:%M:%S}  {text}", flush=True)
 
 
 def _parser():
     width = max(map(len, BENCHMARKS))
     listed = "\n".join(f"  {name:<{width}} {entry.title}" for name, entry in BENCHMARKS.items())
     parser = argparse.ArgumentParser(
-        description="Runs the tasks and seeds of a paper's benchmark on this machine. The same "
-        "command goes on where it stopped: finished runs are left alone, others are continued.",
+        description="Runs the tasks and seeds of a paper's benchmark, here or on a cluster. The "
+        "same command goes on where it stopped: finished runs are left alone, others continued.",
         usage="%(prog)s --benchmark NAME --logdir DIR [options] [--key value ...]",
         epilog=f"benchmarks:\n{listed}\n\n--key value: any option of train, for all runs",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -114,6 +166,47 @@ def _parser():
         default=[],
         metavar="GPU",
         help="each run sees one of these (default: all see all)",
+    )
+    parser.add_argument(
+        "--engine",
+        choices=("local", "ray", "slurm"),
+        default="local",
+        help="where the runs go (default: local): this machine, a Ray cluster, Slurm",
+    )
+    parser.add_argument(
+        "--address",
+        default="",
+        metavar="ADDRESS",
+        help="of the Ray cluster, or auto (default: this machine alone); slurm: local or debug, to "
+        "try it without",
+    )
+    parser.add_argument(
+        "--resources",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="for each run; ray: cpus, gpus; slurm: timeout_min, cpus_per_task, slurm_partition, "
+        "and whatever else submitit takes",
+    )
+    parser.add_argument(
+        "--search",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUES",
+        help="search for options, such as dreamerv3.optimizer.learning_rate=1e-5..1e-3:log; "
+        "--parallel also says how many trials run at once",
+    )
+    parser.add_argument(
+        "--trials", type=_count, default=20, metavar="N", help="of the search (default: 20)"
+    )
+    parser.add_argument(
+        "--objective",
+        default="eval/return",
+        metavar="METRIC",
+        help="what the search makes as large as it can (default: eval/return)",
+    )
+    parser.add_argument(
+        "--search_seed", type=_seed, default=0, metavar="N", help="of the search's proposals"
     )
     parser.add_argument(
         "--dry_run", action="store_true", help="print the commands of the runs that are left"

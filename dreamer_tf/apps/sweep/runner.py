@@ -1,15 +1,13 @@
-"""Runs jobs side by side, each in a process of its own, and tells how they ended."""
+"""Runs jobs side by side, wherever an engine takes them, and tells how they ended."""
 
 import contextlib
 import dataclasses
 import os
 import pathlib
 import signal
-import subprocess
 import time
 
-OUTPUT = "output.log"
-"""File in the run folder that gets what the run prints."""
+from dreamer_tf.apps.sweep.engines import OUTPUT, Local
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _PAUSE = 0.1  # seconds between looks at the processes
@@ -54,18 +52,20 @@ class Runner:
     second Ctrl-C is handed on too, and ends them at once.
     """
 
-    def __init__(self, parallel=1, *, gpus=(), on_start, on_end):
+    def __init__(self, parallel=1, *, gpus=(), engine=None, on_start, on_end):
         """Starts nothing yet.
 
         Args:
           parallel: Runs side by side.
           gpus: Names of GPUs, as CUDA_VISIBLE_DEVICES takes them; each run sees one of them. Empty:
             every run sees all.
+          engine: Where the runs go, see ``engines.py``; None: into processes on this machine.
           on_start: Function of a `Job`.
           on_end: Function of an `Ended`.
         """
         self._parallel = parallel
         self._gpus = tuple(gpus)
+        self._engine = engine or Local(self._environment)
         self._on_start = on_start
         self._on_end = on_end
         self._running = {}
@@ -98,18 +98,8 @@ class Runner:
         return ended
 
     def _start(self, slot, job):
-        job.folder.mkdir(parents=True, exist_ok=True)
         self._on_start(job)
-        with (job.folder / OUTPUT).open("ab") as output:
-            process = subprocess.Popen(
-                job.command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=self._environment(slot),
-                start_new_session=True,  # a Ctrl-C of the terminal comes through this process only
-            )
-        self._running[slot] = (process, job, time.monotonic())
+        self._running[slot] = (self._engine(job, slot), job, time.monotonic())
 
     def _environment(self, slot):
         """The variables of a run; what the user has set stays."""

@@ -34,7 +34,7 @@ def outcome(tmp_path_factory):
     """What the command printed and saved, and the seconds that it took."""
     path = tmp_path_factory.mktemp("benchmark") / "new" / "figures.json"
     words = ["--configs", "dmc", "debug", "--updates", "3", "--seconds=0.1", "--seed", "7"]
-    words += ["--profile"]
+    words += ["--profile", "--run.devices", "2"]
     command = [sys.executable, "-c", COMMAND, *words, "--out", str(path)]
     start = time.monotonic()
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)

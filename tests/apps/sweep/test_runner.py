@@ -10,8 +10,9 @@ import time
 
 import pytest
 
+from dreamer_tf.apps.sweep.engines import OUTPUT
 from dreamer_tf.apps.sweep.jobs import Job
-from dreamer_tf.apps.sweep.runner import OUTPUT, Runner, last_line
+from dreamer_tf.apps.sweep.runner import Runner, last_line
 
 STEPS = 100
 # What a run does, as far as a sweep can tell; the first argument is its folder.

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from dreamer_tf.apps.sweep import commands
-from dreamer_tf.apps.sweep.runner import OUTPUT
+from dreamer_tf.apps.sweep.engines import OUTPUT
 from dreamer_tf.runs.run_folder import saved_frames
 
 ROOT = pathlib.Path(__file__).parents[3]

@@ -1,0 +1,181 @@
+"""A search for options: Optuna proposes values, the runs of a sweep say what they are worth.
+
+::
+
+    DIR/search.db              what was tried, and how good it was (Optuna, SQLite)
+    DIR/trial0000/<task>/seed<n>   the runs of a trial, as those of any sweep
+
+A trial is worth the mean, over its tasks and seeds, of the last values of the objective. The
+options that a search varies are those of ``train``.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+import re
+import statistics
+
+from dreamer_tf import config as configs
+from dreamer_tf.config.options import unknown_key
+
+STUDY = "search.db"
+LAST_VALUES = 3
+"""Of the objective, whose mean a run is worth: evaluations scatter."""
+
+_RANGE = re.compile(r"(?P<low>[^.][^:]*?)\.\.(?P<high>[^:]+)(:(?P<scale>log|linear))?")
+
+
+@dataclasses.dataclass(frozen=True)
+class Searched:
+    """An option and the values that it may take.
+
+    Attributes:
+      key: Dotted name.
+      low: Smallest value of a range.
+      high: Largest value.
+      log: Whether its logarithm is uniform.
+      choices: Values to choose from, in place of a range.
+    """
+
+    key: str
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    choices: tuple[str, ...] = ()
+
+    @classmethod
+    def from_text(cls, text):
+        """Reads ``key=1e-5..1e-3:log``, ``key=2..8`` or ``key=a|b``.
+
+        Raises:
+          ConfigError: If it is none of these, or there is no such option.
+        """
+        key, _, values = text.partition("=")
+        known = configs.options()
+        if key not in known:
+            raise unknown_key(key)
+        if "|" in values:
+            return cls(key, choices=tuple(values.split("|")))
+        match = _RANGE.fullmatch(values)
+        try:
+            low, high = float(match["low"]), float(match["high"])
+        except (TypeError, ValueError) as error:
+            raise _unreadable(text) from error
+        log = match["scale"] == "log"
+        if not low < high or (log and low <= 0):
+            raise _unreadable(text)
+        return cls(key, low, high, log)
+
+    def suggest(self, trial):
+        """The value of a trial, as a word of the command line."""
+        if self.choices:
+            return trial.suggest_categorical(self.key, self.choices)
+        if configs.options()[self.key].kind is int:
+            number = trial.suggest_int(self.key, int(self.low), int(self.high), log=self.log)
+            return str(number)
+        return repr(trial.suggest_float(self.key, self.low, self.high, log=self.log))
+
+
+def _unreadable(text):
+    return configs.ConfigError(
+        f"--search takes key=low..high, key=low..high:log with low above 0, or key=a|b; "
+        f"got {text!r}"
+    )
+
+
+def search(logdir, searched, *, trials, objective, seed, at_once, plan, run, say):
+    """Tries values until there are as many finished trials as asked for.
+
+    A trial that was interrupted is gone on with first, with its values and its runs.
+
+    Args:
+      logdir: Folder of the search.
+      searched: List of `Searched`.
+      trials: How many to finish, those of earlier starts included.
+      objective: Name of a metric, such as ``eval/return``; the larger, the better.
+      seed: Of Optuna's sampler.
+      at_once: Trials that run side by side.
+      plan: Function of a folder and of words of the command line to a list of `Job`.
+      run: Function of a list of `Job`.
+      say: Function of a line of text.
+
+    Returns:
+      The best trial, ``optuna.trial.FrozenTrial``; None: none is finished.
+
+    Raises:
+      ConfigError: If Optuna is not installed, or the folder holds a search for something else.
+    """
+    optuna, study = _open(logdir, searched, objective, seed)
+    running = optuna.trial.TrialState.RUNNING
+    while True:
+        done = [t for t in study.trials if t.state.is_finished()]
+        begun = [t for t in study.trials if t.state is running]
+        room = min(at_once, trials - len(done))
+        if room <= 0:
+            break
+        for _ in range(room - len(begun)):
+            trial = study.ask()
+            trial.set_user_attr("words", _words(searched, trial))
+        batch = {
+            t.number: plan(pathlib.Path(logdir) / f"trial{t.number:04d}", t.user_attrs["words"])
+            for t in study.trials
+            if t.state is running
+        }
+        run([job for jobs in batch.values() for job in jobs if not job.is_finished])
+        for number, jobs in batch.items():
+            value = worth(jobs, objective)
+            state = optuna.trial.TrialState.FAIL if value is None else None
+            study.tell(number, value, state=state)
+            words = " ".join(study.trials[number].user_attrs["words"])
+            say(f"trial {number}: {words}  {objective} {'failed' if value is None else value}")
+    finished = [t for t in study.trials if t.value is not None]
+    return max(finished, key=lambda t: t.value, default=None)
+
+
+def worth(jobs, objective):
+    """Mean over runs of the last values of a metric; None: a run is not finished, or has none."""
+    values = []
+    for job in jobs:
+        path = job.folder / "metrics.jsonl"
+        if not job.is_finished or not path.is_file():
+            return None
+        lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        found = [line[objective] for line in lines if objective in line][-LAST_VALUES:]
+        if not found or not all(map(math.isfinite, found)):
+            return None
+        values.append(statistics.mean(found))
+    return statistics.mean(values)
+
+
+def _words(searched, trial):
+    return [word for one in searched for word in (f"--{one.key}", one.suggest(trial))]
+
+
+def _open(logdir, searched, objective, seed):
+    try:
+        import optuna
+    except ImportError as error:
+        raise configs.ConfigError(
+            f"--search needs Optuna ({error}); it comes with the extra: "
+            f'pip install "dreamer-tf[search]"'
+        ) from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    path = pathlib.Path(logdir) / STUDY
+    path.parent.mkdir(parents=True, exist_ok=True)
+    study = optuna.create_study(
+        storage=f"sqlite:///{path.resolve()}",
+        study_name="search",
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=seed),
+        load_if_exists=True,
+    )
+    wanted = {"objective": objective, "searched": [dataclasses.asdict(s) for s in searched]}
+    wanted = json.loads(json.dumps(wanted))
+    earlier = study.user_attrs.get("wanted")
+    if earlier not in (None, wanted):
+        raise configs.ConfigError(
+            f"{path} is a search of {earlier}, not of {wanted}; choose another --logdir"
+        )
+    study.set_user_attr("wanted", wanted)
+    return optuna, study

@@ -1,0 +1,42 @@
+"""One of two processes that learn together.
+
+``python -m tests.training.host_process INDEX PORT AGENT...``: the first compares the agents with
+ones that learn alone, prints a line for each, waits for a line, and makes one more update, to which
+the other process does not come any more.
+"""
+
+import json
+import os
+import sys
+
+from dreamer_tf.training import hosts, replicas
+from tests.training.replica_agents import B, compare, make_agent, make_batch, make_config
+
+
+def main():
+    """Compares, or follows."""
+    index, port, *names = int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
+    addresses = [f"localhost:{port}", f"localhost:{port + 1}"]
+    task = {"type": "worker", "index": index}
+    os.environ["TF_CONFIG"] = json.dumps({"cluster": {"worker": addresses}, "task": task})
+    config = make_config("planet")
+    found = hosts.find_hosts(config)
+    if not found.is_chief:
+        replicas.follow(config, found, make_agent)
+        return
+    team = replicas.Team(config, found)
+    for name in names:
+        config = make_config(name)
+        agent = make_agent(config)
+        train_step = team.lead(agent, config, make_agent).train_step
+        metric, row, weight = compare(make_agent(config), train_step, agent, 10)
+        print(json.dumps([name, *metric, row, weight]), flush=True)
+    sys.stdin.readline()
+    try:
+        train_step(make_batch(0), agent.initial_carry(B))
+    except hosts.ReplicaLostError as error:
+        print(error, flush=True)
+
+
+if __name__ == "__main__":
+    main()
