@@ -15,7 +15,11 @@ def version():
 
 
 INSTALL_REQUIRES = [
-    "tensorflow>=2.21,<2.22",  # 2.21 is what the reference numbers are checked against
+    # 2.21 is what the reference numbers are checked against; a new minor version needs the
+    # tf-keras of the same number.
+    "tensorflow>=2.21,<2.22",
+    "tf-keras>=2.21,<2.22",  # TensorFlow Probability imports it; it must match TensorFlow
+    "tensorflow-probability>=0.25,<0.26",
     "keras>=3.12",
     "tensorboard>=2.19",  # tf.summary needs it; TensorFlow no longer brings it
     "dm_control>=1.0.50",
@@ -62,9 +66,6 @@ EXTRAS_REQUIRE = {
         "selenium>=4.20",
         "nbclient>=0.10",
         "ipykernel>=6.29",
-        # What distributions are compared with. It imports tf-keras, which must match TensorFlow.
-        "tensorflow-probability>=0.25,<0.26",
-        "tf-keras>=2.21,<2.22",
     ],
 }
 

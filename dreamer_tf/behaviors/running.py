@@ -5,8 +5,8 @@ A scale of returns has ``stats(returns)``, an offset and a size with these retur
 never below a limit: small returns are not blown up, and neither is their noise.
 """
 
-import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from dreamer_tf.ops import gather_over_replicas, mean_over_replicas
 
@@ -96,13 +96,8 @@ class PercentileScale(tf.Module):
         self.average.update(self._measure(returns), skipped)
 
     def _measure(self, returns):
-        """The percentiles, each between the two sorted returns next to it."""
-        ordered = tf.sort(tf.reshape(gather_over_replicas(returns), [-1]))
-        place = np.array(self.percentiles) / 100 * (ordered.shape[0] - 1)
-        below = np.floor(place).astype(int)
-        lower, upper = (tf.gather(ordered, index) for index in (below, np.ceil(place).astype(int)))
-        share = tf.constant(place - below, tf.float32)
-        return (1.0 - share) * lower + share * upper
+        returns = gather_over_replicas(returns)
+        return tfp.stats.percentile(returns, self.percentiles, interpolation="linear")
 
 
 class DeviationScale(tf.Module):

@@ -1,4 +1,4 @@
-"""Distributions of the papers. All arithmetic is float32.
+"""Distributions of the papers, on top of TensorFlow Probability. All arithmetic is float32.
 
 What is sampled in graphs takes its noise as an argument: whoever draws it decides where it comes
 from, so a run can be repeated and recorded draws can be fed in.
@@ -6,17 +6,16 @@ from, so a run can be repeated and recorded draws can be fed in.
 
 from dreamer_tf.distributions.continuous import (
     BoundedNormal,
-    DiagonalGaussian,
     PseudoHuber,
     SquaredError,
     TanhNormal,
     TruncatedNormal,
     UnitNormal,
+    diagonal_gaussian,
     gaussian_kl,
     pairwise_log_prob,
 )
 from dreamer_tf.distributions.discrete import (
-    Bernoulli,
     IndependentOneHot,
     OneHot,
     TwoHot,
@@ -26,9 +25,7 @@ from dreamer_tf.distributions.discrete import (
 )
 
 __all__ = [
-    "Bernoulli",
     "BoundedNormal",
-    "DiagonalGaussian",
     "IndependentOneHot",
     "OneHot",
     "PseudoHuber",
@@ -37,6 +34,7 @@ __all__ = [
     "TruncatedNormal",
     "TwoHot",
     "UnitNormal",
+    "diagonal_gaussian",
     "gaussian_kl",
     "mixed_two_hot",
     "pairwise_log_prob",

@@ -3,26 +3,15 @@
 import math
 
 import tensorflow as tf
+from tensorflow_probability import bijectors as tfb
+from tensorflow_probability import distributions as tfd
 
-LOG_TWO = math.log(2.0)
-SQRT_TWO = math.sqrt(2.0)
 LOG_SQRT_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 LARGEST_ACTION = 0.99999997
 """Actions are pulled inside this bound (0.99999994 in float32) before the inverse tanh, where it
 is finite: a saturated action is scored at |u| = 8.664."""
 MARGIN = 1e-6
 """Samples of a `TruncatedNormal` stay this far inside the bounds, where the density is positive."""
-
-
-def _log_normal(value, mean, std):
-    """Log density of each element under a Normal."""
-    distance = (value - mean) / std
-    return -0.5 * tf.square(distance) - tf.math.log(std) - LOG_SQRT_TWO_PI
-
-
-def _standard_density(value):
-    """Density of each element under the standard normal."""
-    return tf.exp(-0.5 * tf.square(value) - LOG_SQRT_TWO_PI)
 
 
 # ---- Policies: DreamerV3's, DreamerV2's and Dreamer's.
@@ -62,7 +51,9 @@ class BoundedNormal:
 
     def log_prob(self, action):
         """Log density ``[...]`` of actions ``[..., A]``, summed over the last axis."""
-        return tf.reduce_sum(_log_normal(action, self.mean, self.std), -1)
+        distance = (action - self.mean) / self.std
+        log_probs = -0.5 * tf.square(distance) - tf.math.log(self.std) - LOG_SQRT_TWO_PI
+        return tf.reduce_sum(log_probs, -1)
 
     def entropy(self):
         """Differential entropy ``[...]`` in nats, summed over the last axis."""
@@ -93,11 +84,7 @@ class TruncatedNormal:
         """
         self.loc = tf.cast(loc, tf.float32)
         self.scale = tf.cast(scale, tf.float32)
-        # The bounds as a standard normal sees them. They lie on either side of its mean, so that
-        # the probability between them is a sum of two parts, which never cancel.
-        self._low, self._high = (-1.0 - self.loc) / self.scale, (1.0 - self.loc) / self.scale
-        upper, lower = (tf.math.erf(bound / SQRT_TWO) for bound in (self._high, self._low))
-        self._inside = 0.5 * (upper - lower)
+        self._dist = tfd.TruncatedNormal(self.loc, self.scale, -1.0, 1.0)
 
     def sample(self, uniform):
         """Sample by the inverse of the distribution function, with the gradient described above.
@@ -112,20 +99,15 @@ class TruncatedNormal:
 
     def quantile(self, uniform):
         """The inverse of the distribution function at ``[..., A]`` in [0, 1)."""
-        below = 0.5 * tf.math.erfc(-self._low / SQRT_TWO)
-        distance = tf.math.ndtri(below + uniform * self._inside)
-        return tf.clip_by_value(self.loc + self.scale * distance, -1.0, 1.0)
+        return tf.clip_by_value(self._dist.quantile(uniform), -1.0, 1.0)
 
     def log_prob(self, action):
         """Log density of actions ``[..., A]`` in [-1, 1], ``[...]`` summed over the last axis."""
-        log_probs = _log_normal(action, self.loc, self.scale) - tf.math.log(self._inside)
-        return tf.reduce_sum(log_probs, -1)
+        return tf.reduce_sum(self._dist.log_prob(action), -1)
 
     def entropy(self):
         """Differential entropy, ``[...]``; largest, A · ln 2, for the uniform distribution."""
-        lower, upper = (bound * _standard_density(bound) for bound in (self._low, self._high))
-        entropies = tf.math.log(self.scale * self._inside) + 0.5 * (lower - upper) / self._inside
-        return tf.reduce_sum(entropies + LOG_SQRT_TWO_PI + 0.5, -1)
+        return tf.reduce_sum(self._dist.entropy(), -1)
 
     def mode(self):
         """The likeliest action ``[..., A]``, the location."""
@@ -147,6 +129,7 @@ class TanhNormal:
         """
         self.mean_before_tanh = tf.cast(mean, tf.float32)
         self.std = tf.cast(std, tf.float32)
+        self._normal = tfd.Normal(self.mean_before_tanh, self.std)
 
     def sample(self, noise):
         """Reparameterised sample tanh(mean + std · noise).
@@ -167,10 +150,8 @@ class TanhNormal:
         """
         inside = tf.clip_by_value(action, -LARGEST_ACTION, LARGEST_ACTION)
         u = tf.atanh(inside)
-        # ln(1 - tanh² u), written so that it does not round to ln 0.
-        log_det = 2.0 * (LOG_TWO - u - tf.nn.softplus(-2.0 * u))
-        log_probs = _log_normal(u, self.mean_before_tanh, self.std)
-        return tf.reduce_sum(log_probs - log_det, axis=-1)
+        log_det = tfb.Tanh().forward_log_det_jacobian(u, event_ndims=0)
+        return tf.reduce_sum(self._normal.log_prob(u) - log_det, axis=-1)
 
     def entropy(self, noise):
         """Monte Carlo estimate, ``[...]``.
@@ -207,32 +188,17 @@ class TanhNormal:
 # ---- Diagonal Gaussians of the latent state.
 
 
-class DiagonalGaussian:
-    """Independent Normals over the last axis, which are one outcome together."""
+def diagonal_gaussian(mean, std):
+    """A Gaussian over the last axis.
 
-    def __init__(self, mean, std):
-        """Wraps the parameters.
+    Args:
+      mean: ``[..., S]``.
+      std: ``[..., S]`` standard deviations.
 
-        Args:
-          mean: ``[..., S]``.
-          std: ``[..., S]`` standard deviations.
-        """
-        self.mean = mean
-        self.std = std
-
-    def log_prob(self, value):
-        """Log density ``[...]`` of values ``[..., S]``."""
-        return tf.reduce_sum(_log_normal(value, self.mean, self.std), -1)
-
-    def entropy(self):
-        """Differential entropy ``[...]`` in nats."""
-        return tf.reduce_sum(tf.math.log(self.std) + LOG_SQRT_TWO_PI + 0.5, -1)
-
-    def kl(self, other):
-        """KL(self ‖ other), ``[...]`` in nats."""
-        ratio = tf.square(self.std / other.std)
-        distance = tf.square((self.mean - other.mean) / other.std)
-        return 0.5 * tf.reduce_sum(ratio + distance - 1.0 - tf.math.log(ratio), -1)
+    Returns:
+      A TFP distribution with event shape ``[S]``.
+    """
+    return tfd.MultivariateNormalDiag(mean, std)
 
 
 def gaussian_kl(post, prior):
@@ -247,7 +213,7 @@ def gaussian_kl(post, prior):
 
     Reference: arXiv:1811.04551, equation 3.
     """
-    return DiagonalGaussian(**post).kl(DiagonalGaussian(**prior))
+    return tfd.kl_divergence(diagonal_gaussian(**post), diagonal_gaussian(**prior))
 
 
 def pairwise_log_prob(mean, std, values):

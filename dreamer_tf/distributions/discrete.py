@@ -106,27 +106,6 @@ class IndependentOneHot(OneHot):
         return tf.reduce_sum(log_probs, list(range(-self.event_ndims, 0)))
 
 
-class Bernoulli:
-    """Whether something happens."""
-
-    def __init__(self, logits):
-        """Wraps the logits ``[...]``, float32."""
-        self.logits = logits
-
-    def mean(self):
-        """The probability ``[...]``."""
-        return tf.sigmoid(self.logits)
-
-    def mode(self):
-        """1 where it is likelier than not, else 0: float32 ``[...]``."""
-        return tf.cast(self.logits > 0, tf.float32)
-
-    def log_prob(self, value):
-        """Log-probability ``[...]``, its expectation where values lie between 0 and 1."""
-        value = tf.cast(value, tf.float32)
-        return -tf.nn.sigmoid_cross_entropy_with_logits(labels=value, logits=self.logits)
-
-
 # ---- Numbers of any scale, as probabilities of fixed points.
 
 

@@ -3,8 +3,9 @@
 import math
 
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
-from dreamer_tf.distributions import Bernoulli, TwoHot, UnitNormal, symexp_bins
+from dreamer_tf.distributions import TwoHot, UnitNormal, symexp_bins
 from dreamer_tf.nn.dense import MLP
 
 
@@ -42,8 +43,8 @@ class BernoulliHead(MLP):
         return tf.sigmoid(self(feat))
 
     def dist(self, feat):
-        """`Bernoulli` with batch shape ``[...]``."""
-        return Bernoulli(self(feat))
+        """Distribution with batch shape ``[...]``."""
+        return tfd.Bernoulli(logits=self(feat), dtype=tf.float32)
 
 
 class TwoHotHead(MLP):

@@ -10,7 +10,7 @@ moves, and below how many nats it moves neither.
 
 import tensorflow as tf
 
-from dreamer_tf.distributions import DiagonalGaussian, OneHot, gaussian_kl
+from dreamer_tf.distributions import OneHot, diagonal_gaussian, gaussian_kl
 from dreamer_tf.ops import mean_over_replicas, open_shape
 
 STD_ACTIVATIONS = {
@@ -79,7 +79,7 @@ class GaussianLatent:
 
     def entropy(self, stats):
         """Differential entropy, ``[...]`` nats."""
-        return DiagonalGaussian(**stats).entropy()
+        return diagonal_gaussian(**stats).entropy()
 
 
 class DeterministicLatent(GaussianLatent):
