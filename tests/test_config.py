@@ -251,7 +251,7 @@ def test_print_config_shows_every_value_and_its_origin(capsys):
     assert [row[0] for row in rows] == list(config.options())
     assert ["seed", "4", "command line"] in rows
     assert ["logdir", "''", "default"] in rows
-    assert ["env.render", "fast", "preset cpu_dmc"] in rows  # Where it is written, with its source.
+    assert ["env.render", "fast", "preset fast_dmc"] in rows  # Where it is written, with its source.
 
 
 def test_a_command_prints_the_error_without_traceback(capsys):
@@ -374,7 +374,7 @@ def test_no_base_of_a_preset_that_goes_after_another_undoes_the_task():
     # With all that bases bring, the README's longest row of presets is what it was.
     names = ["dreamerv2_dmc_proprio", "plan2explore", "dreamerv2_cpu"]
     origins = config.load(names).origins
-    assert origins["env.observations"] == "preset dreamerv2_dmc_proprio"
+    assert origins["env.observations"] == "preset dmc_state"
     assert origins["dreamerv2.explore.behavior"] == "preset plan2explore"
     assert origins["dreamerv2.explore.optimizer.learning_rate"] == "preset dreamerv2_cpu"
     assert origins["dreamerv2.explore.optimizer.grad_clip"] == "preset dreamerv2"

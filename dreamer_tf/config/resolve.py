@@ -117,11 +117,13 @@ def add_preset(resolved: Resolved, name: str) -> Resolved:
     """
     given = {key for key, origin in resolved.origins.items() if origin in (ARGUMENT, COMMAND_LINE)}
     values, origins = flatten(resolved.config), dict(resolved.origins)
+    presets = resolved.presets | {name: {}}
     for origin, layer in _layers(name):
+        presets[name] |= layer
         layer = {key: value for key, value in layer.items() if key not in given}
         values |= layer
         origins |= dict.fromkeys(layer, origin)
-    return Resolved(build(values), origins, resolved.presets)
+    return Resolved(build(values), origins, presets)
 
 
 def _layers(preset):

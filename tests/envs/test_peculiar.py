@@ -384,7 +384,7 @@ def test_environments_of_ones_own_by_name(folder):
     assert envs.make("gym_arms:make_arm").obs_space["vector"].shape == (2,)
     env = envs.make("my_robot:Robots.Arm", kwargs={"size": 3}, time_limit=2)
     assert env.obs_space["vector"].shape == (3,)
-    with pytest.raises(EnvError, match="my_robot has no 'make_arms'; the nearest names are make_a"):
+    with pytest.raises(EnvError, match="my_robot has no 'make_arms'; did you mean 'make_arm'"):
         envs.make("my_robot:make_arms")
     with pytest.raises(EnvError, match="there is no module 'my_robots'.*expected module:name"):
         envs.make("my_robots:Arm")

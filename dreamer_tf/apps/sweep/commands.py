@@ -41,12 +41,16 @@ def sweep(argv=None):
             seeds=arguments.seeds,
             presets=arguments.configs,
         )
-        if arguments.search:
-            _search(arguments, plan_jobs, overrides)
+        searched = [Searched.from_text(text) for text in arguments.search]
+        if searched and not arguments.dry_run:
+            _search(arguments, searched, plan_jobs, overrides)
             return
         jobs = plan_jobs(arguments.logdir, overrides=overrides)
         left = [job for job in jobs if not job.is_finished]
         print(f"{len(jobs)} runs, {len(jobs) - len(left)} finished", file=sys.stderr)
+        if searched:
+            keys = ", ".join(option.key for option in searched)
+            print(f"{arguments.trials} trials of them, each with its own {keys}", file=sys.stderr)
         if arguments.dry_run:
             for job in left:
                 print(shlex.join(job.command))
@@ -56,8 +60,7 @@ def sweep(argv=None):
                 raise SystemExit(1)
 
 
-def _search(arguments, plan_jobs, overrides):
-    searched = [Searched.from_text(text) for text in arguments.search]
+def _search(arguments, searched, plan_jobs, overrides):
     runs = len(plan_jobs(arguments.logdir, overrides=overrides))
     at_once = max(1, arguments.parallel // runs)
     runner = _runner(arguments, at_once * runs)
