@@ -251,7 +251,7 @@ def test_print_config_shows_every_value_and_its_origin(capsys):
     assert [row[0] for row in rows] == list(config.options())
     assert ["seed", "4", "command line"] in rows
     assert ["logdir", "''", "default"] in rows
-    assert ["env.render", "fast", "preset fast_dmc"] in rows  # Where it is written, with its source.
+    assert ["env.render", "fast", "preset fast_dmc"] in rows  # Where it is written.
 
 
 def test_a_command_prints_the_error_without_traceback(capsys):
