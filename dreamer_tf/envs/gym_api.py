@@ -248,8 +248,9 @@ def from_user(
             f"already; pass the function or class that makes it"
         )
     if is_vectorized(environment):
+        count = getattr(environment, "num_envs")  # noqa: B009
         raise EnvError(
-            f"{type(environment).__name__} is a VectorEnv of {environment.num_envs} environments: "
+            f"{type(environment).__name__} is a VectorEnv of {count} environments: "
             f"say so by passing dreamer_tf.envs.Vectorized(lambda: …), with the function that "
             f"makes it"
         )

@@ -78,10 +78,10 @@ class RecordedEpisodes:
             if not length:
                 continue
             self._player.episode = episode
-            rows = [self._env.reset(0) | nothing]
+            rows: list[Any] = [{**self._env.reset(0), **nothing}]
             for step in range(length):
                 taken = self._gym_env.encode(_at(episode.actions, step))
-                rows.append(self._env.step(nothing) | taken)
+                rows.append({**self._env.step(nothing), **taken})
                 if rows[-1]["is_last"] and step + 1 < length:
                     raise EnvError(
                         f"an episode goes on after its end: step {step + 1} of {length} terminates "

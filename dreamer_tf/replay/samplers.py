@@ -125,9 +125,9 @@ class Batch(NamedTuple):
         found = np.full(len(self.sequences), -1)
         for index, sequence in enumerate(self.sequences):
             episode, row, _ = sequence.pieces[0]
-            for place, piece in pieces.get(episode, []):
+            for first, piece in pieces.get(episode, []):
                 if piece.start < row <= piece.start + piece.rows:
-                    found[index] = place + row - 1 - piece.start
+                    found[index] = first + row - 1 - piece.start
         return found
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dreamer_tf import config as configs
@@ -22,7 +22,7 @@ LOADED = "loaded"
 def load_agent(
     logdir: str | os.PathLike,
     checkpoint: int | str | None = None,
-    agent: "Callable[..., Agent] | None" = None,
+    agent: "type[Agent] | None" = None,
     acting: Mapping[str, Any] | Sequence[str] = (),
 ) -> "Agent":
     """Loads the agent of a run from a checkpoint, see `dreamer_tf.load`."""
@@ -32,16 +32,16 @@ def load_agent(
 def load_saved(
     logdir: str | os.PathLike,
     checkpoint: int | str | None = None,
-    agent: "Callable[..., Agent] | None" = None,
+    agent: "type[Agent] | None" = None,
     acting: Mapping[str, Any] | Sequence[str] = (),
 ) -> "tuple[Agent, dict[str, Any]]":
     """As `load_agent`; with the state that was saved beside the agent."""
     # Imported here: this module can be imported without TensorFlow.
     from dreamer_tf.runs.checkpoint import Checkpoints
 
-    spaces = run_folder.load_spaces(logdir)
+    obs_space, act_space = run_folder.load_spaces(logdir)
     config = configs.change_acting(configs.read(logdir), acting)
-    loaded = session.make_agent(config, *spaces, kind=agent)
+    loaded = session.make_agent(config, obs_space, act_space, kind=agent)
     folder = pathlib.Path(logdir) / "checkpoints"
     checkpoints = Checkpoints(folder, agent=loaded)
     restore_one, newest = checkpoints.restore_one, checkpoint is None

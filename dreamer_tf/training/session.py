@@ -111,6 +111,7 @@ def run(
         opening.check_task(folder, changes, resolved.config)
         config = dataclasses.replace(resolved.config, logdir=str(folder))
         loggers.check(config.run.loggers)
+        stop: StopSignals
         terminal = open_terminal(
             config.steps, on_closed=lambda: stop.request(signal.SIGPIPE), quiet=quiet
         )

@@ -178,13 +178,13 @@ def test_without_a_whole_checkpoint_a_run_goes_on_only_where_wanted(run, begun):
     for path in (begun / "checkpoints").iterdir():
         os.truncate(path / "state.json", 3)
     before = contents(begun)
-    with pytest.raises(NoWholeCheckpointError, match=r"all 2 are damaged.*run\.start_anew"):
+    with pytest.raises(NoWholeCheckpointError, match=r"all 3 are damaged.*run\.start_anew"):
         run()
     assert contents(begun) == before
     agent = run(steps=61, **{"run.start_anew": True})
     names = sorted(path.name for path in (begun / "checkpoints").iterdir())
-    assert [name.endswith(".damaged") for name in names] == [True, True, False]
-    assert names[-1].startswith("00003-frames61") and int(agent.updates) < 20
+    assert [name.endswith(".damaged") for name in names] == [True, True, True, False]
+    assert names[-1].startswith("00004-frames61") and int(agent.updates) < 20
     assert "start_anew" not in (begun / "config.yaml").read_text()
 
 
