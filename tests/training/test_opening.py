@@ -183,8 +183,9 @@ def test_without_a_whole_checkpoint_a_run_goes_on_only_where_wanted(run, begun):
     assert contents(begun) == before
     agent = run(steps=61, **{"run.start_anew": True})
     names = sorted(path.name for path in (begun / "checkpoints").iterdir())
-    assert [name.endswith(".damaged") for name in names] == [True, True, True, False]
-    assert names[-1].startswith("00004-frames61") and int(agent.updates) < 20
+    damaged = [name.endswith(".damaged") for name in names]
+    assert damaged[:3] == [True] * 3 and len(damaged) > 3 and not any(damaged[3:])
+    assert "-frames61-" in names[-1] and int(agent.updates) < 20
     assert "start_anew" not in (begun / "config.yaml").read_text()
 
 
