@@ -53,9 +53,12 @@ def script():
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("dreamer-train --configs dmc dreamerv3_dmc_p", {"dreamerv3_dmc_proprio"}),
+        (
+            "dreamer-train --configs dmc dreamerv3_dmc_p",
+            {"dreamerv3_dmc_proprio", "dreamerv3_dmc_proprio_paper"},
+        ),
         ("dreamer-train --run.eval_l", {"--run.eval_limit"}),
-        ("dreamer-train --env.workers ", {"inline", "process"}),
+        ("dreamer-train --env.workers ", {"inline", "process", "ray"}),
         ("dreamer-train --task ", set()),
         ("dreamer-sweep --dry", {"--dry_run"}),
         (".venv/bin/dreamer-export --no", {"--no_litert"}),

@@ -129,7 +129,9 @@ def test_help_names_the_options_of_the_benchmark_and_of_the_config(capsys):
         commands.benchmark(["--help"])
     assert end.value.code == 0
     printed = capsys.readouterr().out
-    assert all(name in printed for name in ("--updates", "--seconds", "--out", "--env.count"))
+    assert all(
+        name in printed for name in ("--updates", "--seconds", "--out", "--agent", "--help env")
+    )
 
 
 def test_process_age_counts_from_the_start_of_the_process_and_needs_no_tensorflow():
