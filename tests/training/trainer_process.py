@@ -23,7 +23,8 @@ def main():
             time.sleep(seconds)
             return super().train_step(batch, carry)
 
-    def make(config, obs_space, act_space):
+    def make(config, obs_space, act_space, kind=None):
+        del kind
         make = make_agent if config.agent == "random" else SlowAgent
         return make(config, obs_space, act_space)
 

@@ -44,7 +44,7 @@ def test_a_sweep_reads_failures_out_and_goes_on_where_it_stopped(tmp_path, capsy
     (balance / "replay").write_text("a file where a folder belongs")
     code, output = stopped(capsys, *TINY, *logdir, "--parallel", "2")
     assert code == 1 and "2 runs, 0 finished" in output
-    assert "not finished dmc_cartpole_balance seed 0: exit code 1" in output
+    assert "not finished dmc_cartpole_balance seed 0: exit code 2" in output
     assert f"see {balance / OUTPUT}" in output
     assert "finished dmc_cartpole_swingup seed 0 in 0:" in output
     assert "1 runs finished, 1 left" in output
