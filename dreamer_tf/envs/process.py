@@ -29,7 +29,70 @@ _MESSAGE_SECONDS = 60  # How long the rest of a reply may take that has begun.
 ERRORS = {"error": EnvError, "died": EnvDied, "fault": WorkerFault}
 
 
-class ProcessHost:
+class RemoteHost:
+    """The part of an environment elsewhere that is alike wherever it is: waiting for its replies.
+
+    Subclasses say how a reply is looked for (`_has_reply`), and how what does not answer is ended
+    (`_kill`).
+    """
+
+    def __init__(self, limit, stopped):
+        """Takes how long is waited.
+
+        Args:
+          limit: Seconds after which a command that is not answered counts as a death; 0: none.
+          stopped: Function without arguments: whether the run is to stop.
+        """
+        self._limit, self._stopped = limit, stopped
+        self._command = None
+        self._notices = []
+
+    def wait_until_ready(self):
+        """Waits for the constructor; returns the spaces and frames per step.
+
+        Raises:
+          EnvError: If the environment cannot be built.
+        """
+        try:
+            return self.receive()
+        except EnvDied as error:
+            raise EnvError(f"while the environment was built, {error}") from error
+
+    def take_notices(self):
+        """What there is to say since the last time, see `Notices.take`."""
+        notices, self._notices = self._notices, []
+        return notices
+
+    def _wait(self):
+        """Waits for a reply, and not longer than allowed."""
+        began, stopping = time.monotonic(), None
+        # While it is built, an environment may take its time.
+        limit = self._limit if self._command else 0
+        while not self._has_reply(LOOKING_SECONDS):
+            now = time.monotonic()
+            if limit and now - began > limit:
+                self._kill()
+                raise EnvDied(
+                    f"no answer to a {self._command} for {limit:g} seconds (env.step_timeout)"
+                )
+            if self._stopped():
+                stopping = stopping or now
+                if now - stopping > STOPPING_SECONDS:
+                    raise EnvAbandoned(
+                        f"an environment did not answer to a {self._command or 'start'} for "
+                        f"{now - began:.0f} seconds"
+                    )
+
+    def _take_reply(self, reply):
+        """The content of a reply, or the error that it tells of."""
+        kind, content, notices = reply
+        self._notices += notices
+        if kind == "ok":
+            return content
+        raise ERRORS[kind](*content)
+
+
+class ProcessHost(RemoteHost):
     """One environment in a worker process without TensorFlow.
 
     Starts at once and does not wait: several of them start side by side. The constructor travels
@@ -50,10 +113,9 @@ class ProcessHost:
         Raises:
           EnvError: If the constructor cannot travel.
         """
+        super().__init__(limit, stopped)
         pickled = pickle_constructor(constructor)
-        self._notices = []
-        self._limit, self._stopped = limit, stopped
-        self._command, self._closing = None, None
+        self._closing = None
         self._connection, theirs = Pipe()
         _limit_reading(self._connection, _MESSAGE_SECONDS)
         self._poll = select.poll()
@@ -75,17 +137,6 @@ class ProcessHost:
         """Process number of the worker."""
         return self._process.pid
 
-    def wait_until_ready(self):
-        """Waits for the constructor; returns the spaces and frames per step.
-
-        Raises:
-          EnvError: If the environment cannot be built.
-        """
-        try:
-            return self.receive()
-        except EnvDied as error:
-            raise EnvError(f"while the environment was built, {error}") from error
-
     def send(self, command, argument=None):
         """Sends a command; see `Host.call`."""
         self._command = command
@@ -106,19 +157,11 @@ class ProcessHost:
         """
         self._wait()
         try:
-            kind, content, notices = self._connection.recv()
+            reply = self._connection.recv()
         except (EOFError, ConnectionResetError, BlockingIOError) as error:
             self._kill()
             raise EnvDied(f"its worker process {self._describe_end()}") from error
-        self._notices += notices
-        if kind == "ok":
-            return content
-        raise ERRORS[kind](*content)
-
-    def take_notices(self):
-        """What there is to say since the last time, see `Notices.take`."""
-        notices, self._notices = self._notices, []
-        return notices
+        return self._take_reply(reply)
 
     def close(self):
         """Closes the environment and ends the process, and all that it started."""
@@ -130,28 +173,14 @@ class ProcessHost:
         self._connection.close()
         _Guardian.forget(self._process.pid)
 
-    def _wait(self):
-        """Waits for a reply, for the end of the process, and not longer than allowed."""
-        began, stopping = time.monotonic(), None
-        # While it is built, an environment may take its time.
-        limit = self._limit if self._command else 0
-        while not self._poll.poll(1000 * LOOKING_SECONDS):
-            now = time.monotonic()
-            # Somebody whom the worker started may hold the socket, so that it does not close.
-            if self._process.poll() is not None and not self._poll.poll(0):
-                raise EnvDied(f"its worker process {self._describe_end()}")
-            if limit and now - began > limit:
-                self._kill()
-                raise EnvDied(
-                    f"no answer to a {self._command} for {limit:g} seconds (env.step_timeout)"
-                )
-            if self._stopped():
-                stopping = stopping or now
-                if now - stopping > STOPPING_SECONDS:
-                    raise EnvAbandoned(
-                        f"an environment did not answer to a {self._command or 'start'} for "
-                        f"{now - began:.0f} seconds"
-                    )
+    def _has_reply(self, seconds):
+        """Waits so long for a reply, or for the end of the process."""
+        if self._poll.poll(1000 * seconds):
+            return True
+        # Somebody whom the worker started may hold the socket, so that it does not close.
+        if self._process.poll() is not None and not self._poll.poll(0):
+            raise EnvDied(f"its worker process {self._describe_end()}")
+        return False
 
     def _kill(self):
         guardian.end_session(self._process.pid)

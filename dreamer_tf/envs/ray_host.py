@@ -9,17 +9,12 @@ import dataclasses
 import functools
 import os
 import sys
-import time
 
+from dreamer_tf.common.extras import install_hint
 from dreamer_tf.envs import gl
-from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError
+from dreamer_tf.envs.errors import EnvDied, EnvError
 from dreamer_tf.envs.host import Host, Notices
-from dreamer_tf.envs.process import (
-    ERRORS,
-    LOOKING_SECONDS,
-    STOPPING_SECONDS,
-    pickle_constructor,
-)
+from dreamer_tf.envs.process import RemoteHost, pickle_constructor
 from dreamer_tf.envs.worker import answer, load
 
 _PATIENCE = 60  # seconds until a word about an actor that finds no room
@@ -57,8 +52,7 @@ def _connect(address):
         import ray
     except ImportError as error:
         raise EnvError(
-            f"env.workers is ray, and Ray is not here ({error}); it comes with the extra: "
-            f'pip install "dreamer-tf[ray]"'
+            f"env.workers is ray, and Ray is not here ({error}): {install_hint('ray')}"
         ) from error
     if not ray.is_initialized():
         # Actors find modules where this process does, if their node has them there.
@@ -78,7 +72,7 @@ def _connect(address):
     return ray
 
 
-class RayHost:
+class RayHost(RemoteHost):
     """One environment in a Ray actor, with the interface of `ProcessHost`."""
 
     def __init__(self, constructor, ray, wanted, limit, stopped):
@@ -94,10 +88,9 @@ class RayHost:
         Raises:
           EnvError: If the constructor cannot travel.
         """
+        super().__init__(limit, stopped)
         pickled = pickle_constructor(constructor)
-        self._ray, self._notices = ray, []
-        self._wanted, self._limit, self._stopped = wanted, limit, stopped
-        self._command = None
+        self._ray, self._wanted = ray, wanted
         self._actor = _actor_class(ray).options(**wanted).remote()
         self._reply = self._actor.build.remote(pickled)
 
@@ -116,10 +109,7 @@ class RayHost:
                 f"and of {self._ray.cluster_resources().get('CPU', 0):g} "
                 f"cores {free.get('CPU', 0):g} are free"
             )
-        try:
-            return self.receive()
-        except EnvDied as error:
-            raise EnvError(f"while the environment was built, {error}") from error
+        return super().wait_until_ready()
 
     def send(self, command, argument=None):
         """Sends a command; see `Host.call`."""
@@ -130,42 +120,22 @@ class RayHost:
         """The reply to the last command; raises like `ProcessHost.receive`."""
         self._wait()
         try:
-            kind, content, notices = self._ray.get(self._reply)
+            reply = self._ray.get(self._reply)
         except self._ray.exceptions.RayError as error:
             summary = str(error).strip().splitlines()[0]
             raise EnvDied(f"its Ray actor is gone ({type(error).__name__}: {summary})") from error
-        self._notices += notices
-        if kind == "ok":
-            return content
-        raise ERRORS[kind](*content)
+        return self._take_reply(reply)
 
-    def _wait(self):
-        """Waits for a reply, and not longer than allowed, see `ProcessHost`."""
-        began, stopping = time.monotonic(), None
-        while not self._ray.wait([self._reply], timeout=LOOKING_SECONDS)[0]:
-            now = time.monotonic()
-            if self._command and self._limit and now - began > self._limit:
-                self._ray.kill(self._actor)
-                raise EnvDied(
-                    f"no answer to a {self._command} for {self._limit:g} seconds (env.step_timeout)"
-                )
-            if self._stopped():
-                stopping = stopping or now
-                if now - stopping > STOPPING_SECONDS:
-                    raise EnvAbandoned(
-                        f"an environment did not answer to a {self._command or 'start'} for "
-                        f"{now - began:.0f} seconds"
-                    )
+    def _has_reply(self, seconds):
+        return bool(self._ray.wait([self._reply], timeout=seconds)[0])
 
-    def take_notices(self):
-        """What there is to say since the last time, see `Notices.take`."""
-        notices, self._notices = self._notices, []
-        return notices
+    def _kill(self):
+        self._ray.kill(self._actor)
 
     def close(self):
         """Ends the actor; `send` closed the environment."""
         self._ray.wait([self._reply], timeout=5)
-        self._ray.kill(self._actor)
+        self._kill()
 
 
 @functools.cache

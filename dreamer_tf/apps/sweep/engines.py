@@ -17,6 +17,7 @@ import sys
 import time
 
 from dreamer_tf import config as configs
+from dreamer_tf.common.extras import install_hint
 from dreamer_tf.runs.errors import RunFolderInUse
 from dreamer_tf.runs.run_folder import RunFolderLock
 
@@ -282,8 +283,7 @@ def _imported(name):
         return __import__(name)
     except ImportError as error:
         raise configs.ConfigError(
-            f"the engine {extra} needs {name} ({error}); it comes with the extra: "
-            f'pip install "dreamer-tf[{extra}]"'
+            f"the engine {extra} needs {name} ({error}): {install_hint(extra)}"
         ) from error
 
 

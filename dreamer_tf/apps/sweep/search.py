@@ -17,6 +17,7 @@ import re
 import statistics
 
 from dreamer_tf import config as configs
+from dreamer_tf.common.extras import install_hint
 from dreamer_tf.config.options import unknown_key
 
 STUDY = "search.db"
@@ -157,8 +158,7 @@ def _open(logdir, searched, objective, seed):
         import optuna
     except ImportError as error:
         raise configs.ConfigError(
-            f"--search needs Optuna ({error}); it comes with the extra: "
-            f'pip install "dreamer-tf[search]"'
+            f"--search needs Optuna ({error}): {install_hint('search')}"
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = pathlib.Path(logdir) / STUDY
