@@ -23,7 +23,7 @@ test: setup
 faults: setup
 	$(BIN)/python -m pytest -m "faults or not slow" $(ARGS) tests/faults
 
-# About 25 minutes where nothing else runs; a folder of runs from before must be moved away first.
+# Nine runs, one after the other. A folder of runs from before must be moved away first.
 learn: setup
 	$(BIN)/python -m tests.learn $(ARGS)
 

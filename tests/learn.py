@@ -3,8 +3,7 @@
 Trains one tiny task for each generation of the paper, with three seeds each, and fails where the
 mean return over the seeds is below the recorded one minus its spread, which is the distance from
 the lowest recorded seed to the highest. What is trained, and what was recorded, stands in
-``docs/results/gate.yaml``. It is no part of ``make test``: nine runs take about 25 minutes on two
-cores that nobody else uses.
+``docs/results/gate.yaml``. It is no part of ``make test``: these are nine runs of minutes each.
 
 Exit codes: 0 passed, or recorded; 1 a mean is too low; 2 there is nothing recorded to judge by.
 """

@@ -85,9 +85,6 @@ def run(
       SystemExit: After SIGTERM or SIGHUP, or when nobody reads the output any more, when
         everything is saved; with code 143, 129 or 141.
     """
-    peers = hosts.find_hosts(resolved.config)
-    if peers and not peers.is_chief:
-        return hosts.follow(resolved.config, peers, make_agent)
     folder = resolved.config.logdir or run_folder.default_folder(resolved.config)
     folder = pathlib.Path(os.path.abspath(folder))  # An environment may change directory.
     peers = hosts.find_hosts(resolved.config)

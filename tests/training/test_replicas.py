@@ -21,7 +21,7 @@ from tests.agents import test_dreamerv2_golden as v2
 from tests.agents import test_dreamerv3_golden as v3
 from tests.golden_data import assert_close, read_weights
 from tests.golden_v2 import read
-from tests.training.counting_agent import SeededEnv
+from tests.training.counting_agent import CountingAgent, SeededEnv
 from tests.training.replica_agents import SETTINGS, compare, make_agent, make_config, weights
 
 # Before anything runs: afterwards there is no way to get further devices.
@@ -306,6 +306,18 @@ def test_a_process_alone_needs_no_launcher(monkeypatch):
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(config.ConfigError, match="TF_CONFIG"):
             hosts.find_hosts(config.Config())
+
+
+def test_whoever_is_not_the_chief_follows_and_makes_no_folder(tmp_path, monkeypatch):
+    told = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(told))
+    agent = object()
+    monkeypatch.setattr(hosts, "follow", lambda config, found, make_agent: agent)
+    run = {"configs": ["debug"], "logdir": tmp_path / "run"}
+    assert dreamer_tf.train(SeededEnv, **run).agent is agent
+    with pytest.raises(config.ConfigError, match="known to this process only"):
+        dreamer_tf.train(SeededEnv, agent=CountingAgent, **run)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_step_of_slurm_says_who_learns_together(monkeypatch):
