@@ -51,7 +51,9 @@ def test_a_compiled_update_equals_one_that_is_not(name, length):
     compiled, metrics, _ = train(name, length, jit=True, noise=noise)
     assert metrics.keys() == expected.keys()
     for key, value in expected.items():
-        np.testing.assert_allclose(metrics[key], value, rtol=1e-3, atol=1e-5, err_msg=key)
+        # Near the bounds of actions the inverse tanh of this estimate amplifies the last bit.
+        rtol = 1e-2 if (name, key) == ("dreamer", "actor_entropy") else 1e-3
+        np.testing.assert_allclose(metrics[key], value, rtol=rtol, atol=1e-5, err_msg=key)
     for network, model in plain.networks.items():
         for a, b in zip(model.variables, compiled.networks[network].variables, strict=True):
             np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=1e-3, atol=2e-5, err_msg=a.path)

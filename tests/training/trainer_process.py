@@ -20,6 +20,8 @@ def main():
 
     class SlowAgent(CountingAgent):
         def train_step(self, batch, carry):
+            if seconds > 1:
+                print("a long update begins", flush=True)
             time.sleep(seconds)
             return super().train_step(batch, carry)
 
