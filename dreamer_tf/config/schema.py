@@ -100,7 +100,8 @@ class EnvConfig:
     step_timeout: float = option(
         600.0,
         "seconds after which an environment that does not answer to a step or reset counts as "
-        "dead, as after a crash; 0: never; only with env.workers process",
+        "dead, as after a crash; 0: never; with env.workers inline only while it waits or runs "
+        "Python",
         minimum=0,
     )
     resume_steps: int = option(

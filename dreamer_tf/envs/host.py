@@ -2,12 +2,15 @@
 
 import contextlib
 import logging
+import signal
 import sys
+import threading
+import time
 import traceback
 
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
-from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
+from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError, WorkerFault
 from dreamer_tf.envs.gym_api import call
 
 _ROOM = __name__.rpartition(".")[0]
@@ -17,6 +20,9 @@ _OURS = {
     for name in ("base", "checks", "gym_api", "host", "selected", "spaces", "structure")
 }
 _LIBRARIES = {"numpy", "PIL", *sys.stdlib_module_names}
+STOPPING_SECONDS = 10  # How long a reply is waited for when the run is to stop.
+CLOSING_SECONDS = 5
+LOOKING_SECONDS = 0.25  # How often an environment that does not answer is looked at.
 
 
 class Host:
@@ -39,7 +45,7 @@ class Host:
     def _build(self, constructor):
         try:
             env = constructor()
-        except EnvError:
+        except (EnvError, EnvAbandoned):
             raise
         except Exception as error:
             raise EnvError(_failed_constructor(error)) from error
@@ -72,7 +78,7 @@ class Host:
         try:
             with self._notices.collecting():
                 return getattr(self._env, command)(*arguments)
-        except EnvError:
+        except (EnvError, EnvDied, EnvAbandoned):
             raise
         except NotImplementedError as error:
             raise EnvError(_not_implemented(command, error)) from error
@@ -148,19 +154,63 @@ class Notices(logging.Handler):
             logger.propagate = propagate
 
 
-class InlineHost:
-    """The same commands with the interface of `ProcessHost`, run in this process."""
+class Waiting:
+    """How long an environment may take for one command."""
 
-    def __init__(self, constructor, limit=0.0, stopped=None):
-        del limit, stopped  # Nobody is there to look at the time.
+    def __init__(self, command, limit, stopped):
+        """Begins to wait.
+
+        Args:
+          command: Its name; None while the environment is built.
+          limit: Seconds after which the environment counts as dead; 0: none.
+          stopped: Function without arguments: whether the run is to stop.
+        """
+        self._command = command
+        self._limit = limit
+        self._stopped = stopped
+        self._began, self._stopping = time.monotonic(), None
+
+    def look(self):
+        """Looks at the time.
+
+        Raises:
+          EnvDied: If the limit is over.
+          EnvAbandoned: If the run is to stop, and was to for some seconds already.
+        """
+        now = time.monotonic()
+        if self._limit and now - self._began > self._limit:
+            raise EnvDied(
+                f"no answer to a {self._command} for {self._limit:g} seconds (env.step_timeout)"
+            )
+        if self._stopped():
+            self._stopping = self._stopping or now
+            if now - self._stopping > STOPPING_SECONDS:
+                raise EnvAbandoned(
+                    f"an environment did not answer to a {self._command or 'start'} for "
+                    f"{now - self._began:.0f} seconds"
+                )
+
+
+class InlineHost:
+    """The same commands with the interface of `ProcessHost`, run in this process.
+
+    An environment that takes too long is interrupted where it waits or runs Python; what hangs in
+    compiled code can only be ended in a process of its own. So can what runs beside the main
+    thread.
+    """
+
+    def __init__(self, constructor, limit=0.0, stopped=lambda: False):
+        """Does not build it yet; see `ProcessHost`."""
         self._constructor = constructor
+        self._limit, self._stopped = limit, stopped
         self._notices = Notices()
         self._host = None
         self._pending = None
 
     def wait_until_ready(self):
         """Calls the constructor; returns the spaces and frames per step."""
-        self._host = Host(self._constructor, self._notices)
+        with self._interrupted_in_time(None, 0):
+            self._host = Host(self._constructor, self._notices)
         return self._host.spaces
 
     def send(self, command, argument=None):
@@ -168,14 +218,32 @@ class InlineHost:
         self._pending = (command, argument)
 
     def receive(self):
-        """The reply to the last command; raises like `Host.call`."""
-        return self._host.call(*self._pending)
+        """The reply to the last command; raises like `Host.call` and `Waiting.look`."""
+        with self._interrupted_in_time(self._pending[0], self._limit):
+            return self._host.call(*self._pending)
 
     def take_notices(self):
         """What there is to say since the last time, see `Notices.take`."""
         return self._notices.take()
 
     def close(self):
-        """Closes the environment."""
+        """Closes the environment, or gives it up after some seconds."""
         if self._host is not None:
-            self._host.call("close")
+            with contextlib.suppress(EnvDied), self._interrupted_in_time("close", CLOSING_SECONDS):
+                self._host.call("close")
+
+    @contextlib.contextmanager
+    def _interrupted_in_time(self, command, limit):
+        """Looks at the time by an alarm, which arises in the main thread whatever it is at."""
+        is_free = signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+        if not is_free or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        waiting = Waiting(command, limit, self._stopped)
+        signal.signal(signal.SIGALRM, lambda *_: waiting.look())
+        signal.setitimer(signal.ITIMER_REAL, LOOKING_SECONDS, LOOKING_SECONDS)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -15,16 +15,14 @@ from multiprocessing import Pipe
 import cloudpickle
 
 from dreamer_tf.envs import guardian
-from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError, WorkerFault
+from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
+from dreamer_tf.envs.host import CLOSING_SECONDS, LOOKING_SECONDS, Waiting
 
 # The worker finds modules where its parent does, before it imports anything of this package.
 _BOOTSTRAP = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
     "from dreamer_tf.envs.worker import main; main()"
 )
-_CLOSING_SECONDS = 5
-STOPPING_SECONDS = 10  # How long a reply is waited for when the run is to stop.
-LOOKING_SECONDS = 0.25  # How often a process that does not answer is looked at.
 _MESSAGE_SECONDS = 60  # How long the rest of a reply may take that has begun.
 ERRORS = {"error": EnvError, "died": EnvDied, "fault": WorkerFault}
 
@@ -65,23 +63,15 @@ class RemoteHost:
 
     def _wait(self):
         """Waits for a reply, and not longer than allowed."""
-        began, stopping = time.monotonic(), None
         # While it is built, an environment may take its time.
         limit = self._limit if self._command else 0
+        waiting = Waiting(self._command, limit, self._stopped)
         while not self._has_reply(LOOKING_SECONDS):
-            now = time.monotonic()
-            if limit and now - began > limit:
+            try:
+                waiting.look()
+            except EnvDied:
                 self._kill()
-                raise EnvDied(
-                    f"no answer to a {self._command} for {limit:g} seconds (env.step_timeout)"
-                )
-            if self._stopped():
-                stopping = stopping or now
-                if now - stopping > STOPPING_SECONDS:
-                    raise EnvAbandoned(
-                        f"an environment did not answer to a {self._command or 'start'} for "
-                        f"{now - began:.0f} seconds"
-                    )
+                raise
 
     def _take_reply(self, reply):
         """The content of a reply, or the error that it tells of."""
@@ -166,7 +156,7 @@ class ProcessHost(RemoteHost):
     def close(self):
         """Closes the environment and ends the process, and all that it started."""
         self.send("close")
-        left = self._closing + _CLOSING_SECONDS - time.monotonic()
+        left = self._closing + CLOSING_SECONDS - time.monotonic()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(max(left, 0.1))
         self._kill()

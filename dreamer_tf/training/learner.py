@@ -69,19 +69,21 @@ class Learner:
         self._tracing = executor.submit(self._agent.trace_update, *self._size)
         executor.shutdown(wait=False)
 
-    def update(self, count, interrupt):
+    def update(self, count, interrupt, store=lambda write: write()):
         """Makes a block of updates.
 
         Args:
           count: Number of updates.
           interrupt: Function without arguments, called after each; if it returns true, the block
             ends early.
+          store: `Storing`, which waits where the replay cannot be told; by default nobody does.
 
         Returns:
           Number of updates made.
 
         Raises:
           NonFiniteError: If too many in a row were skipped.
+          OSError: If the replay could not be told.
         """
         if count and self._tracing:
             tracing, self._tracing = self._tracing, None
@@ -93,14 +95,14 @@ class Learner:
                     with self._stopwatch.section("data"):
                         batch = next(batches)
                     with self._stopwatch.section("updating"):
-                        metrics = self._update(batch)
+                        metrics = self._update(batch, store)
                     self.averages.add(metrics)
                     made += 1
                     if interrupt():
                         break
             finally:
                 # What comes after a block, a checkpoint for one, finds the replay up to date.
-                self._write()
+                self._write(store)
             self._guard.check()
         return made
 
@@ -115,14 +117,14 @@ class Learner:
         """Ends the thread."""
         self._prefetch.close()
 
-    def _update(self, batch):
+    def _update(self, batch, store):
         kept = self._replay.carry(batch)
         if kept and self._unwritten:
             kept = self._unwritten.over(kept, batch)
         before = self._carry.begin(batch.continues, kept)
         metrics, after = self._agent.train_step(batch.rows, before)
         self._counters.grad_steps += 1
-        self._write()
+        self._write(store)
         if self._carry.is_used:
             self._carry.keep(after, metrics["nonfinite"])
             if self._replay.carry_space:
@@ -130,13 +132,13 @@ class Learner:
         self._guard.watch(self._counters.grad_steps, batch.rows, metrics)
         return metrics
 
-    def _write(self):
+    def _write(self, store):
         """Tells the replay what the last update carries out of its rows."""
         waiting, self._unwritten = self._unwritten, None
         # What was not finite in a skipped update must not come back as a start.
         if waiting and not float(waiting.nonfinite):
             carry = {key: np.asarray(value) for key, value in waiting.carry.items()}
-            self._replay.update(waiting.batch, carry)
+            store(lambda: self._replay.update(waiting.batch, carry))
 
 
 class _Unwritten(NamedTuple):

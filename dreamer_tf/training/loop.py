@@ -291,7 +291,7 @@ class Trainer:
         while self._pending and not self._stopped():
             made = self._counters.grad_steps
             try:
-                self._parts.learner.update(self._pending, self._interrupt_updates)
+                self._parts.learner.update(self._pending, self._interrupt_updates, self._store)
             finally:  # An error does not take back the updates before it.
                 self._pending -= self._counters.grad_steps - made
             if self._save_clock.due():

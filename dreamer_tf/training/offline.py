@@ -28,5 +28,5 @@ class OfflineTrainer(Trainer):
         periods = [period for period in (run.log_every, run.eval_every) if period]
         until_due = min(period - done % period for period in periods)
         block = min(until_due, parts.config.steps - done)
-        parts.learner.update(block, self._interrupt_updates)
+        parts.learner.update(block, self._interrupt_updates, self._store)
         self._counters.env_frames = self._counters.grad_steps

@@ -123,7 +123,7 @@ def test_closing_ends_the_worker(host):
 
 
 def test_a_worker_that_does_not_answer_is_ended(monkeypatch):
-    monkeypatch.setattr("dreamer_tf.envs.process._CLOSING_SECONDS", 0.2)
+    monkeypatch.setattr("dreamer_tf.envs.process.CLOSING_SECONDS", 0.2)
     worker = ProcessHost(lambda: FailingEnv("hang", at=1))
     worker.wait_until_ready()
     worker.send("reset", 0)
@@ -217,6 +217,8 @@ class Hanging(CountingEnv):
     def _hang(self):
         if self._how == "sleep":
             time.sleep(600)
+        while self._how == "loop":
+            pass
         if self._how == "lock":  # The interpreter's lock is held all the time.
             ctypes.PyDLL(None).sleep(600)
         if self._how == "stop":
@@ -231,11 +233,18 @@ STEP = {"action": np.zeros((1, 2), np.float32)}
 
 
 @pytest.mark.parametrize(
-    ("how", "command"), [("sleep", "reset"), ("lock", "step"), ("stop", "step")]
+    ("how", "command", "workers"),
+    [
+        ("sleep", "reset", "process"),
+        ("lock", "step", "process"),
+        ("stop", "step", "process"),
+        ("sleep", "reset", "inline"),
+        ("loop", "step", "inline"),
+    ],
 )
-def test_an_environment_that_hangs_counts_as_dead_and_is_named(how, command, caplog):
+def test_an_environment_that_hangs_counts_as_dead_and_is_named(how, command, workers, caplog):
     make = [CountingEnv, lambda: Hanging(how, command)]
-    with VectorEnv(make, seed=0, step_timeout=0.5) as envs:
+    with VectorEnv(make, seed=0, step_timeout=0.5, workers=workers) as envs:
         actions = {"action": np.zeros((2, 2), np.float32)}
         if command == "reset":
             with pytest.raises(EnvError, match="environment 1 died 4 times") as raised:
@@ -259,9 +268,10 @@ def test_a_worker_that_died_while_a_child_holds_its_socket_is_dead(caplog):
         assert not guardian._belonging(worker)
 
 
+@pytest.mark.parametrize("workers", ["process", "inline"])
 @pytest.mark.parametrize("command", ["step", "reset", "start"])
-def test_a_stop_does_not_wait_for_an_environment_that_hangs(command, monkeypatch):
-    monkeypatch.setattr("dreamer_tf.envs.process.STOPPING_SECONDS", 0.3)
+def test_a_stop_does_not_wait_for_an_environment_that_hangs(command, workers, monkeypatch):
+    monkeypatch.setattr("dreamer_tf.envs.host.STOPPING_SECONDS", 0.3)
 
     def make():
         if command == "start":
@@ -271,13 +281,13 @@ def test_a_stop_does_not_wait_for_an_environment_that_hangs(command, monkeypatch
     envs, stop = None, command == "start"
     began = time.monotonic()
     with pytest.raises(EnvAbandoned, match=f"did not answer to a {command}"):
-        envs = VectorEnv([make], seed=0, stopped=lambda: stop)
+        envs = VectorEnv([make], seed=0, stopped=lambda: stop, workers=workers)
         if command == "reset":
             stop = True
         envs.step(STEP, [True])
         stop = True
         envs.step(STEP, [False])
-    monkeypatch.setattr("dreamer_tf.envs.process._CLOSING_SECONDS", 0.2)
+    monkeypatch.setattr("dreamer_tf.envs.process.CLOSING_SECONDS", 0.2)
     if envs is not None:
         assert envs.episodes.tolist() == [int(command == "step")], "no reset was made"
         envs.close()
@@ -285,7 +295,7 @@ def test_a_stop_does_not_wait_for_an_environment_that_hangs(command, monkeypatch
 
 
 def test_closing_several_that_hang_takes_no_longer_than_one(monkeypatch):
-    monkeypatch.setattr("dreamer_tf.envs.process._CLOSING_SECONDS", 2)
+    monkeypatch.setattr("dreamer_tf.envs.process.CLOSING_SECONDS", 2)
     envs = VectorEnv([lambda: Hanging("sleep")] * 4, seed=0)
     for host in envs._hosts:
         host.send("step", {"action": np.zeros(2, np.float32)})

@@ -1,5 +1,6 @@
 """What an agent carries: from acting to the replay, from batch to batch, over a restart."""
 
+import errno
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from dreamer_tf.config import ConfigError
 from dreamer_tf.replay import Replay
+from dreamer_tf.replay.episode_file import CarryFile
 from dreamer_tf.replay.samplers import Piece, Sampler, Sequence
 from dreamer_tf.specs import Space, row_spaces
 from dreamer_tf.training.guard import NonFiniteGuard
@@ -192,6 +194,23 @@ def test_a_block_that_is_interrupted_starts_sequences_from_the_same(run, remembe
     whole = run("whole", **BLOCKS)
     monkeypatch.setattr(Trainer, "_interrupt_updates", lambda self: True)
     assert outcome(run("pieces", **BLOCKS)) == outcome(whole)
+    first, second = remembering.made
+    assert first.starts == second.starts
+
+
+def test_what_is_carried_waits_for_a_full_disk_too(run, remembering, monkeypatch, capsys):
+    whole, write, refused = run("whole", **EVERYTHING), CarryFile.write, []
+
+    def refusing(self, *args):
+        if len(refused) < 2:
+            refused.append(OSError(errno.ENOSPC, "No space left on device"))
+            raise refused[-1]
+        write(self, *args)
+
+    monkeypatch.setattr(CarryFile, "write", refusing)
+    assert outcome(run("waiting", **EVERYTHING)) == outcome(whole)
+    shown = capsys.readouterr().out
+    assert len(refused) == 2 and shown.count("waits and tries again") == 1
     first, second = remembering.made
     assert first.starts == second.starts
 
