@@ -14,6 +14,14 @@ def version():
     return re.search(r'^__version__ = "(.+)"$', source, re.MULTILINE).group(1)
 
 
+def description():
+    """The README for those who have the wheel: its commands, and no links into the repository."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = re.sub(r"(?:\.venv/bin/)?python scripts/(\w+)\.py", r"dreamer-\1", text)
+    text = re.sub(r"!\[[^]]*\]\((?!https?://)[^)]*\)", "", text)  # pictures
+    return re.sub(r"\[([^]]*)\]\((?!https?://)[^)]*\)", r"\1", text)
+
+
 INSTALL_REQUIRES = [
     # 2.21 is what the reference numbers are checked against; a new minor version needs the
     # tf-keras of the same number.
@@ -73,7 +81,7 @@ setup(
     name="dreamer-tf",
     version=version(),
     description="PlaNet, Dreamer, DreamerV2 and DreamerV3 in TensorFlow 2 and Keras 3",
-    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description=description(),
     long_description_content_type="text/markdown",
     project_urls={
         "PlaNet": "https://arxiv.org/abs/1811.04551",

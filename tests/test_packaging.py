@@ -155,6 +155,22 @@ def test_an_unknown_attribute_of_the_package_is_an_attribute_error():
         dreamer_tf.trian  # noqa: B018
 
 
+def test_the_description_in_the_wheel_is_for_those_who_have_no_repository(tmp_path):
+    code = (
+        "import sys\nfrom setuptools import build_meta\n"
+        "build_meta.prepare_metadata_for_build_wheel(sys.argv[1])"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, tmp_path], cwd=ROOT, capture_output=True, check=True
+    )
+    [path] = tmp_path.glob("*.dist-info/METADATA")
+    text = path.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)]*)\)", text)
+    assert targets and all(target.startswith("https://") for target in targets)
+    assert "dreamer-train --configs" in text and "python scripts" not in text
+    assert "docs/install.md has the rest" in " ".join(text.split())
+
+
 def test_the_citation_is_of_this_version():
     citation = YAML(typ="safe").load(ROOT / "CITATION.cff")
     assert citation["version"] == dreamer_tf.__version__
