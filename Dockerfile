@@ -4,7 +4,8 @@
 # docker build --target gpu -t dreamer-tf:gpu .     then: docker run --gpus all …
 # docker run -v "$PWD/runs:/dreamer-tf/runs" dreamer-tf --configs dmc cpu --task dmc_cartpole_balance
 
-FROM python:3.11-slim AS base
+# A release by its name: newer ones may lack OSMesa, which Mesa gave up in 25.1.
+FROM python:3.11-slim-bookworm AS base
 RUN apt-get update \
     && apt-get install --no-install-recommends -y libegl1 libgl1 libopengl0 libosmesa6 \
     && rm -rf /var/lib/apt/lists/*
