@@ -161,6 +161,16 @@ def test_a_wrong_name_or_value_says_what_would_be_right(presets, overrides, mess
         config.load(presets, overrides)
 
 
+def test_a_list_may_be_text_as_on_the_command_line():
+    given = {"run.loggers": "tensorboard,wandb", "env.image_size": "32,48"}
+    loaded = config.load([], given).config
+    assert loaded.run.loggers == ("tensorboard", "wandb") and loaded.env.image_size == (32, 48)
+    assert config.load([], {"run.loggers": "none"}).config.run.loggers == ("none",)
+    for wrong, message in (("32", "int,int"), ("32,x", "'x'")):
+        with pytest.raises(config.ConfigError, match=message):
+            config.load([], {"env.image_size": wrong})
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [

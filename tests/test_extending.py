@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 
+import gymnasium
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -64,6 +65,15 @@ class Kept(Writer):
 def make_counting(name, *, action_repeat, time_limit, image_size):
     del action_repeat, time_limit, image_size
     return CountingEnv(int(name.removeprefix("to_")), image=True)
+
+
+def make_pole(name, **options):
+    assert name == "short" and options.keys() == {"action_repeat", "time_limit", "image_size"}
+    return gymnasium.make("CartPole-v1")
+
+
+def make_nothing(name, **options):
+    return {}
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +145,7 @@ def package(tmp_path, monkeypatch):
     (folder / "entry_points.txt").write_text(
         f"[dreamer_tf.agents]\nlazy = dreamer_tf.agents:RandomAgent\nwrong = json:dumps\n"
         f"[dreamer_tf.environments]\ncounting = {__name__}:make_counting\n"
+        f"pole = {__name__}:make_pole\nnothing = {__name__}:make_nothing\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
@@ -152,6 +163,16 @@ def test_another_package_offers_agents_and_environments(package):
         configs.load([], {"agent": "lasy"})
     with pytest.raises(ValueError, match="'wrong' is <function dumps.*subclass of dreamer_tf.age"):
         agents.find("wrong")
+
+
+def test_another_package_offers_environments_of_gymnasium(package):
+    env = envs.make("pole_short", action_repeat=2, time_limit=6, keys="vector")
+    assert env.frames_per_step == 2 and env.obs_space.keys() >= {"vector"}
+    env.reset(0)
+    rows = [env.step({"action": np.int32(step % 2)}) for step in range(3)]
+    assert [bool(row["is_last"]) for row in rows] == [False, False, True]
+    with pytest.raises(envs.EnvError, match="must return an environment with reset.*got dict"):
+        envs.make("nothing_at_all")
 
 
 def test_without_the_package_there_are_none():

@@ -159,7 +159,8 @@ def convert(option: Option, value: typing.Any, origin: str) -> typing.Any:
         option: What is set.
         value: Plain value; a number for a ``float`` may be an int, a number for an ``int`` may be
             a float without fraction (``1e6``), a number serves for a ``str`` whose default is one
-            (where a schedule could stand), and a list or tuple serves for a tuple.
+            (where a schedule could stand), and a list, a tuple or text as on the command line
+            (``64,64``) serves for a tuple.
         origin: Where the value comes from, for the message.
 
     Returns:
@@ -171,6 +172,8 @@ def convert(option: Option, value: typing.Any, origin: str) -> typing.Any:
     if option.mapping:
         return mapping_to_text(option.key, value, origin)
     if isinstance(option.kind, tuple):
+        if isinstance(value, str):  # As it is written on the command line: 64,64.
+            return parse(option, [value], origin)
         kinds = option.kinds(len(value)) if isinstance(value, list | tuple) else None
         if kinds is None:
             raise _wrong_type(option, value, origin)

@@ -1,5 +1,6 @@
 """Environments by task name."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -69,7 +70,8 @@ def make(
         return from_user(own.find(task), keys=keys, kwargs=kwargs, **options)
     families = dict(FAMILIES)
     if prefix not in FAMILIES:
-        families |= {name: _offered(point) for name, point in offered(ENVIRONMENTS_GROUP).items()}
+        offers = offered(ENVIRONMENTS_GROUP)
+        families |= dict.fromkeys(offers)
     if prefix not in families:
         known = ", ".join(f"{family}_" for family in families)
         near = nearest(prefix, list(families))
@@ -95,13 +97,12 @@ def make(
             f"env.kwargs: got {', '.join(kwargs)} for {task!r}; constructor arguments are for "
             f"tasks of gymnasium, gym and your own"
         )
-    env = families[prefix](name, **options, **special.get(prefix, {}))
+    make_env = families[prefix]
+    if make_env is None:  # Another package's, which is imported only now.
+        offered_env = functools.partial(offers[prefix].load(), name, **options)
+        return from_user(offered_env, keys=keys, **options)
+    env = make_env(name, **options, **special.get(prefix, {}))
     return CheckedEnv(SelectedEnv.of(env, keys))
-
-
-def _offered(point):
-    """A family that another package offers; it is imported when an environment is made."""
-    return lambda name, **options: point.load()(name, **options)
 
 
 def _dmc(name, **options):

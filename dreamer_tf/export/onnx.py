@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from dreamer_tf.common.extras import install_hint
+from dreamer_tf.export.checks import check_onnx
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.fed import fed_act
 
@@ -29,13 +29,10 @@ def convert(policy, names, path):
       ExportError: If the converter is not installed, or the policy needs operations that ONNX does
         not have.
     """
-    try:
-        import onnx
-        import tf2onnx
-    except ModuleNotFoundError as error:
-        raise ExportError(
-            f"ONNX needs the package tf2onnx: {install_hint('onnx')} ({error})"
-        ) from error
+    check_onnx()
+    import onnx
+    import tf2onnx
+
     act, inputs, draws = fed_act(policy, names)
 
     def by_place(*given):

@@ -1,5 +1,7 @@
 """The text that goes with an export: how to call it."""
 
+from dreamer_tf.export.onnx import AFTER
+
 _TEXT = """# A policy of {agent}
 
 A TensorFlow SavedModel. TensorFlow alone loads it; nothing is remembered between calls.
@@ -62,20 +64,49 @@ with dreamer_tf: `agent.networks["encoder"].load_weights("weights/encoder.weight
 """
 
 _LITERT = """`policy.tflite` has one signature, `act`, for a batch of one, and needs no operations
-but LiteRT's own. It takes no `state_seed`: what `act` draws, you hand in, anew at every step:
+but LiteRT's own. It takes no `state_seed`: what `act` draws, you hand in, anew at every step.
 
-{draws}"""
+```python
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter  # or TensorFlow's: tf.lite.Interpreter
+
+act = Interpreter("path/to/this/folder/policy.tflite").get_signature_runner("act")
+{start}
+# at every step:
+draws = {draws}
+answer = act(
+    **observations, **state, **draws, is_first=np.array([episode_begins])
+)
+state = {{name: answer[name] for name in state}}
+```"""
 
 
 _ONNX = """## ONNX
 
 `policy.onnx` holds the same for ONNX (opset {opset}), for a batch of one. Inputs are the
-observations, the state without `state_seed`, `is_first` and these draws; outputs are the actions
-and the next state, as `next_state_…`:
+observations, the state without `state_seed`, `is_first` and the draws; outputs are the actions
+and the next state, as `{after}state_…`.
 
-{draws}
+```python
+import numpy as np
+import onnxruntime
+
+policy = onnxruntime.InferenceSession(
+    "path/to/this/folder/policy.onnx", providers=["CPUExecutionProvider"]
+)
+outputs = [output.name for output in policy.get_outputs()]
+{start}
+# at every step:
+draws = {draws}
+inputs = {{**observations, **state, **draws, "is_first": np.array([episode_begins])}}
+answer = dict(zip(outputs, policy.run(None, inputs)))
+state = {{name: answer[f"{after}{{name}}"] for name in state}}
+```
 
 """
+
+_DRAWS = {"normal": "standard_normal", "uniform": "random"}
+"""The method of NumPy's generator for each kind of draw."""
 
 
 def readme(policy, names, converted, refusal, onnx=None):
@@ -88,8 +119,9 @@ def readme(policy, names, converted, refusal, onnx=None):
       refusal: Why it could not, or None.
       onnx: What `onnx.convert` returned, or None.
     """
+    start = _start(policy, names)
     if converted:
-        litert = _LITERT.format(draws=_draws(converted))
+        litert = _LITERT.format(start=start, draws=_draws(converted))
     else:
         litert = refusal or "No LiteRT file was asked for."
     predictions = [names.obs.get(key, key) for key in policy.predictions]
@@ -103,15 +135,32 @@ def readme(policy, names, converted, refusal, onnx=None):
         ),
         predictions=", ".join(f"`{name}`" for name in predictions),
         litert=litert,
-        onnx=_ONNX.format(opset=onnx["opset"], draws=_draws(onnx)) if onnx else "",
+        onnx=_onnx(start, onnx) if onnx else "",
     )
+
+
+def _onnx(start, converted):
+    draws = _draws(converted)
+    return _ONNX.format(opset=converted["opset"], start=start, draws=draws, after=AFTER)
+
+
+def _start(policy, names):
+    """Lines of Python: a generator, and the state at first, which ``is_first`` has forgotten."""
+    zeros = "".join(
+        f'    "{names.state[key]}": np.zeros({[1, *spec.shape]}, np.{spec.dtype.name}),\n'
+        for key, spec in policy.state.items()
+        if key != "seed"
+    )
+    return f"rng = np.random.default_rng()\nstate = {{\n{zeros}}}"
 
 
 def _draws(converted):
-    return "\n".join(
-        f"- `draw_{index}`: float32 {draw['shape']}, {draw['kind']}"
+    """A dict of draws as Python."""
+    lines = "".join(
+        f'    "draw_{index}": rng.{_DRAWS[draw["kind"]]}({draw["shape"]}, np.float32),\n'
         for index, draw in enumerate(converted["draws"])
     )
+    return f"{{\n{lines}}}"
 
 
 def _spaces(spaces, names):

@@ -23,6 +23,7 @@ import keras
 import tensorflow as tf
 
 from dreamer_tf.export import litert, onnx
+from dreamer_tf.export.checks import check_free, check_onnx
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.readme import readme
 from dreamer_tf.specs import Space, space_to_json
@@ -89,8 +90,9 @@ def write(
     path = pathlib.Path(path)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise ExportError(f"{path} is there already; export to a new or an empty folder")
+        check_free(path)
+        if with_onnx:
+            check_onnx()
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         refusal = _write(policy, partial, with_litert, with_onnx, info or {})

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf import agents, config
-from dreamer_tf.export import litert, onnx
+from dreamer_tf.export import checks, litert, onnx
 from dreamer_tf.export.draws import FedDraws
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.functions import ExportedFunctions
@@ -280,8 +281,8 @@ def in_litert(policy, names, folder):
 
 def in_onnx(policy, names, folder):
     """The same with ONNX Runtime."""
-    pytest.importorskip("tf2onnx", reason="pip install -e '.[onnx]'")
-    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install -e '.[onnx]'")
+    pytest.importorskip("tf2onnx", reason='pip install "dreamer-tf[onnx]"')
+    onnxruntime = pytest.importorskip("onnxruntime", reason='pip install "dreamer-tf[onnx]"')
     path = folder / "policy.onnx"
     needed = onnx.convert(policy, names, path)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -338,13 +339,57 @@ def test_the_file_of_another_runtime_acts_as_the_agent(live, planner, tmp_path, 
         assert_same({key: answer[key] for key in expected}, expected)
 
 
+class Tflite:
+    """``ai_edge_litert.interpreter`` by TensorFlow's own interpreter, which is the same."""
+
+    Interpreter = tf.lite.Interpreter
+
+
+@pytest.mark.parametrize("name", ["planet", "dreamerv3"])
+@pytest.mark.parametrize("runtime", ["tf.saved_model", "Interpreter", "onnxruntime"])
+def test_the_code_in_the_readme_plays(live, tmp_path, monkeypatch, name, runtime):
+    if runtime == "onnxruntime":
+        pytest.importorskip("tf2onnx", reason='pip install "dreamer-tf[onnx]"')
+        pytest.importorskip("onnxruntime", reason='pip install "dreamer-tf[onnx]"')
+        if name == "planet":
+            pytest.skip("PlaNet's search does not fit into ONNX")
+    for module in ("ai_edge_litert", "ai_edge_litert.interpreter"):
+        monkeypatch.setitem(sys.modules, module, Tflite)
+    out = tmp_path / "policy"
+    live[name].export(out, native_actions=SPACES[name][1], onnx=runtime == "onnxruntime")
+    text = (out / "README.md").read_text().replace("path/to/this/folder", str(out))
+    [code] = [code for code in re.findall("```python\n(.+?)```", text, re.S) if runtime in code]
+    first, every_step = code.split("# at every step:\n")
+    values = {}
+    exec(first, values)
+    seen = observations()
+    for step in range(3):
+        image, arm = (seen[key][step, :1] for key in OBS_SPACE)
+        values["observations"] = {"image": image, "robot_arm": arm}
+        values["episode_begins"] = step == 0
+        exec(every_step, values)
+    assert np.asarray(values["answer"]["action"]).shape == (1, 2)
+    assert np.any(values["state"]["state_deter"])
+
+
+def test_what_cannot_be_is_refused_before_anything_is_loaded(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for taken in (tmp_path, tmp_path / "file"):
+        with pytest.raises(ExportError, match="is there already; name a new or an empty folder"):
+            checks.check_free(taken)
+    checks.check_free(tmp_path / "new")
+    monkeypatch.setattr(checks.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ExportError, match=r"tf2onnx and onnx: pip install .*\[onnx\]"):
+        checks.check_onnx()
+
+
 @pytest.mark.parametrize(
     ("module", "match"),
     [(litert, "LiteRT cannot .* does not have Betainc"), (onnx, "ONNX cannot .*Betainc")],
 )
 def test_operations_that_a_runtime_lacks_are_named(tmp_path, module, match):
     if module is onnx:
-        pytest.importorskip("tf2onnx", reason="pip install -e '.[onnx]'")
+        pytest.importorskip("tf2onnx", reason='pip install "dreamer-tf[onnx]"')
 
     def act(obs, state, is_first, draws):
         return {"action": tf.math.betainc(obs["x"], obs["x"], obs["x"])}, {}

@@ -13,7 +13,7 @@ import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf.apps.api.trained import evaluate, export
 from dreamer_tf.common import short_name, write_json
-from dreamer_tf.export.errors import ExportError
+from dreamer_tf.export.checks import check_free, check_onnx
 from dreamer_tf.runs import run_folder
 from dreamer_tf.training.loading import load_saved
 
@@ -116,8 +116,9 @@ def publish(
       ExportError: The folder is taken, or the agent has nothing to export.
     """
     out = pathlib.Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ExportError(f"{out} is there already; publish to a new or an empty folder")
+    check_free(out)
+    if onnx:
+        check_onnx()
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -134,9 +135,9 @@ def publish(
 
 
 def _write(logdir, folder, episodes, env, task, seed, checkpoint, onnx, license_name):
-    from dreamer_tf.runs.checkpoint import Checkpoints
-
     _, refusal = export(logdir, folder / POLICY, onnx=onnx, checkpoint=checkpoint)
+    from dreamer_tf.runs.checkpoint import Checkpoints  # Loads TensorFlow: first, `export` quietly.
+
     config = configs.read(logdir)
     agent, state = load_saved(logdir, checkpoint)
     counters = state["counters"]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import EnvError
+from dreamer_tf.export.checks import check_free, check_onnx
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
@@ -77,9 +78,12 @@ def export(
 
     Raises:
       RunFolderError: The folder holds no run, or no checkpoint yet.
-      ExportError: The agent has nothing to export, or the folder is taken.
+      ExportError: The agent has nothing to export, the folder is taken, or ONNX is not installed.
     """
     config = read_config(logdir)
+    check_free(out)
+    if onnx:
+        check_onnx()
     agent = load(logdir, acting, checkpoint=checkpoint)
     if run_folder.load_native_actions(logdir) is None:
         _LOGGER.warning(
