@@ -56,7 +56,7 @@ html_show_sphinx = False
 
 CONTENTS = {
     "Use": "install commands presets tips environments metrics export report figures dream sweeps "
-    "scaling gpu objective data surviving api",
+    "scaling gpu objective data surviving trials api",
     "Understand": "architecture equations algorithms settings differences replay performance",
 }
 PROJECT = [

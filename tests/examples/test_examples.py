@@ -58,7 +58,7 @@ def test_catch_can_be_won_and_lost():
 
 
 def test_coverage_counts_each_cell_once(tmp_path, capsys):
-    pytest.importorskip("matplotlib", reason="pip install -e '.[figures]'")
+    pytest.importorskip("matplotlib", reason='pip install "dreamer-tf[figures]"')
     example = load("cartpole_coverage")
     angle = np.array([np.pi, np.pi, 0.01, 0.01, 2.0])
     speed = np.array([0.1, 0.2, 0.1, 9.0, 0.1])

@@ -9,7 +9,7 @@ TINY = '"configs": ["dreamerv3_gym", "debug"], "run.prefill": 40, "run.train_eve
 
 
 def test_the_notebook_runs(tmp_path):
-    nbclient = pytest.importorskip("nbclient", reason="pip install -e '.[dev]'")
+    nbclient = pytest.importorskip("nbclient", reason='pip install "dreamer-tf[dev]"')
     nbformat = pytest.importorskip("nbformat")
     notebook = nbformat.read(NOTEBOOK, as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]

@@ -57,7 +57,7 @@ def read_wandb(path):
 
 
 def test_wandb_offline_has_every_number_film_and_option(folder, monkeypatch):
-    wandb = pytest.importorskip("wandb", reason="pip install -e '.[wandb]'")
+    wandb = pytest.importorskip("wandb", reason='pip install "dreamer-tf[wandb]"')
     monkeypatch.setenv("WANDB_MODE", "offline")
     for frames in 100, 200:
         play(loggers.WandB, folder, frames)
@@ -96,7 +96,7 @@ def test_wandb_offline_has_every_number_film_and_option(folder, monkeypatch):
 
 
 def test_mlflow_has_every_number_film_and_option(folder, monkeypatch):
-    mlflow = pytest.importorskip("mlflow", reason="pip install -e '.[mlflow]'")
+    mlflow = pytest.importorskip("mlflow", reason='pip install "dreamer-tf[mlflow]"')
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.chdir(folder)

@@ -162,7 +162,7 @@ def test_values_outside_of_their_spaces_are_refused():
 
 
 def test_replay_to_minari_and_back(train, fit, tmp_path, monkeypatch):
-    minari = pytest.importorskip("minari", reason="pip install -e '.[minari]'")
+    minari = pytest.importorskip("minari", reason='pip install "dreamer-tf[minari]"')
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
     act_space = {"push": Space(np.float32, (2,), -1, 1), "gear": Space(np.int32, (), 0, 2)}
 

@@ -54,7 +54,7 @@ class Result:
     def curve(self) -> Series:
         """The learning curve: mean returns ``ys`` of the evaluations at ``xs`` env_frames.
 
-        Of the training episodes in a run without evaluations. As ``scores.json`` has it.
+        Of the training episodes where ``run.eval_every`` is 0. As ``scores.json`` has it.
         """
         path = self.logdir / "scores.json"
         if not path.is_file():  # There was none yet.

@@ -13,7 +13,7 @@ from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.apps.dream.errors import DreamError
 from dreamer_tf.common.extras import install_hint
 from dreamer_tf.config.resolve import add_version, program_name
-from dreamer_tf.runs.machine import quiet_tensorflow
+from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
 
 PORT = 8765
 
@@ -51,6 +51,7 @@ def dream(argv=None):
 
 def _serve(run, port):
     server_module = _import_server()
+    start_tensorflow()
     from dreamer_tf.apps.dream.studio import Studio
 
     # Before the model is loaded, which takes long: a port that is taken is known at once.

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-pytest.importorskip("flask", reason="flask is missing: pip install -e '.[dream]'")
+pytest.importorskip("flask", reason='flask is missing: pip install "dreamer-tf[dream]"')
 
 from dreamer_tf.apps.dream import server  # noqa: E402
 from dreamer_tf.apps.dream.studio import Studio  # noqa: E402

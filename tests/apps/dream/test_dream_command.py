@@ -40,7 +40,7 @@ def test_wrong_options_are_explained(capsys, tmp_path):
 
 
 def test_what_cannot_be_dreamed_is_explained(capsys, tmp_path):
-    pytest.importorskip("flask", reason="flask is missing: pip install -e '.[dream]'")
+    pytest.importorskip("flask", reason='flask is missing: pip install "dreamer-tf[dream]"')
     port = ("--port", 0)
     assert "expected a run folder" in complaint(capsys, tmp_path, *port)
     small_run(tmp_path / "early", "dreamerv2", checkpoint=False)
@@ -57,13 +57,14 @@ def test_what_cannot_be_dreamed_is_explained(capsys, tmp_path):
 
 
 def test_it_prints_its_address_and_ctrl_c_ends_it(tmp_path):
-    pytest.importorskip("flask", reason="flask is missing: pip install -e '.[dream]'")
+    pytest.importorskip("flask", reason='flask is missing: pip install "dreamer-tf[dream]"')
     small_run(tmp_path, "dreamerv2")
     command = [sys.executable, "scripts/dream.py", str(tmp_path), "--port", "0"]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
-    ) as process:
+    for name in ("TF_CPP_MIN_LOG_LEVEL", "CUDA_VISIBLE_DEVICES"):
+        environment.pop(name, None)  # Set here, they would keep TensorFlow quiet by themselves.
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **pipes) as process:
         try:
             assert process.stdout.readline() == (
                 "DreamerV2 on Walker Walk, 600 of 1,000 frames: the run is unfinished\n"
@@ -76,7 +77,9 @@ def test_it_prints_its_address_and_ctrl_c_ends_it(tmp_path):
             with pytest.raises(urllib.error.HTTPError, match="403"):
                 urllib.request.urlopen(f"{address}/api/run")
             process.send_signal(signal.SIGINT)
-            assert process.communicate()[0] == "ended\n"
+            out, err = process.communicate()
+            assert out == "ended\n"
+            assert not re.search("cuda|cuInit|absl", err)
         finally:
             process.kill()
     assert process.returncode == 0

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-pytest.importorskip("flask", reason="flask is missing: pip install -e '.[dream]'")
+pytest.importorskip("flask", reason='flask is missing: pip install "dreamer-tf[dream]"')
 
 from dreamer_tf.apps.dream import server  # noqa: E402
 from dreamer_tf.apps.dream.errors import DreamError  # noqa: E402

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib", reason="matplotlib is missing: pip install -e '.[figures]'")
+pytest.importorskip("matplotlib", reason='matplotlib is missing: pip install "dreamer-tf[figures]"')
 
 from dreamer_tf.apps.figures import bands
 from dreamer_tf.apps.figures.collection import Collection, gather

@@ -6,7 +6,7 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-pytest.importorskip("matplotlib", reason="matplotlib is missing: pip install -e '.[figures]'")
+pytest.importorskip("matplotlib", reason='matplotlib is missing: pip install "dreamer-tf[figures]"')
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-pytest.importorskip("rliable", reason="rliable is not installed: pip install -e '.[figures]'")
+pytest.importorskip("rliable", reason='rliable is not installed: pip install "dreamer-tf[figures]"')
 
 from dreamer_tf.apps.figures import statistics
 from dreamer_tf.apps.figures.collection import Collection
