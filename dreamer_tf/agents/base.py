@@ -342,10 +342,6 @@ class Agent(tf.Module, abc.ABC):
         """Dict of component name to Keras model; empty (the default): the agent has no weights."""
         return {}
 
-    def __repr__(self) -> str:
-        count = sum(self.parameter_counts().values())
-        return f"<{type(self).__name__} with {count:,} weights>"
-
     def parameter_counts(self) -> dict[str, int]:
         """Dict of component name to its number of weights."""
         return {name: network.count_params() for name, network in self.networks.items()}

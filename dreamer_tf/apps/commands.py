@@ -8,6 +8,7 @@ or a folder do not fit; 129, 130 and 143 stopped by SIGHUP, Ctrl-C and SIGTERM, 
 import argparse
 import contextlib
 import errno
+import logging
 import signal
 import sys
 
@@ -185,7 +186,12 @@ def _parse(parser, argv):
 
 @contextlib.contextmanager
 def exit_codes():
-    """Turns the errors that a message explains into that message and an exit code."""
+    """Turns the errors that a message explains into that message and an exit code.
+
+    Warnings are plain lines: absl, at TensorFlow's first checkpoint, would else have each begin
+    with the name of its logger.
+    """
+    logging.basicConfig(format="%(message)s")
     try:
         with unread_output():
             yield

@@ -362,6 +362,19 @@ def _only_introduce(assemble):
     return stop
 
 
+def test_warnings_of_a_command_are_plain_lines():
+    code = (
+        "import logging\n"
+        "from absl import logging as of_tensorflow\n"
+        "from dreamer_tf.apps.commands import exit_codes\n"
+        "with exit_codes():\n"
+        "    of_tensorflow.info('a checkpoint is written')\n"
+        "    logging.getLogger('dreamer_tf.envs').warning('images are resized')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == "images are resized\n"
+
+
 def test_export_does_not_write_over_other_files(capsys, trained):
     words = ["--logdir", trained, "--out", trained]
     assert "is there already" in failure(capsys, 2, commands.export, *words)
