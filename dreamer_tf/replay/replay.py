@@ -24,6 +24,8 @@ from dreamer_tf.specs import LOG_PREFIX, Row, Space
 ONGOING = "ongoing"
 """Folder of the episodes that are still being played, within that of the replay."""
 _LOGGER = logging.getLogger(__name__)
+_ENDED = 1000
+"""Episodes that ended last whose number while they were played is remembered."""
 
 
 class Replay:
@@ -77,6 +79,8 @@ class Replay:
         self._streams: dict[int, OpenEpisode] = {}
         self._finished: list[OpenEpisode] = []
         self._lost: set[int] = set()  # Streams whose episode is not kept: a piece was damaged.
+        # Number -> serial of episodes that ended: batches drawn before may still be in use.
+        self._ended: dict[int, int] = {}
         self._lock = threading.RLock()
 
     @property
@@ -180,9 +184,16 @@ class Replay:
                 self._finished.pop(0)
                 episode.remove()
                 self._sampler.stored(episode.number, serial)
+                self._remember(episode.number, serial)
                 self._store.evict()
             for episode in self._streams.values():
                 episode.spill()
+
+    def _remember(self, number, serial):
+        """Notes by what serial an episode goes that has ended."""
+        self._ended[number] = serial
+        if len(self._ended) > _ENDED:
+            del self._ended[next(iter(self._ended))]
 
     def _end(self, episode):
         """Ends an episode where it is."""
@@ -332,6 +343,9 @@ class Replay:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continues to sample from a state.
 
+        Rows may have been added since: the episodes that ended meanwhile are not forgotten. No
+        batch that was drawn before may still be in use.
+
         Args:
           state: What `state` returned, also with another sampler.
         """
@@ -340,6 +354,9 @@ class Replay:
             # A number that the sampler may still remember is not given to another episode.
             self._begun = max(self._begun, int(state.get("begun", 0)))
             self._sampler.restore(state)
+            for number, serial in self._ended.items():
+                self._sampler.stored(number, serial)
+            self._ended.clear()
 
     def _catalogue(self):
         running = list(self._streams.values()) if self._ongoing else []
@@ -418,7 +435,7 @@ class Replay:
         with self._lock:
             for index, sequence in enumerate(batch.sequences):
                 episode, row, _ = sequence.pieces[0]
-                running, file = self._running(episode), self._store.carry(episode)
+                running, file = self._where(episode)
                 if running is not None:
                     [[records[index]]] = running.carry(row, row + 1)
                 elif file is not None:
@@ -442,9 +459,18 @@ class Replay:
         with self._lock:
             for place, piece in places(batch.sequences):
                 arrays = {key: carry[key][place] for key in self._record.names}
-                running = self._running(piece.episode)
-                file = self._store.carry(piece.episode)
+                running, file = self._where(piece.episode)
                 if running is not None:
                     running.overwrite(piece.start + 1, arrays)
                 elif file is not None:
                     file.write(piece.start + 1, to_records(arrays, self._record))
+
+    def _where(self, episode):
+        """The episode if it is still being played, else the file of its carry, by its number then.
+
+        It may have ended since a batch was drawn. None for each that it is not.
+        """
+        running = self._running(episode)
+        if running is not None:
+            return running, None
+        return None, self._store.carry(self._ended.get(episode, episode))
