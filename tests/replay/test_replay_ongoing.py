@@ -264,3 +264,15 @@ def test_batches_that_are_given_back_do_not_make_it_forget_that_an_episode_ended
     assert ahead.state() == plain.state()
     for _ in range(12):
         assert_same_batch(ahead.sample(2, 4), plain.sample(2, 4))
+
+
+def test_an_end_that_is_known_already_is_not_told_anew(tmp_path):
+    replay = open_replay(tmp_path, sampler=FreshFirst(UniformWindows(), 0.5))
+    play(replay, 0, 30)
+    replay.sample(2, 4)
+    play(replay, 0, 34, start=30, stop=34)
+    replay.sample(2, 4)
+    state = replay.state()
+    assert state["fresh"]["waiting"] == [(1, 8)]
+    replay.restore(state)
+    assert replay.state() == state
