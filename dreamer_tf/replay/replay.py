@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dreamer_tf.replay.episode_file import DamagedEpisodeError, record_dtype, to_records
-from dreamer_tf.replay.ongoing import OpenEpisode, PieceFolder
+from dreamer_tf.replay.ongoing import OpenEpisode, PieceFolder, Whereabouts
 from dreamer_tf.replay.samplers import Batch, Catalogue, Sampler, UniformWindows, places
 from dreamer_tf.replay.store import EpisodeStore
 from dreamer_tf.specs import LOG_PREFIX, Row, Space
@@ -24,8 +24,6 @@ from dreamer_tf.specs import LOG_PREFIX, Row, Space
 ONGOING = "ongoing"
 """Folder of the episodes that are still being played, within that of the replay."""
 _LOGGER = logging.getLogger(__name__)
-_ENDED = 1000
-"""Episodes that ended last whose number while they were played is remembered."""
 
 
 class Replay:
@@ -79,8 +77,7 @@ class Replay:
         self._streams: dict[int, OpenEpisode] = {}
         self._finished: list[OpenEpisode] = []
         self._lost: set[int] = set()  # Streams whose episode is not kept: a piece was damaged.
-        # Number -> serial of episodes that ended: batches drawn before may still be in use.
-        self._ended: dict[int, int] = {}
+        self._whereabouts = Whereabouts(self._store, self._streams)
         self._lock = threading.RLock()
 
     @property
@@ -184,16 +181,10 @@ class Replay:
                 self._finished.pop(0)
                 episode.remove()
                 self._sampler.stored(episode.number, serial)
-                self._remember(episode.number, serial)
+                self._whereabouts.ended(episode.number, serial)
                 self._store.evict()
             for episode in self._streams.values():
                 episode.spill()
-
-    def _remember(self, number, serial):
-        """Notes by what serial an episode goes that has ended."""
-        self._ended[number] = serial
-        if len(self._ended) > _ENDED:
-            del self._ended[next(iter(self._ended))]
 
     def _end(self, episode):
         """Ends an episode where it is."""
@@ -343,8 +334,7 @@ class Replay:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continues to sample from a state.
 
-        Rows may have been added since: the episodes that ended meanwhile are not forgotten. No
-        batch that was drawn before may still be in use.
+        Episodes that ended since stay known. No batch drawn before may still be in use.
 
         Args:
           state: What `state` returned, also with another sampler.
@@ -354,9 +344,7 @@ class Replay:
             # A number that the sampler may still remember is not given to another episode.
             self._begun = max(self._begun, int(state.get("begun", 0)))
             self._sampler.restore(state)
-            for number, serial in self._ended.items():
-                self._sampler.stored(number, serial)
-            self._ended.clear()
+            self._whereabouts.tell_again(self._sampler)
 
     def _catalogue(self):
         running = list(self._streams.values()) if self._ongoing else []
@@ -391,7 +379,7 @@ class Replay:
 
     def _read(self, piece, place, rows):
         """Copies a piece to its place; returns whether its episode is whole."""
-        running = self._running(piece.episode)
+        running = self._whereabouts.running(piece.episode)
         start, stop = piece.start, piece.start + piece.rows
         try:
             if running is not None:
@@ -412,11 +400,6 @@ class Replay:
                 self.flush()
             return False
 
-    def _running(self, number):
-        """The episode of that number that is still being played; None if there is none."""
-        found = [episode for episode in self._streams.values() if episode.number == number]
-        return found[0] if found else None
-
     # ------------------------------------------------------------------- carry
 
     def carry(self, batch: Batch) -> dict[str, np.ndarray]:
@@ -435,7 +418,7 @@ class Replay:
         with self._lock:
             for index, sequence in enumerate(batch.sequences):
                 episode, row, _ = sequence.pieces[0]
-                running, file = self._where(episode)
+                running, file = self._whereabouts.carry(episode)
                 if running is not None:
                     [[records[index]]] = running.carry(row, row + 1)
                 elif file is not None:
@@ -459,18 +442,8 @@ class Replay:
         with self._lock:
             for place, piece in places(batch.sequences):
                 arrays = {key: carry[key][place] for key in self._record.names}
-                running, file = self._where(piece.episode)
+                running, file = self._whereabouts.carry(piece.episode)
                 if running is not None:
                     running.overwrite(piece.start + 1, arrays)
                 elif file is not None:
                     file.write(piece.start + 1, to_records(arrays, self._record))
-
-    def _where(self, episode):
-        """The episode if it is still being played, else the file of its carry, by its number then.
-
-        It may have ended since a batch was drawn. None for each that it is not.
-        """
-        running = self._running(episode)
-        if running is not None:
-            return running, None
-        return None, self._store.carry(self._ended.get(episode, episode))
