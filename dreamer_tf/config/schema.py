@@ -180,6 +180,17 @@ class RunConfig:
         "alone), or slurm, the step of a Slurm job",
         ("tf_config", "slurm"),
     )
+    overlap: bool = option(
+        False,
+        "act while learning, with the weights of the last update that is whole: for environments "
+        "that cannot wait; such a run is not repeatable",
+    )
+    overlap_lag: int = option(
+        0,
+        "with run.overlap: acting waits while more grad_steps than that are due and not made; 0: "
+        "as many as a block has, so that one is made while the frames of the next are played",
+        minimum=0,
+    )
     prefill: int = option(5000, "env_frames of random actions before learning starts", minimum=0)
     pretrain: int = option(0, "grad_steps at once when learning starts", minimum=0)
     train_every: int = option(1000, "env_frames between blocks of updates", minimum=1)

@@ -395,3 +395,56 @@ class _PieceArray:
 
     def __array__(self, dtype=None, copy=None):
         return self._pieces.open(self._name)[self._key][:].astype(dtype or self.dtype, copy=False)
+
+
+# ---- What was still being played as a batch was drawn.
+
+_MOST = 1000
+"""Episodes that ended last whose number, while they were played, is remembered."""
+
+
+class Whereabouts:
+    """Finds episodes by the number that they had as a batch was drawn.
+
+    While it is played an episode has a negative number, and a serial as soon as it is stored.
+    Another thread may store it while the batch is in use.
+    """
+
+    def __init__(self, store, streams):
+        """Takes the places where episodes are.
+
+        Args:
+          store: `EpisodeStore`.
+          streams: Dict of stream to the `OpenEpisode` that it plays, as it is at any moment.
+        """
+        self._store = store
+        self._streams = streams
+        self._ended = {}
+
+    def running(self, number):
+        """The episode of that number that is still being played; None if there is none."""
+        found = [episode for episode in self._streams.values() if episode.number == number]
+        return found[0] if found else None
+
+    def carry(self, number):
+        """The episode if it is still being played, and else the `CarryFile` of a stored one.
+
+        Returns:
+          A pair, with None for each that it is not.
+        """
+        running = self.running(number)
+        if running is not None:
+            return running, None
+        return None, self._store.carry(self._ended.get(number, number))
+
+    def ended(self, number, serial):
+        """Notes by what serial an episode goes that has ended."""
+        self._ended[number] = serial
+        if len(self._ended) > _MOST:
+            del self._ended[next(iter(self._ended))]
+
+    def tell_again(self, sampler):
+        """Tells a `Sampler` that went back to an earlier state what ended; then forgets it."""
+        for number, serial in self._ended.items():
+            sampler.stored(number, serial)
+        self._ended.clear()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dreamer_tf.replay.episode_file import DamagedEpisodeError, record_dtype, to_records
-from dreamer_tf.replay.ongoing import OpenEpisode, PieceFolder
+from dreamer_tf.replay.ongoing import OpenEpisode, PieceFolder, Whereabouts
 from dreamer_tf.replay.samplers import Batch, Catalogue, Sampler, UniformWindows, places
 from dreamer_tf.replay.store import EpisodeStore
 from dreamer_tf.specs import LOG_PREFIX, Row, Space
@@ -77,6 +77,7 @@ class Replay:
         self._streams: dict[int, OpenEpisode] = {}
         self._finished: list[OpenEpisode] = []
         self._lost: set[int] = set()  # Streams whose episode is not kept: a piece was damaged.
+        self._whereabouts = Whereabouts(self._store, self._streams)
         self._lock = threading.RLock()
 
     @property
@@ -180,6 +181,7 @@ class Replay:
                 self._finished.pop(0)
                 episode.remove()
                 self._sampler.stored(episode.number, serial)
+                self._whereabouts.ended(episode.number, serial)
                 self._store.evict()
             for episode in self._streams.values():
                 episode.spill()
@@ -332,6 +334,8 @@ class Replay:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continues to sample from a state.
 
+        Episodes that ended since stay known. No batch drawn before may still be in use.
+
         Args:
           state: What `state` returned, also with another sampler.
         """
@@ -340,6 +344,7 @@ class Replay:
             # A number that the sampler may still remember is not given to another episode.
             self._begun = max(self._begun, int(state.get("begun", 0)))
             self._sampler.restore(state)
+            self._whereabouts.tell_again(self._sampler)
 
     def _catalogue(self):
         running = list(self._streams.values()) if self._ongoing else []
@@ -374,7 +379,7 @@ class Replay:
 
     def _read(self, piece, place, rows):
         """Copies a piece to its place; returns whether its episode is whole."""
-        running = self._running(piece.episode)
+        running = self._whereabouts.running(piece.episode)
         start, stop = piece.start, piece.start + piece.rows
         try:
             if running is not None:
@@ -395,11 +400,6 @@ class Replay:
                 self.flush()
             return False
 
-    def _running(self, number):
-        """The episode of that number that is still being played; None if there is none."""
-        found = [episode for episode in self._streams.values() if episode.number == number]
-        return found[0] if found else None
-
     # ------------------------------------------------------------------- carry
 
     def carry(self, batch: Batch) -> dict[str, np.ndarray]:
@@ -418,7 +418,7 @@ class Replay:
         with self._lock:
             for index, sequence in enumerate(batch.sequences):
                 episode, row, _ = sequence.pieces[0]
-                running, file = self._running(episode), self._store.carry(episode)
+                running, file = self._whereabouts.carry(episode)
                 if running is not None:
                     [[records[index]]] = running.carry(row, row + 1)
                 elif file is not None:
@@ -442,8 +442,7 @@ class Replay:
         with self._lock:
             for place, piece in places(batch.sequences):
                 arrays = {key: carry[key][place] for key in self._record.names}
-                running = self._running(piece.episode)
-                file = self._store.carry(piece.episode)
+                running, file = self._whereabouts.carry(piece.episode)
                 if running is not None:
                     running.overwrite(piece.start + 1, arrays)
                 elif file is not None:

@@ -162,6 +162,8 @@ class Sampler(abc.ABC):
     def stored(self, running: int, serial: int) -> None:  # noqa: B027 — without a state there is nothing to do
         """Learns that a running episode has ended and goes by another number now.
 
+        It may be told twice, as it goes back to a state from before.
+
         Args:
           running: Its negative number.
           serial: Its serial.
@@ -272,10 +274,11 @@ class FreshFirst(Sampler):
 
     def stored(self, running: int, serial: int) -> None:
         """Keeps an episode's place in the queue under its new number."""
-        self._waiting.setdefault(running, 0)
-        numbers = {running: serial}
-        self._waiting = {numbers.get(key, key): row for key, row in self._waiting.items()}
-        self._newest = max(self._newest, serial)
+        if serial > self._newest:
+            self._waiting.setdefault(running, 0)
+            numbers = {running: serial}
+            self._waiting = {numbers.get(key, key): row for key, row in self._waiting.items()}
+            self._newest = serial
         self._sampler.stored(running, serial)
 
     def state(self) -> dict[str, Any]:

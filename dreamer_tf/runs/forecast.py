@@ -7,8 +7,9 @@ from dreamer_tf.common import duration, rounded
 
 _FORECAST_FRAMES = 1_000_000
 _FORECAST_UPDATES = 20
-_FORECAST_ACTIVITIES = ("acting", "updating", "data")
-_UPDATING = ("updating", "data")
+_UPDATING = ("updating", "data", "waiting")
+"""What learning takes of a run's time; it waits where updates are made beside it."""
+_FORECAST_ACTIVITIES = ("acting", *_UPDATING)
 _PASSES = 6
 """Operations per weight and row of an update: a product and a sum, forwards and twice backwards."""
 
@@ -81,7 +82,8 @@ class Forecast:
 
         Args:
           counters: `Counters` of the run.
-          stopwatch: `Stopwatch` with the sections ``acting``, ``data`` and ``updating``.
+          stopwatch: `Stopwatch` with the sections ``acting``, ``data`` and ``updating``, or
+            ``waiting`` in place of the last two.
           total: env_frames of the whole run.
         """
         self._counters = counters
@@ -126,7 +128,7 @@ class Pretraining:
 
         Args:
           counters: `Counters` of the run.
-          stopwatch: `Stopwatch` with the sections ``data`` and ``updating``.
+          stopwatch: `Stopwatch` with the sections ``data`` and ``updating``, or ``waiting``.
           updates: How many there are.
         """
         self._counters = counters

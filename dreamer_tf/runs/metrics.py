@@ -20,19 +20,20 @@ def memory():
 class Interval:
     """Speeds, shares of time, sizes and averaged losses since the last line of the log."""
 
-    def __init__(self, counters, stopwatch, averages, replay, replayed_rows):
+    def __init__(self, counters, stopwatch, learner, replay, replayed_rows):
         """Takes what is measured.
 
         Args:
           counters: `Counters` of the run.
-          stopwatch: `Stopwatch` with the sections `ACTIVITIES`.
-          averages: `Averages` of the updates' metrics.
+          stopwatch: `Stopwatch` with the sections `ACTIVITIES`; where the learner has its own, with
+            ``waiting`` in place of its activities.
+          learner: `Learner`, with the averages of its updates' metrics.
           replay: `Replay`.
           replayed_rows: Rows in a batch.
         """
         self._counters = counters
         self._stopwatch = stopwatch
-        self._averages = averages
+        self._learner = learner
         self._replay = replay
         self._replayed_rows = replayed_rows
         self._start = dataclasses.replace(counters)
@@ -44,10 +45,10 @@ class Interval:
 
     def take(self):
         """Returns the metrics, see ``docs/metrics.md``, and begins a new interval."""
-        now, start = self._counters, self._start
+        now, start = dataclasses.replace(self._counters), self._start
         frames = now.env_frames - start.env_frames
         updates = now.grad_steps - start.grad_steps
-        metrics = self._averages.take()
+        metrics = self._learner.averages.take()
         if "nonfinite" in metrics:
             metrics["nonfinite"] = round(metrics["nonfinite"] * updates)
         metrics |= self._times(frames, updates)
@@ -63,14 +64,17 @@ class Interval:
         if now.agent_steps:
             replayed = now.grad_steps * self._replayed_rows
             metrics["replay/train_ratio"] = replayed / now.agent_steps
-        self._start = dataclasses.replace(now)
+        self._start = now
         return metrics
 
     def _times(self, frames, updates):
         sections, total = self._stopwatch.take()
-        seconds = {name: sections.get(name, 0.0) for name in ACTIVITIES}
-        metrics = {f"time/{name}": seconds[name] / total for name in ACTIVITIES}
-        metrics["time/other"] = max(0.0, 1 - sum(seconds.values()) / total)
+        other = max(0.0, 1 - sum(sections.values()) / total)
+        if self._learner.stopwatch is not self._stopwatch:  # What it does takes none of this time.
+            sections = {"waiting": 0.0} | sections | self._learner.stopwatch.take()[0]
+        seconds = dict.fromkeys(ACTIVITIES, 0.0) | sections
+        metrics = {f"time/{name}": spent / total for name, spent in seconds.items()}
+        metrics["time/other"] = other
         metrics["speed/frames"] = frames / total
         if frames and seconds["acting"]:  # Learning from recorded episodes, nothing acts.
             metrics["speed/acting"] = frames / seconds["acting"]

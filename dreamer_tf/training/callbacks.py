@@ -24,7 +24,8 @@ class Callback:
     """Is told what happens in a run; each method does nothing unless it is overridden.
 
     All are called in the thread of the run, which waits for them. An error of theirs ends the run,
-    when everything is saved.
+    when everything is saved. With ``run.overlap`` the agent may be in the middle of an update as
+    `on_episode` and `on_interval` are called.
     """
 
     def on_start(self, run: "Run") -> None:

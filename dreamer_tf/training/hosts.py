@@ -153,6 +153,11 @@ def _check(config, replicas):
             f"replay.batch_size is {size}, the global batch, which {replicas} replicas cannot "
             f"share alike; {' or '.join(map(str, near))} sequences could be"
         )
+    if config.run.overlap:
+        raise configs.ConfigError(
+            f"run.overlap is for one device, and {replicas} replicas learn here: their updates are "
+            f"made in turn with acting; set it to false"
+        )
     if config.jit:
         raise configs.ConfigError(
             "jit compiles the update for one device; with several, set --jit false"

@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import threading
 import time
 from typing import Any, NamedTuple
 
@@ -36,7 +37,8 @@ class Learner:
           batch_size: Sequences in a batch (B).
           batch_length: Rows in a sequence (T).
           counters: `Counters`; ``grad_steps`` is counted up here.
-          stopwatch: `Stopwatch` for the activities ``data`` and ``updating``.
+          stopwatch: `Stopwatch` for the activities ``data`` and ``updating``; its own, where
+            updates are made beside what else is timed.
           guard: `NonFiniteGuard`.
         """
         self._agent = agent
@@ -47,7 +49,7 @@ class Learner:
         )
         self._carry = carry
         self._counters = counters
-        self._stopwatch = stopwatch
+        self.stopwatch = stopwatch
         self._guard = guard
         self._unwritten = None
         self._tracing = None
@@ -92,9 +94,9 @@ class Learner:
         with self._prefetch.block(count) as batches:
             try:
                 while made < count:
-                    with self._stopwatch.section("data"):
+                    with self.stopwatch.section("data"):
                         batch = next(batches)
-                    with self._stopwatch.section("updating"):
+                    with self.stopwatch.section("updating"):
                         metrics = self._update(batch, store)
                     self.averages.add(metrics)
                     made += 1
@@ -249,16 +251,18 @@ class Averages:
     """Averages scalars over an interval.
 
     What comes in may be tensors; they are read when the average is asked for, so that collecting
-    them never waits for a device.
+    them never waits for a device. One thread may add while another takes.
     """
 
     def __init__(self):
         self._values = collections.defaultdict(list)
+        self._lock = threading.Lock()
 
     def add(self, metrics):
         """Adds a dict of scalars, numbers or tensors."""
-        for key, value in metrics.items():
-            self._values[key].append(value)
+        with self._lock:
+            for key, value in metrics.items():
+                self._values[key].append(value)
 
     def take(self):
         """Returns the means as a dict of floats and begins a new interval.
@@ -266,20 +270,25 @@ class Averages:
         Values that are not finite, those of a skipped update, are left out; so is a key that has
         no other.
         """
+        with self._lock:
+            taken, self._values = self._values, collections.defaultdict(list)
         means = {}
-        for key, values in self._values.items():
+        for key, values in taken.items():
             numbers = np.array([float(value) for value in values])
             numbers = numbers[np.isfinite(numbers)]
             if numbers.size:
                 means[key] = float(numbers.mean())
-        self._values.clear()
         return means
 
 
 class Stopwatch:
-    """Splits the time of an interval among activities, in seconds."""
+    """Splits the time of an interval among activities, in seconds.
+
+    One thread may measure while another takes.
+    """
 
     def __init__(self):
+        self._lock = threading.Lock()
         self._sections = collections.defaultdict(float)
         self._totals = collections.defaultdict(float)
         self._start = time.perf_counter()
@@ -292,8 +301,9 @@ class Stopwatch:
             yield
         finally:
             seconds = time.perf_counter() - start
-            self._sections[name] += seconds
-            self._totals[name] += seconds
+            with self._lock:
+                self._sections[name] += seconds
+                self._totals[name] += seconds
 
     def total(self, *names):
         """Seconds spent in activities since the stopwatch was made, whatever the interval."""
@@ -302,7 +312,7 @@ class Stopwatch:
     def take(self):
         """Returns (seconds by activity, seconds in all) and begins a new interval."""
         now = time.perf_counter()
-        sections, total = dict(self._sections), now - self._start
-        self._sections.clear()
-        self._start = now
-        return sections, total
+        with self._lock:
+            sections, self._sections = self._sections, collections.defaultdict(float)
+        total, self._start = now - self._start, now
+        return dict(sections), total

@@ -8,9 +8,9 @@
                                          └────────────────────────────────────────────────────┘
 
 Acting and learning never overlap, and what happens depends only on the counters: this is what
-makes a run repeatable. A checkpoint is made between two steps and holds all that the next one
-depends on, so that a continued run is equal to one that was never interrupted; `resuming.py` says
-where it is not.
+makes a run repeatable (`overlap.py` gives that up). A checkpoint is made between two steps and
+holds all that the next one depends on, so that a continued run is equal to one that was never
+interrupted; `resuming.py` says where it is not.
 """
 
 import dataclasses
@@ -67,7 +67,7 @@ class Trainer:
         self._store = Storing(run.disk_patience, parts.log.terminal.message, self._stopped)
         self._seeding = True
         self._policy = HandOver(
-            self._play_randomly, training_policy(parts.agent, parts.replay), len(parts.envs)
+            self._play_randomly, training_policy(parts.acting, parts.replay), len(parts.envs)
         )
         self._forecast = Forecast(parts.counters, parts.stopwatch, config.steps)
         self._pretraining = ""
@@ -76,7 +76,7 @@ class Trainer:
         self._interval = Interval(
             parts.counters,
             parts.stopwatch,
-            parts.learner.averages,
+            parts.learner,
             parts.replay,
             config.replay.batch_size * config.replay.batch_length,
         )
@@ -276,18 +276,29 @@ class Trainer:
 
     def _learn(self):
         if not self._learning:
-            self._learning = True
-            pretrain = self._parts.config.run.pretrain
-            self._pending += pretrain
-            self._pretraining = Pretraining(self._counters, self._parts.stopwatch, pretrain)
-            if self._parts.config.run.train_ratio:
-                # As in DreamerV3's code: one update, and the ratio counts from here. The frames
-                # before are not caught up with, on the few sequences that there are.
-                self._pending += 1
-                self._due.restart(self._counters.env_frames)
-            first = f", with {pretrain:,} updates at once" if pretrain else ""
-            self._parts.log.terminal.message(f"learning starts{first}")
+            self._begin_learning()
         self._pending += self._due.take(self._counters.env_frames)
+        self._update()
+        forecast = self._forecast.take()
+        if forecast:
+            self._parts.log.terminal.message(forecast)
+            self._parts.log.terminal.left.expect(self._counters.env_frames, self._forecast.speed)
+
+    def _begin_learning(self):
+        self._learning = True
+        pretrain = self._parts.config.run.pretrain
+        self._pending += pretrain
+        self._pretraining = Pretraining(self._counters, self._parts.stopwatch, pretrain)
+        if self._parts.config.run.train_ratio:
+            # As in DreamerV3's code: one update, and the ratio counts from here. The frames
+            # before are not caught up with, on the few sequences that there are.
+            self._pending += 1
+            self._due.restart(self._counters.env_frames)
+        first = f", with {pretrain:,} updates at once" if pretrain else ""
+        self._parts.log.terminal.message(f"learning starts{first}")
+
+    def _update(self):
+        """Makes the updates that are pending."""
         while self._pending and not self._stopped():
             made = self._counters.grad_steps
             try:
@@ -296,13 +307,9 @@ class Trainer:
                 self._pending -= self._counters.grad_steps - made
             if self._save_clock.due():
                 self._save()
-        forecast = self._forecast.take()
-        if forecast:
-            self._parts.log.terminal.message(forecast)
-            self._parts.log.terminal.left.expect(self._counters.env_frames, self._forecast.speed)
 
     def _interrupt_updates(self):
-        self._show(str(self._pretraining) or f"update {self._counters.grad_steps:,}")
+        self._show_update()
         return self._stopped() or self._save_clock.due()
 
     def _evaluate(self):
@@ -378,6 +385,9 @@ class Trainer:
             log.video(frames, key, beside(video, _PREDICTIONS_SHOWN), _PREDICTION_FPS)
         return {key: float(value) for key, value in report.items() if key not in videos}
 
+    def _show_update(self):
+        self._show(str(self._pretraining) or f"update {self._counters.grad_steps:,}")
+
     def _show(self, activity):
         self._parts.log.terminal.advance(self._counters.env_frames, activity)
 
@@ -392,10 +402,14 @@ class Trainer:
         self._parts.run.tell("on_episode", metrics)
 
     def _write_interval(self):
-        metrics = self._interval.take()
+        metrics = self._take_interval()
         self._parts.log.write(self._counters.env_frames, metrics)
         self._parts.log.flush()
         self._parts.run.tell("on_interval", metrics)
+
+    def _take_interval(self):
+        """What the line of a log interval shows."""
+        return self._interval.take()
 
     def _save(self, score=None):
         self._parts.run.tell("on_checkpoint", self._write_checkpoint(score))

@@ -12,6 +12,7 @@ from dreamer_tf.training.callbacks import Run
 from dreamer_tf.training.evaluation import Evaluator
 from dreamer_tf.training.guard import NonFiniteGuard
 from dreamer_tf.training.learner import Learner, Stopwatch
+from dreamer_tf.training.overlap import ActingCopy
 from dreamer_tf.training.pace import Counters
 from dreamer_tf.training.stopping import StopSignals
 
@@ -23,6 +24,7 @@ class Parts:
     Attributes:
       config: Options.
       agent: Learns.
+      acting: Plays the other training episodes: the agent, or with ``run.overlap`` its copy.
       random_agent: Plays the seed episodes.
       envs: Environments to act in.
       evaluator: Plays evaluations in environments of its own.
@@ -33,11 +35,12 @@ class Parts:
       stop: Tells when to stop.
       run: What callbacks see; they may stop it, too.
       counters: Shared with ``learner``.
-      stopwatch: Shared with ``learner``.
+      stopwatch: Shared with ``learner``, unless that works beside the rest.
     """
 
     config: Config
     agent: Agent
+    acting: Agent | ActingCopy
     random_agent: Agent
     envs: VectorEnv
     evaluator: Evaluator

@@ -108,6 +108,11 @@ def run(
         opening.check_task(folder, changes, resolved.config)
         config = dataclasses.replace(resolved.config, logdir=str(folder))
         loggers.check(config.run.loggers)
+        if recorded is not None and config.run.overlap:
+            raise configs.ConfigError(
+                "run.overlap acts while it learns, and nothing acts where recorded episodes are "
+                "learned from; set it to false"
+            )
         stop: StopSignals
         terminal = open_terminal(
             config.steps, on_closed=lambda: stop.request(signal.SIGPIPE), quiet=quiet
@@ -251,6 +256,7 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
     from dreamer_tf.training.loading import start_from
     from dreamer_tf.training.loop import Trainer
     from dreamer_tf.training.offline import OfflineTrainer
+    from dreamer_tf.training.overlap import OverlapTrainer
     from dreamer_tf.training.parts import Parts, make_learner
     from dreamer_tf.training.precision import make_settled_agent
     from dreamer_tf.training.resuming import resume
@@ -293,11 +299,13 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
     stopwatch = Stopwatch()
     make = functools.partial(make_agent, kind=own.agent)
     learns = team.lead(agent, config, make) if team else agent
-    learner = make_learner(config, folder, learns, replay, carry, counters, stopwatch)
+    updating = Stopwatch() if config.run.overlap else stopwatch
+    learner = make_learner(config, folder, learns, replay, carry, counters, updating)
     stack.callback(learner.close)
     parts = Parts(
         config=config,
         agent=agent,
+        acting=_acting_copy(agent, config, counters, make) if config.run.overlap else agent,
         random_agent=random_agent,
         envs=vector_env,
         evaluator=evaluator,
@@ -310,11 +318,21 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
         counters=counters,
         stopwatch=stopwatch,
     )
-    trainer = OfflineTrainer(parts) if recorded else Trainer(parts)
+    kind = OverlapTrainer if config.run.overlap else Trainer
+    trainer = OfflineTrainer(parts) if recorded else kind(parts)
     trainer.restore(state, rows, ahead)
     if state is None and config.run.from_run:
         start_from(agent, config.run.from_run, terminal.message)
     return trainer
+
+
+def _acting_copy(agent, config, counters, make):
+    """A second agent to act with; it draws anew at each start, not what an earlier one drew."""
+    from dreamer_tf.training.overlap import ActingCopy
+
+    seed = derive_seed(config.seed, "acting", str(counters.agent_steps))
+    copy = make(dataclasses.replace(config, seed=seed), agent.obs_space, agent.act_space)
+    return ActingCopy(agent, copy)
 
 
 def _make_evaluator(config, env, seen):

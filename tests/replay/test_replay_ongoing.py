@@ -5,11 +5,12 @@ import resource
 import numpy as np
 import pytest
 
-from dreamer_tf.replay import Replay, ongoing
+from dreamer_tf.replay import Consecutive, FreshFirst, Replay, UniformWindows, ongoing
 from dreamer_tf.specs import Space
 from tests.replay.episodes import (
     add_episode,
     assert_equal,
+    assert_same_batch,
     check_sequences,
     episode_files,
     make_row,
@@ -220,3 +221,58 @@ def test_unfinished_files_are_removed_and_another_tasks_pieces_refused(tmp_path)
     assert len(list((tmp_path / "ongoing").iterdir())) == 4
     with pytest.raises(ValueError, match="another task"):
         Replay(tmp_path, make_spaces(8), capacity=0, seed=0)
+
+
+# ---- An episode that ends while batches are in use that were drawn before.
+
+
+def test_what_is_carried_is_found_after_the_end_of_the_episode(tmp_path):
+    replay = open_replay(tmp_path, carry=CARRY)
+    play(replay, 0, 20)
+    batch = replay.sample(4, 3)
+    play(replay, 0, 24, start=20, stop=24)
+    assert len(episode_files(tmp_path)) == 1 and not replay.ongoing()
+    starts = [sequence.pieces[0].start for sequence in batch.sequences]
+    np.testing.assert_array_equal(replay.carry(batch)["memory"][:, 0], starts)
+    replay.update(batch, {"memory": np.full((4, 3, 2), -1, np.float32)})
+    [path] = tmp_path.glob("*.context.npy")
+    changed = np.flatnonzero(np.load(path)["memory"][:, 0] == -1)
+    assert set(changed) == {start + row for start in starts for row in (1, 2, 3)}
+
+
+@pytest.mark.parametrize(
+    "make_sampler",
+    [lambda: FreshFirst(UniformWindows(), 0.5), lambda: Consecutive(UniformWindows(), 3)],
+)
+def test_batches_that_are_given_back_do_not_make_it_forget_that_an_episode_ended(
+    tmp_path, make_sampler
+):
+    """As a block of a thread ends that drew ahead, while another thread added rows."""
+    ahead, plain = (
+        open_replay(tmp_path / name, sampler=make_sampler()) for name in ("ahead", "plain")
+    )
+    for replay in (ahead, plain):
+        play(replay, 0, 30)
+        replay.sample(2, 4)
+    state = ahead.state()
+    ahead.sample(2, 4)
+    for replay in (ahead, plain):
+        play(replay, 0, 34, start=30, stop=34)
+        play(replay, 1, 9)
+    ahead.sample(2, 4)
+    ahead.restore(state)
+    assert ahead.state() == plain.state()
+    for _ in range(12):
+        assert_same_batch(ahead.sample(2, 4), plain.sample(2, 4))
+
+
+def test_an_end_that_is_known_already_is_not_told_anew(tmp_path):
+    replay = open_replay(tmp_path, sampler=FreshFirst(UniformWindows(), 0.5))
+    play(replay, 0, 30)
+    replay.sample(2, 4)
+    play(replay, 0, 34, start=30, stop=34)
+    replay.sample(2, 4)
+    state = replay.state()
+    assert state["fresh"]["waiting"] == [(1, 8)]
+    replay.restore(state)
+    assert replay.state() == state

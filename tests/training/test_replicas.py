@@ -266,6 +266,7 @@ def test_a_lost_host_ends_a_run_and_what_was_saved_stays(run, tmp_path, monkeypa
     [
         ({"replay.batch_size": 5}, "3 replicas cannot share alike; 3 or 6 sequences"),
         ({"jit": True}, "set --jit false"),
+        ({"run.overlap": True}, "run.overlap is for one device"),
         ({"dreamerv3.objective": "dreamerpro"}, "reconstruction, r2 and infonce"),
     ],
 )

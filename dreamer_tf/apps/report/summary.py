@@ -7,7 +7,8 @@ import numpy as np
 from dreamer_tf.apps.report.curves import EVALUATION, TRAINING
 
 _END = 0.9
-_ACTIVITIES = ("acting", "updating", "data", "evaluation", "saving", "other")
+_UPDATING = ("updating", "data")
+_ACTIVITIES = ("acting", *_UPDATING, "waiting", "evaluation", "saving", "other")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +54,8 @@ def typical(history, name):
 def time_shares(history):
     """Which share of the logged time each activity took.
 
+    Updates that were made beside acting took none, but for what acting waited for them.
+
     Returns:
       Dict of activity to share, in a fixed order; empty if the run has logged no interval.
     """
@@ -62,5 +65,7 @@ def time_shares(history):
         return {}
     spent = {name: history.series[f"time/{name}"].ys for name in names}
     spent = {name: float(ys @ seconds) for name, ys in spent.items() if len(ys) == len(seconds)}
+    if "waiting" in spent:
+        spent = {name: value for name, value in spent.items() if name not in _UPDATING}
     total = sum(spent.values())
     return {name: value / total for name, value in spent.items()} if total else {}

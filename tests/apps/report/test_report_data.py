@@ -62,6 +62,9 @@ def test_time_is_frames_over_speed(tmp_path):
     history = read_metrics(metrics_file(tmp_path / "m", lines))
     assert history.seconds().tolist() == [2, 6]
     assert summary.time_shares(history) == {"acting": 0.25, "other": 0.75}
+    beside = [line | {"time/updating": 0.9, "time/waiting": 0.0} for line in lines]
+    history = read_metrics(metrics_file(tmp_path / "beside", beside))
+    assert summary.time_shares(history) == {"acting": 0.25, "waiting": 0.0, "other": 0.75}
 
 
 def test_the_final_score_is_the_mean_of_the_last_tenth(tmp_path):
