@@ -1,8 +1,9 @@
-# make train   sets everything up, then trains a small agent (ARGS="..." for another run)
-# make test    sets everything up, then runs the tests (ARGS="..." for pytest)
-# make faults  kills and harms runs of tiny agents, for a quarter of an hour (ARGS="..." for pytest)
-# make learn   trains three tiny tasks and fails where they are learned less well than recorded
-# make docs    builds the documentation as a site in build/docs
+# make train     sets everything up, then trains a small agent (ARGS="..." for another run)
+# make test      sets everything up, then runs the tests (ARGS="..." for pytest)
+# make thorough  runs those that take long and repeat what the others show
+# make faults    kills and harms runs of tiny agents, for a quarter of an hour (ARGS="..." for pytest)
+# make learn     trains three tiny tasks and fails where they are learned less well than recorded
+# make docs      builds the documentation as a site in build/docs
 # Another interpreter: make PYTHON=python3.12 setup
 
 PYTHON ?=
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RENDERING := $(VENV)/.rendering
 
-.PHONY: train test faults learn lint docs bench setup browser clean
+.PHONY: train test thorough faults learn lint docs bench setup browser clean
 
 train: ARGS ?= --configs dmc_proprio cpu --task dmc_cartpole_balance --steps 60000
 train: setup
@@ -19,6 +20,9 @@ train: setup
 
 test: setup
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+
+thorough: setup
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m thorough $(ARGS)
 
 faults: setup
 	$(BIN)/python -m pytest -m "faults or not slow" $(ARGS) tests/faults

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.thorough import THOROUGH
+
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "dreamer_tf"
 LONGEST_FILE = 450
@@ -240,3 +242,11 @@ def _texts():
     for path in [*ROOT.iterdir(), *(p for name in folders for p in (ROOT / name).rglob("*"))]:
         if path.suffix in suffixes and path.is_file():
             yield path
+
+
+def test_the_tests_that_take_long_exist():
+    for path, beginnings in THOROUGH.items():
+        text = (ROOT / path).read_text(encoding="utf-8")
+        for beginning in beginnings:
+            name, bracket, _ = beginning.partition("[")
+            assert f"def {name}{'(' if bracket else ''}" in text, f"{path}: {beginning}"

@@ -26,7 +26,7 @@ def free_port():
     "names",
     [
         ["dreamerv3"],
-        pytest.param(["planet", "dreamer", "dreamerv2"], marks=pytest.mark.slow),
+        ["planet", "dreamer", "dreamerv2"],
     ],
 )
 def test_two_processes_compute_what_one_computes_and_notice_when_one_is_killed(names, tmp_path):

@@ -141,7 +141,6 @@ def as_one_graph(agents):
     return tf.function(replicas.ReplicatedUpdate(agents, THREE).update, autograph=False)
 
 
-@pytest.mark.slow
 def test_recorded_update_of_dreamer():
     golden = v1.Golden("v1_agent_pcont")
     agents, places = zip(*thrice(lambda: v1.make_agent(golden)), strict=True)
@@ -155,7 +154,6 @@ def test_recorded_update_of_dreamer():
         assert_close(after[key], expected, name=key)
 
 
-@pytest.mark.slow
 def test_recorded_update_of_dreamerv2():
     recordings = thrice(lambda: v2.Recording("v2_agent_disc"))
     first = recordings[0]
@@ -219,7 +217,7 @@ def train(folder, steps, **options):
 
 @pytest.mark.parametrize(
     "parts",
-    [[(12, 2), (24, 1)], pytest.param([(8, 1), (16, 2), (24, 1)], marks=pytest.mark.slow)],
+    [[(12, 2), (24, 1)], [(8, 1), (16, 2), (24, 1)]],
 )
 def test_a_run_goes_on_with_another_number_of_replicas(parts, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(training, "write_at_end", lambda folder, tell: None)

@@ -77,7 +77,7 @@ def test_it_prints_its_address_and_ctrl_c_ends_it(tmp_path):
             with pytest.raises(urllib.error.HTTPError, match="403"):
                 urllib.request.urlopen(f"{address}/api/run")
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate()
+            out, err = process.communicate(timeout=60)
             assert out == "ended\n"
             assert not re.search("cuda|cuInit|absl", err)
         finally:

@@ -1,0 +1,77 @@
+"""Tests that take long and repeat what others show, for every agent or in processes of their own.
+
+``make thorough`` runs them, and so does CI; ``make test`` leaves them out, to stay a matter of
+minutes. Where several tests show the same in kind, the quickest of them is not named here.
+"""
+
+# File: beginnings of the names of its tests; none: all of them.
+THOROUGH = {
+    "tests/training/test_replicas.py": [
+        "test_recorded_update",
+        "test_two_devices_compute_what_one_computes[dreamer",
+        "test_a_run_goes_on_with_another_number_of_replicas",
+    ],
+    "tests/training/test_hosts.py": [
+        "test_two_processes_compute_what_one_computes_and_notice_when_one_is_killed"
+    ],
+    "tests/training/test_agent_runs.py": [
+        "test_a_continued_run_equals_one_that_was_never_stopped[dreamerv2",
+        "test_a_continued_run_equals_one_that_was_never_stopped[dreamerv3",
+        "test_a_continued_run_equals_one_that_was_never_stopped[planet",
+    ],
+    "tests/training/test_stopping.py": [
+        "test_six_kills",
+        "test_a_signal_inside_a_block_of_updates_saves_everything[1-129]",
+        "test_a_signal_inside_a_block_of_updates_saves_everything[2-130]",
+        "test_a_terminal_that_is_gone",
+    ],
+    "tests/agents/test_jit.py": [
+        "test_a_compiled_update_equals_one_that_is_not[dreamerv2",
+        "test_a_compiled_update_equals_one_that_is_not[dreamerv3",
+        "test_a_compiled_update_equals_one_that_is_not[planet",
+    ],
+    "tests/agents/test_compiling.py": [
+        "test_every_operation_has_a_kernel_on_a_gpu[planet",
+        "test_every_operation_has_a_kernel_on_a_gpu[dreamer-",
+        "test_every_operation_has_a_kernel_on_a_gpu[dreamerv2",
+        "test_every_operation_has_a_kernel_on_a_gpu[dreamerv3-numbers",
+    ],
+    "tests/agents/test_dreamerv2_routing.py": [
+        "test_every_variable_gets_a_gradient[layer",
+        "test_every_variable_gets_a_gradient[none-category",
+        "test_each_learning_rate_moves_only_its_own_networks[critic",
+    ],
+    "tests/agents/test_dreamerv2_exploration.py": [
+        "test_a_checkpoint_holds_all_of_it",
+        "test_curiosity_learns_beside_the_task[box-stoch",
+        "test_curiosity_learns_beside_the_task[category",
+        "test_the_ensemble_comes_to_agree",
+        "test_after_so_many_updates",
+    ],
+    "tests/agents/test_dreamer_discrete.py": ["test_rewards_pass_a_tanh", "test_every_variable"],
+    "tests/agents/test_dreamerv3.py": ["test_bfloat16", "test_same_seed_same_numbers"],
+    "tests/agents/test_dreamer_objectives.py": [
+        "test_contrastive_in_bfloat16",
+        "test_checkpoints_hold",
+    ],
+    "tests/apps/benchmark/test_benchmark.py": ["test_every_figure"],
+    "tests/apps/sweep/test_engines.py": ["test_a_lost_ray_node"],
+    "tests/apps/sweep/test_sweep_command.py": ["test_a_sweep_reads_failures_out"],
+    "tests/test_extending.py": ["test_a_family_of_environments_plays"],
+    "tests/test_house.py": ["test_the_house_has_not_grown[one update, in all]"],
+    "tests/test_types.py": ["test_right_use_passes"],
+    "tests/examples/test_notebook.py": [],
+    "tests/runs/test_loggers.py": ["test_mlflow"],
+    "tests/runs/test_writers.py": ["test_writing_to_tensorboard_keeps_no_memory"],
+    "tests/faults/test_faults.py": ["test_kills_lose_nothing"],
+    "tests/apps/report/test_report_browser.py": ["test_every_chart_draws_its_numbers"],
+    "tests/export/test_export.py": ["test_exported_actions_are_the_live_agents[planet]"],
+    "tests/training/test_peculiar_envs.py": ["test_an_evaluation_is_of_whole_episodes[2]"],
+}
+
+
+def is_thorough(nodeid):
+    """Whether a test, by the name that pytest has for it, is one of them."""
+    path, _, name = nodeid.partition("::")
+    beginnings = THOROUGH.get(path)
+    return beginnings is not None and (not beginnings or name.startswith(tuple(beginnings)))
