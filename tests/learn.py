@@ -5,7 +5,10 @@ mean return over the seeds is below the recorded one minus its spread, which is 
 the lowest recorded seed to the highest. What is trained, and what was recorded, stands in
 ``docs/results/gate.yaml``. It is no part of ``make test``: these are nine runs of minutes each.
 
-Exit codes: 0 passed, or recorded; 1 a mean is too low; 2 there is nothing recorded to judge by.
+``make agents`` trains one seed of each and publishes it, as `dreamer_tf.publish` does: a folder of
+small trained agents that can go beside a release.
+
+Exit codes: 0 passed, recorded or published; 1 a mean is too low; 2 nothing is recorded to judge by.
 """
 
 import argparse
@@ -17,6 +20,8 @@ import subprocess
 import sys
 
 from ruamel.yaml import YAML
+
+from dreamer_tf import publish
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 RECORD = ROOT / "docs" / "results" / "gate.yaml"
@@ -69,6 +74,7 @@ def main(argv=None):
     parser.add_argument("--only", nargs="+", choices=list(tasks), default=list(tasks))
     parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--record", action="store_true", help="write the returns to gate.yaml")
+    parser.add_argument("--agents", type=pathlib.Path, help="publish the best seeds there")
     parser.add_argument("--logdir", type=pathlib.Path, default=ROOT / "build" / "learn")
     arguments = parser.parse_args(argv)
     lines, code = [], 0
@@ -89,8 +95,11 @@ def main(argv=None):
             code = max(code, 0 if passed else 1)
         except NothingRecorded as error:
             line += f", not judged: {error}"
-            code = max(code, 0 if arguments.record else 2)
+            code = max(code, 0 if arguments.record or arguments.agents else 2)
         lines.append(line)
+        if arguments.agents:
+            best = arguments.logdir / name / f"seed{max(returns, key=returns.get)}"
+            publish(best, arguments.agents / name, license="mit")
     print("\n".join(lines))
     raise SystemExit(code)
 

@@ -48,6 +48,7 @@ two:
         (["--only", "one"], [0, 0, 0], 0, "passed"),
         (["--only", "two"], [9, 9, 9], 2, "not judged: 1 of at least 3"),
         (["--only", "two", "--record"], [7, 8, 9], 0, "two: 8 (7, 8, 9; random 1), passed"),
+        (["--only", "two", "--agents", "{agents}"], [7, 9, 8], 0, "not judged"),
     ],
 )
 def test_the_command_trains_judges_and_records(
@@ -55,7 +56,8 @@ def test_the_command_trains_judges_and_records(
 ):
     record = tmp_path / "gate.yaml"
     record.write_text(RECORD)
-    called = []
+    called, published = [], []
+    words = [word.format(agents=tmp_path / "agents") for word in words]
 
     def run(command, check):
         folder = learn.pathlib.Path(command[command.index("--logdir") + 1])
@@ -66,6 +68,7 @@ def test_the_command_trains_judges_and_records(
 
     monkeypatch.setattr(learn, "RECORD", record)
     monkeypatch.setattr(learn.subprocess, "run", run)
+    monkeypatch.setattr(learn, "publish", lambda *args, **kwargs: published.append(args))
     with pytest.raises(SystemExit) as stop:
         learn.main([*words, "--logdir", str(tmp_path / "runs")])
     assert stop.value.code == code and shown in capsys.readouterr().out
@@ -75,5 +78,7 @@ def test_the_command_trains_judges_and_records(
     text = record.read_text()
     assert text.startswith("# What stands here stays.")
     assert (text != RECORD) == ("--record" in words)
+    best = [(tmp_path / "runs" / "two" / "seed1", tmp_path / "agents" / "two")]
+    assert published == (best if "--agents" in words else [])
     if "--record" in words:
         assert task["returns"] == {0: 7.0, 1: 8.0, 2: 9.0}
