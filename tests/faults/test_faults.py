@@ -49,11 +49,11 @@ def contents(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def ended(trainer, code=0):
+def ended(trainer, code=0, tracebacks=False):
     """Waits for a trainer's end, its exit code, and that of all that it started."""
     started = folders.descendants(trainer.pid)
     assert trainer.end() == code, trainer.output.read_text()
-    assert "Traceback" not in trainer.output.read_text()
+    assert tracebacks or "Traceback" not in trainer.output.read_text()
     assert not folders.living(started)
 
 
@@ -95,7 +95,7 @@ def test_a_run_stopped_at_random_moments_is_the_one_that_was_not(tmp_path, agent
 def test_environments_in_trouble_are_built_anew(tmp_path, trouble):
     options = {"env.step_timeout": 1.0}
     trainer = kills.Trainer(tmp_path / "run", "planet", 600, {"TROUBLE": trouble}, **options)
-    ended(trainer)
+    ended(trainer, tracebacks=trouble == "raise")  # The warning holds that of the environment.
     assert "is built anew" in trainer.output.read_text()
     folders.check(tmp_path / "run", None)
     folders.check_finished(tmp_path / "run")
@@ -106,7 +106,7 @@ def test_a_run_whose_environment_hangs_can_be_stopped_and_goes_on(tmp_path):
     environ, options = {"TROUBLE": "hang"}, {"run.checkpoint_every": 0}
     trainer = kills.Trainer(tmp_path / "run", "planet", STEPS, environ, **options)
     trainer.wait_for("acting")
-    time.sleep(5)  # By then an episode hangs, and nothing moves any more.
+    time.sleep(20)  # By then an episode hangs, and nothing moves any more.
     os.kill(trainer.pid, signal.SIGTERM)
     began = time.monotonic()
     assert trainer.end() == 143, trainer.output.read_text()
