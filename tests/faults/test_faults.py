@@ -175,7 +175,6 @@ FILES = (
     *("config.yaml", "info.json", "spaces.json", "scores.json", "metrics.jsonl"),
     *("checkpoints/*/weights.index", "checkpoints/*/weights.data*", "checkpoints/*/state.json"),
     *("checkpoints/*/manifest.json", "replay/*.npz", "replay/ongoing/*.npz", "tensorboard/*"),
-    "videos/*",
 )
 
 
