@@ -1,6 +1,6 @@
 # make train     sets everything up, then trains a small agent (ARGS="..." for another run)
 # make test      sets everything up, then runs the tests (ARGS="..." for pytest)
-# make thorough  runs those that take long and repeat what the others show
+# make thorough  runs the tests that take long, which make test leaves out
 # make faults    kills and harms runs of tiny agents, for a quarter of an hour (ARGS="..." for pytest)
 # make learn     trains three tiny tasks and fails where they are learned less well than recorded
 # make agents    trains three small agents and writes a folder of each that can be published

@@ -1,7 +1,8 @@
-"""Tests that take long and repeat what others show, for every agent or in processes of their own.
+"""Tests that take long, most of them a quarter of a minute and more.
 
 ``make thorough`` runs them, and so does CI; ``make test`` leaves them out, to stay a matter of
-minutes. Where several tests show the same in kind, the quickest of them is not named here.
+minutes. Most show for further agents, options or signals what a test that is left shows for one;
+others stand alone: what XLA, large libraries or several processes are needed for.
 """
 
 # File: beginnings of the names of its tests; none: all of them.

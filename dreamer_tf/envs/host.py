@@ -161,12 +161,12 @@ class Waiting:
         """Begins to wait.
 
         Args:
-          command: Its name; None while the environment is built.
+          command: Its name; None while the environment is built, which may take its time.
           limit: Seconds after which the environment counts as dead; 0: none.
           stopped: Function without arguments: whether the run is to stop.
         """
         self._command = command
-        self._limit = limit
+        self._limit = limit if command else 0
         self._stopped = stopped
         self._began, self._stopping = time.monotonic(), None
 
@@ -195,8 +195,8 @@ class InlineHost:
     """The same commands with the interface of `ProcessHost`, run in this process.
 
     An environment that takes too long is interrupted where it waits or runs Python; what hangs in
-    compiled code can only be ended in a process of its own. So can what runs beside the main
-    thread.
+    compiled code can only be ended in a process of its own. So it is beside the main thread, and
+    where the environment uses the alarm itself.
     """
 
     def __init__(self, constructor, limit=0.0, stopped=lambda: False):
@@ -209,7 +209,7 @@ class InlineHost:
 
     def wait_until_ready(self):
         """Calls the constructor; returns the spaces and frames per step."""
-        with self._interrupted_in_time(None, 0):
+        with self._interrupted_in_time(None, self._limit):
             self._host = Host(self._constructor, self._notices)
         return self._host.spaces
 

@@ -63,9 +63,7 @@ class RemoteHost:
 
     def _wait(self):
         """Waits for a reply, and not longer than allowed."""
-        # While it is built, an environment may take its time.
-        limit = self._limit if self._command else 0
-        waiting = Waiting(self._command, limit, self._stopped)
+        waiting = Waiting(self._command, self._limit, self._stopped)
         while not self._has_reply(LOOKING_SECONDS):
             try:
                 waiting.look()

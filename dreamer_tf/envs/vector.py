@@ -47,10 +47,10 @@ class VectorEnv:
           workers: ``process``, or ``inline`` for no processes (do not render beside TensorFlow);
             or a function that starts one elsewhere, such as `RayNodes`.
           told: Set of the notices that need not be told again; those told are added.
-          step_timeout: Seconds after which a process that does not answer to a reset, step or
-            render counts as dead; 0: never.
-          stopped: Function without arguments: whether the run is to stop. Then nobody waits for a
-            process for longer than some seconds.
+          step_timeout: Seconds after which an environment that does not answer to a reset, step or
+            render counts as dead; 0: never. See `InlineHost` for where ``inline`` cannot tell.
+          stopped: Function without arguments: whether the run is to stop. Then nobody waits for an
+            environment for longer than some seconds.
 
         Raises:
           EnvError: If an environment cannot be built, or they differ in their spaces.
