@@ -29,7 +29,7 @@ def main():
         config = make_config(name)
         agent = make_agent(config)
         train_step = team.lead(agent, config, make_agent).train_step
-        metric, row, weight = compare(make_agent(config), train_step, agent, 10)
+        metric, row, weight = compare(make_agent(config), train_step, agent, 50)
         print(json.dumps([name, *metric, row, weight]), flush=True)
     sys.stdin.readline()
     try:

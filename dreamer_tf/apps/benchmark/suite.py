@@ -59,7 +59,7 @@ GOALS = (
     Goal(("size1m", "size1m, bfloat16"), _RATIO, 2.2),
     # Half of what they took when the goals were set.
     Goal(("dmc_proprio cpu",), _RATIO, 1.93),
-    Goal(("dreamerv3_quick",), _RATIO, 2.6),
+    Goal(("dreamerv3_quick",), _RATIO, 2.05),
     *(Goal((work,), _FIRST, 8.0) for work in WORKS if "bfloat16" not in work),
     Goal(("size1m",), _POLICY, 0.0005),
     Goal(("dmc_proprio cpu",), _POLICY, 0.0005),
