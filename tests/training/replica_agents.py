@@ -101,5 +101,11 @@ def compare(one, train_step, first, updates):
     return metric, row, max(map(_difference, weights(one), weights(first)))
 
 
+def assert_agree(metric, row, weight):
+    """Asserts that what `compare` returned is rounding."""
+    limit = 2e-2 if metric[1] == "actor_entropy" else 5e-3  # Near zero it loses digits.
+    assert metric[0] < limit and row < 1e-5 and weight < 1e-5, (metric, row, weight)
+
+
 def _difference(a, b):
     return float(np.abs(np.asarray(a, np.float32) - np.asarray(b, np.float32)).max())
