@@ -287,6 +287,12 @@ class Config:
         ("float32", "mixed_bfloat16", "auto"),
     )
     jit: bool = option(False, "compile the update with XLA: a long start, and other random draws")
+    op_threads: int = option(
+        0,
+        "threads that share one operation on the CPU, 0: one a core; with 1 operations run side by "
+        "side instead, which suits small networks",
+        minimum=0,
+    )
     env: EnvConfig = section(EnvConfig, "environments")
     replay: ReplayConfig = section(ReplayConfig, "experience on disk")
     run: RunConfig = section(RunConfig, "the training loop")

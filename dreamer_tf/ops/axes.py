@@ -7,19 +7,24 @@ import tensorflow as tf
 
 from dreamer_tf.ops.transforms import sum_to
 
-# Each unrolled step adds 0.1 to 0.3 s to the start of a run; a loop makes its updates up to a tenth
-# slower where sequences are short, and no slower where they have 64 steps (docs/performance.md).
-_LONGEST_UNROLLED = 50
+# Each unrolled step adds 0.1 to 0.3 s to the start of a run, and sequences of 32 steps or more are
+# no quicker for it (docs/performance.md).
+_LONGEST_UNROLLED = 20
 # With more rows a step, its products are large enough to be made one by one.
 _MOST_ROWS_TAPPED = 64
+# With fewer rows, half of them take a step as long as all.
+_FEWEST_ROWS_HALVED = 512
 
 
 def scan(step, state, inputs, length):
     """Runs ``state = step(state, inputs[t])`` for t = 0 … length-1 and stacks the states.
 
-    Up to 50 steps are unrolled into the graph: the scheduler can overlap neighbouring steps,
+    Up to 20 steps are unrolled into the graph: the scheduler can overlap neighbouring steps,
     backpropagation needs no stacks of saved tensors, and gradients that nobody asked for are left
     out. More of them are a ``tf.while_loop``, whose body is traced once.
+
+    Where each operation has one thread (the option ``op_threads``), unrolled steps with many rows
+    are two chains of half the rows each, which run side by side.
 
     The gradients of weights that `linear` multiplies with are not summed up step by step: where a
     step has few rows, each is one product over the rows of all steps.
@@ -56,11 +61,37 @@ def scan(step, state, inputs, length):
 
 
 def _unroll(step, state, inputs):
+    chains = _chains(state, inputs)
+    steps = [zip(*map(tf.unstack, tf.nest.flatten(part)), strict=True) for _, part in chains]
+    now = [part for part, _ in chains]
     states = []
-    for slices in zip(*map(tf.unstack, tf.nest.flatten(inputs)), strict=True):
-        state = step(state, tf.nest.pack_sequence_as(inputs, slices))
-        states.append(state)
-    return tf.nest.map_structure(lambda *xs: tf.stack(xs), *states)
+    for slices in zip(*steps, strict=True):
+        packed = [tf.nest.pack_sequence_as(inputs, values) for values in slices]
+        now = list(map(step, now, packed))
+        states += now
+    if len(chains) == 1:
+        return tf.nest.map_structure(lambda *xs: tf.stack(xs), *states)
+    # Stacked in the order of the rows, so that nothing is copied again to join the halves.
+    length = len(states) // len(chains)
+    join = lambda *xs: tf.reshape(tf.stack(xs), [length, -1, *xs[0].shape[1:]])  # noqa: E731
+    return tf.nest.map_structure(join, *states)
+
+
+def _chains(state, inputs):
+    """What is computed side by side, as pairs of a state and inputs: all rows, or each half."""
+    counts = {x.shape[0] for x in tf.nest.flatten(state)}
+    counts |= {x.shape[1] for x in tf.nest.flatten(inputs)}
+    rows = counts.pop() if len(counts) == 1 else None
+    are_single = tf.config.threading.get_intra_op_parallelism_threads() == 1
+    if not are_single or rows is None or rows % 2 or rows < _FEWEST_ROWS_HALVED:
+        return [(state, inputs)]
+    return [
+        (
+            tf.nest.map_structure(lambda x, half=half: x[half], state),
+            tf.nest.map_structure(lambda x, half=half: x[:, half], inputs),
+        )
+        for half in (slice(rows // 2), slice(rows // 2, rows))
+    ]
 
 
 def _loop(step, state, inputs):

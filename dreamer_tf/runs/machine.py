@@ -55,13 +55,29 @@ def quiet_tensorflow():
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
-def start_tensorflow():
+def start_tensorflow(op_threads=None):
     """Imports TensorFlow and looks for GPUs, which tells of a missing driver at any log level.
 
     Unless ``TF_CPP_MIN_LOG_LEVEL`` asks for notices, these are dropped; all else that it says
     meanwhile is told afterwards. Only its own C stream is turned aside: what Python and other
     processes write to stderr is not.
+
+    Args:
+      op_threads: How many threads share one operation; 0: one a core; None: as it is. TensorFlow
+        takes it before its first operation alone: in a program that trains for the second time
+        they stay as they are.
     """
+    _import_tensorflow()
+    if op_threads is not None:
+        import tensorflow as tf
+
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(op_threads)
+        except RuntimeError:
+            _LOGGER.info("TensorFlow runs already: op_threads %d is not heeded", op_threads)
+
+
+def _import_tensorflow():
     import tempfile
 
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0")

@@ -21,7 +21,9 @@ def introduce(tell, config, agent, counters, frames_per_step):
 
     devices = [device.name for device in tf.config.list_logical_devices("GPU")]
     xla = "on" if config.jit else "off"
-    tell(f"device {', '.join(devices) or 'CPU'}, precision {config.precision}, XLA {xla}")
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    shared = f", {counted(threads, 'thread')} an operation" if threads else ""
+    tell(f"device {', '.join(devices) or 'CPU'}, precision {config.precision}, XLA {xla}{shared}")
     counts = agent.parameter_counts()
     weights = sum(counts.values())
     parts = ", ".join(f"{name}\u00a0{count:,}" for name, count in counts.items())

@@ -240,11 +240,11 @@ def start_envs(
     seed = derive_seed(config.seed, "envs")
     make = functools.partial(make_vector_env, config, env, seed=seed, **options)
     if config.env.workers == "inline" or isinstance(env, envs.Vectorized | NoEnvs):
-        seed_libraries(config.seed)
+        seed_libraries(config.seed, config.op_threads)
         return make()
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
         future = executor.submit(make)
-        seed_libraries(config.seed)
+        seed_libraries(config.seed, config.op_threads)
         return future.result()
 
 
@@ -438,10 +438,9 @@ def derive_seed(seed: int, *names: str) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
-def seed_libraries(seed: int) -> None:
-    """Seeds the global generators of Python, NumPy and TensorFlow (and so Keras initialisers)."""
-    # Imported here so that deriving the seeds of environments does not wait for TensorFlow.
-    start_tensorflow()
+def seed_libraries(seed: int, op_threads: int | None = None) -> None:
+    """Starts TensorFlow (`start_tensorflow`); seeds it, so Keras' initialisers, Python and NumPy."""
+    start_tensorflow(op_threads)
     import tensorflow as tf
 
     random.seed(derive_seed(seed, "python"))

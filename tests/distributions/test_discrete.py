@@ -56,6 +56,19 @@ def test_the_uniform_mix_bounds_probabilities_from_below():
     assert tf.reduce_sum(probs).numpy() == pytest.approx(1)
 
 
+@pytest.mark.parametrize("classes", [2, 4, 8, 9])
+def test_probabilities_and_their_gradient_are_those_of_softmax(classes):
+    scaled = [random_logits(6, classes, scale=scale) for scale in (1.0, 40.0)]
+    logits = tf.concat([*scaled, np.full([1, classes], -1e30, np.float32)], 0)
+    weight = random_logits(13, classes, seed=1)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(logits)
+        probs, expected = OneHot(logits).probs, tf.nn.softmax(logits)
+        sums = [tf.reduce_sum(weight * x) for x in (probs, expected)]
+    assert_close(probs, expected)
+    assert_close(*(tape.gradient(x, logits) for x in sums))
+
+
 def test_a_sample_has_the_gradient_of_the_probabilities():
     logits, weight = random_logits(6, 4), random_logits(6, 4, seed=1)
     draws = tf.random.stateless_uniform([6], [0, 1])

@@ -28,7 +28,7 @@ def step(state, inputs):
     return tf.tanh(state @ WEIGHTS + inputs)
 
 
-@pytest.mark.parametrize("length", [1, 2, 50, 51, 60])
+@pytest.mark.parametrize("length", [1, 2, 20, 21, 60])
 @pytest.mark.parametrize("run", [lambda f: f(), lambda f: tf.function(f)()], ids=["eager", "graph"])
 def test_states_are_those_of_the_steps(length, run):
     states = run(lambda: scan(step, tf.constant(START), tf.constant(INPUTS), length))
@@ -72,7 +72,7 @@ def test_gradients_are_those_of_the_steps(length):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize(("length", "expected"), [(50, 50), (51, 2), (500, 2)])
+@pytest.mark.parametrize(("length", "expected"), [(20, 20), (21, 2), (500, 2)])
 def test_long_sequences_are_traced_once(length, expected):
     calls = []
 
@@ -84,6 +84,51 @@ def test_long_sequences_are_traced_once(length, expected):
     traced = tf.function(lambda: scan(counted, tf.constant(START), inputs, length))
     assert traced.get_concrete_function().output_shapes == (length, 4, 3)
     assert len(calls) == expected  # Of a loop the step before the loop, and the loop's body.
+
+
+ROWS = RNG.normal(size=[6, 512, 3]).astype(np.float32)
+FIRST = RNG.normal(size=[512, 3]).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("threads", "rows", "calls"), [(1, 512, 12), (0, 512, 6), (1, 510, 6), (1, 511, 6)]
+)
+def test_many_rows_are_two_chains_where_operations_have_one_thread(
+    monkeypatch, threads, rows, calls
+):
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: threads)
+    widths = []
+
+    def counted(before, x):
+        state = tf.tanh(before["state"] @ WEIGHTS + x["x"])
+        widths.append(len(state))
+        return {"state": state, "before": before["state"]}
+
+    start, inputs = (tf.constant(x) for x in (FIRST[:rows], ROWS[:, :rows]))
+    with tf.GradientTape() as tape:
+        tape.watch([start, inputs])
+        states = scan(counted, {"state": start}, {"x": inputs}, 6)
+        loss = tf.reduce_sum(tf.sin(states["state"]))
+    gradients = tape.gradient(loss, [start, inputs])
+    assert len(widths) == calls and sum(widths) == 6 * rows
+    with tf.GradientTape() as tape:
+        tape.watch([start, inputs])
+        expected = [start]
+        for x in tf.unstack(inputs):
+            expected.append(tf.tanh(expected[-1] @ WEIGHTS + x))
+        loss = tf.reduce_sum(tf.sin(tf.stack(expected[1:])))
+    np.testing.assert_allclose(states["state"], expected[1:], atol=1e-6)
+    np.testing.assert_allclose(states["before"], expected[:-1], atol=1e-6)
+    for one, other in zip(gradients, tape.gradient(loss, [start, inputs]), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_inputs_of_another_number_of_rows_stay_together(monkeypatch):
+    monkeypatch.setattr(tf.config.threading, "get_intra_op_parallelism_threads", lambda: 1)
+    few = tf.constant(ROWS[:, :256])
+    states = scan(lambda s, x: s + tf.repeat(x, 2, axis=0), tf.constant(FIRST), few, 6)
+    expected = FIRST + np.cumsum(np.repeat(few, 2, axis=1), axis=0)
+    np.testing.assert_allclose(states, expected, atol=1e-5)
 
 
 # ---- Products in the loop.

@@ -72,3 +72,24 @@ def test_what_the_user_says_about_notices_stays(monkeypatch, own):
         monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     machine.quiet_tensorflow()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == (own or "2")
+
+
+_THREADS = """
+from dreamer_tf.runs.machine import start_tensorflow
+start_tensorflow(1)
+import tensorflow as tf
+count = tf.config.threading.get_intra_op_parallelism_threads
+first = count()
+tf.ones(3) + 1
+start_tensorflow(1)
+start_tensorflow(0)
+start_tensorflow()
+print(first, count())
+"""
+
+
+def test_operations_have_the_threads_that_were_set_before_the_first_one():
+    result = subprocess.run(
+        [sys.executable, "-c", _THREADS], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == ["1", "1"]

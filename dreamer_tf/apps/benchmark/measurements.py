@@ -19,6 +19,7 @@ import tensorflow as tf
 from dreamer_tf import specs
 from dreamer_tf.apps.benchmark.flops import count_flops
 from dreamer_tf.envs import EnvDied, EnvError
+from dreamer_tf.runs.machine import machine
 from dreamer_tf.runs.metrics import memory
 from dreamer_tf.training import session
 from dreamer_tf.training.driver import Driver, training_policy
@@ -150,10 +151,20 @@ def arithmetic(update, update_seconds):
 
 
 def _matmul_rate(size, repeats=5):
-    """Operations per second of the best of a few float32 products ``[size, size]``."""
-    left, right = (tf.random.normal([size, size]) for _ in range(2))
-    times = [_seconds(lambda: tf.matmul(left, right)[0, 0].numpy()) for _ in range(repeats)]
-    return 2 * size**3 / min(times)
+    """Operations per second of the best of a few float32 products ``[size, size]``.
+
+    Where an operation has fewer threads than there are cores, several run side by side.
+    """
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    count = max(1, machine()["usable_cores"] // threads) if threads else 1
+    pairs = [[tf.random.normal([size, size]) for _ in range(2)] for _ in range(count)]
+
+    @tf.function(autograph=False)
+    def multiply():
+        return [tf.matmul(*pair)[0, 0] for pair in pairs]
+
+    times = [_seconds(lambda: [x.numpy() for x in multiply()]) for _ in range(repeats)]
+    return count * 2 * size**3 / min(times)
 
 
 def policy(agent, count, seconds):

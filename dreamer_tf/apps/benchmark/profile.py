@@ -2,7 +2,7 @@
 
 TensorFlow's profiler says which operation ran when. The name of an operation says which phase it
 belongs to, because the functions in ``PHASES`` are traced in name scopes; a gradient has the scope
-of what it is the gradient of.
+of what it is the gradient of, unless it is written out (``tf.custom_gradient``).
 """
 
 import collections
@@ -131,8 +131,8 @@ def _operations(space):
             events = sorted(line.events, key=lambda event: (event.offset_ps, -event.duration_ps))
             for event in events:
                 name, colon, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                if not colon or not kind.isidentifier() or "::" in name:
-                    continue  # What the executor does between operations.
+                if not colon or not kind.isidentifier() or "::" in f"{name}:":
+                    continue  # The whole call, and what the executor does between operations.
                 start = line.timestamp_ns * 1000 + event.offset_ps
                 while running and running[-1][2] + running[-1][4] <= start:
                     yield tuple(running.pop()[:4])

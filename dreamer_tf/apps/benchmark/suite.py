@@ -25,8 +25,9 @@ WORKS = {
     "dreamerv2_dmc_vision": "--configs dreamerv2_dmc_vision",
     "size12m pixels": "--configs dreamerv3_dmc_vision size12m --env.count 1",
     "size12m pixels, bfloat16": f"--configs dreamerv3_dmc_vision size12m --env.count 1 {_BFLOAT16}",
-    "size1m": "--configs dreamerv3_dmc_proprio size1m --env.count 1",
-    "size1m, bfloat16": f"--configs dreamerv3_dmc_proprio size1m --env.count 1 {_BFLOAT16}",
+    "size1m": "--configs dreamerv3_dmc_proprio size1m --env.count 1 --op_threads 1",
+    "size1m, bfloat16": "--configs dreamerv3_dmc_proprio size1m --env.count 1 --op_threads 1 "
+    + _BFLOAT16,
     "dmc_proprio cpu": f"--configs dmc_proprio cpu {_BALANCE}",
     "dreamerv3_quick": f"--configs dreamerv3_dmc_proprio dreamerv3_quick {_BALANCE}",
 }

@@ -86,13 +86,14 @@ def test_a_profile_says_where_the_time_of_an_update_goes(outcome):
     named = {"world model", "imagination", "behaviour", "optimiser"}
     assert phases.keys() == named | {"other", "host"}
     assert all(phases[phase] > 0 for phase in named)
-    # What has no phase are random draws and the batch's way in.
-    assert phases["other"] < sum(phases[phase] for phase in named)
+    # What has no phase are random draws, the batch's way in, and gradients that are written out.
+    assert phases["other"] < 3 * sum(phases[phase] for phase in named)
     assert len(operations) == profile.OPERATIONS
     times = [row["milliseconds"] for row in operations]
     assert times == sorted(times, reverse=True) and times[-1] > 0
     assert sum(times) <= sum(phases.values())
-    assert {"MatMul", "Conv2D"} <= {row["type"] for row in operations}
+    types = "".join(row["type"] for row in operations)  # Where oneDNN computes, they have prefixes.
+    assert "MatMul" in types and "Conv2D" in types
     assert all(f"\n{phase} " in printed for phase in phases)
 
 
