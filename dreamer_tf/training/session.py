@@ -439,7 +439,7 @@ def derive_seed(seed: int, *names: str) -> int:
 
 
 def seed_libraries(seed: int, op_threads: int | None = None) -> None:
-    """Starts TensorFlow (`start_tensorflow`); seeds it, so Keras' initialisers, Python and NumPy."""
+    """Starts TensorFlow (`start_tensorflow`), seeds it (so Keras, too), Python and NumPy."""
     start_tensorflow(op_threads)
     import tensorflow as tf
 
