@@ -246,6 +246,8 @@ def open_shape(shape):
 
 def swap_time(x):
     """Exchanges the first two axes: ``[B, T, ...]`` to ``[T, B, ...]``, and back."""
+    if x.dtype == tf.bool:  # oneDNN logs an error for these, and TensorFlow swaps before a cast.
+        return swap_time(tf.where(x, 1.0, 0.0)) > 0.5
     return tf.transpose(x, [1, 0, *range(2, x.shape.rank)])
 
 

@@ -18,6 +18,7 @@ _GROW_BY = 64 << 20
 _NEVER_TRIM = 2**31 - 1
 _NOTICE = re.compile(
     "All log messages before absl|Could not find cuda drivers|cuInit: UNKNOWN ERROR .303."
+    "|oneDNN custom operations are on"
 )
 
 
