@@ -2,15 +2,40 @@
 
 ``python -m tests.training.host_process INDEX PORT AGENT...``: the first compares the agents with
 ones that learn alone, prints a line for each, waits for a line, and makes one more update, to which
-the other process does not come any more.
+the other process does not come any more. That one prints a digest of each agent's weights.
 """
 
+import hashlib
 import json
 import os
 import sys
 
 from dreamer_tf.training import hosts, replicas
-from tests.training.replica_agents import B, compare, make_agent, make_batch, make_config
+from tests.training.replica_agents import (
+    B,
+    compare,
+    make_agent,
+    make_batch,
+    make_config,
+    weights,
+)
+
+
+def digest(agent):
+    return hashlib.sha256(b"".join(weight.tobytes() for weight in weights(agent))).hexdigest()
+
+
+def follow(config, found):
+    """Prints the digest of each agent when the next one is made."""
+    made = []
+
+    def make(*args):
+        if made:
+            print(digest(made[-1]), flush=True)
+        made.append(make_agent(*args))
+        return made[-1]
+
+    replicas.follow(config, found, make)
 
 
 def main():
@@ -22,7 +47,7 @@ def main():
     config = make_config("planet")
     found = hosts.find_hosts(config)
     if not found.is_chief:
-        replicas.follow(config, found, make_agent)
+        follow(config, found)
         return
     team = replicas.Team(config, found)
     for name in names:
@@ -30,7 +55,8 @@ def main():
         agent = make_agent(config)
         train_step = team.lead(agent, config, make_agent).train_step
         metric, row, weight = compare(make_agent(config), train_step, agent, 50)
-        print(json.dumps([name, *metric, row, weight]), flush=True)
+        print(json.dumps([name, *metric, row, weight, digest(agent)]), flush=True)
+    train_step = team.lead(agent, config, make_agent).train_step
     sys.stdin.readline()
     try:
         train_step(make_batch(0), agent.initial_carry(B))

@@ -41,9 +41,10 @@ def test_two_processes_compute_what_one_computes_and_notice_when_one_is_killed(n
         for name in names:
             line = chief.stdout.readline()
             assert line, said.read_text()
-            told, metric, key, row, weight = json.loads(line)
+            told, metric, key, row, weight, digest = json.loads(line)
             assert told == name
             assert_agree((metric, key), row, weight)
+            assert other.stdout.readline().strip() == digest  # Equal weights, to the bit.
         other.kill()
         output, _ = chief.communicate("\n", timeout=120)
         assert chief.returncode == 0, said.read_text()
