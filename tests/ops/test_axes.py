@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamer_tf.ops import linear, merge_leading, restore_leading, scan
+from dreamer_tf.ops import linear, merge_leading, restore_leading, scan, swap_time
 from tests.golden_data import assert_close
 
 # ---- The loop over time.
@@ -217,3 +217,18 @@ def test_leading_axes_may_be_unknown():
         return restore_leading(2.0 * merged, x, 1)
 
     np.testing.assert_array_equal(double(tf.ones([4, 2, 3])), 2.0 * np.ones([4, 2, 3]))
+
+
+def test_flags_are_swapped_without_a_transposition_of_flags():
+    """oneDNN would log an error for it, and the graph must not bring it back."""
+    flags = RNG.random([3, 4, 2]) < 0.5
+
+    @tf.function(autograph=False)
+    def swap(x):
+        return swap_time(x)
+
+    np.testing.assert_array_equal(swap(tf.constant(flags)), flags.swapaxes(0, 1))
+    graph = swap.get_concrete_function(tf.constant(flags)).graph
+    [transposed] = [op for op in graph.get_operations() if op.type == "Transpose"]
+    assert transposed.inputs[0].dtype == tf.float32
+    assert transposed.inputs[0].op.type != "Cast"  # TensorFlow would swap before it.
