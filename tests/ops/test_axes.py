@@ -220,7 +220,7 @@ def test_leading_axes_may_be_unknown():
 
 
 def test_flags_are_swapped_without_a_transposition_of_flags():
-    """oneDNN would log an error for it, and the graph must not bring it back."""
+    """OneDNN would log an error for it, and the graph must not bring it back."""
     flags = RNG.random([3, 4, 2]) < 0.5
 
     @tf.function(autograph=False)
