@@ -176,7 +176,8 @@ def _upsample(x, kernel):
     Returns:
       ``[N, 2(n-1)+2m, 2(n-1)+2m, filters]``.
     """
-    half, filters, inputs = kernel.shape[0] // 2, *kernel.shape[2:]
+    size, _, filters, inputs = kernel.shape
+    half = size // 2
     phases = tf.reverse(tf.reshape(kernel, [half, 2, half, 2, filters, inputs]), [0, 2])
     phases = tf.transpose(phases, [0, 2, 5, 1, 3, 4])
     phases = tf.reshape(phases, [half, half, inputs, 4 * filters])
