@@ -31,6 +31,10 @@ class Golden:
         return {k.removeprefix(start): v for k, v in self.arrays.items() if k.startswith(start)}
 
 
+BFLOAT16 = 3e-2
+"""A tolerance for networks whose products have eight binary digits."""
+
+
 def assert_close(actual, expected, tolerance=2e-5, name=""):
     """The recordings' tolerance: relative to the largest entry, plus 1e-6."""
     actual, expected = np.asarray(actual), np.asarray(expected)

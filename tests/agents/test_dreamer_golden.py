@@ -14,6 +14,7 @@ from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State, get_feat
 from tests.acting import act
 from tests.golden_data import (
+    BFLOAT16,
     Golden,
     arrange_gradients,
     assert_close,
@@ -23,7 +24,7 @@ from tests.golden_data import (
 )
 
 
-def make_agent(golden):
+def make_agent(golden, precision="float32"):
     """The agent at the recording's sizes, with its weights."""
     s = golden.settings
     layers, units = s["layers"], s["units"]
@@ -53,7 +54,7 @@ def make_agent(golden):
         actor_optimizer=optimizer(s, s["actor_lr"]),
         critic_optimizer=optimizer(s, s["value_lr"]),
     )
-    config = dataclasses.replace(configs.Config(), dreamer=dreamer)
+    config = dataclasses.replace(configs.Config(), precision=precision, dreamer=dreamer)
     obs_space = {"image": Space(np.uint8, golden["data/image"].shape[2:])}
     agent = Dreamer(config, obs_space, {"action": action_space(golden)})
     weights = v1_weights(
@@ -121,6 +122,16 @@ def test_recorded_world_model_loss(recording):
         assert_close(-scaled, golden["out/like_pcont"])
     assert_close(metrics["prior_entropy"], golden["out/prior_entropy"])
     assert_close(metrics["post_entropy"], golden["out/post_entropy"])
+
+
+def test_recorded_world_model_loss_in_bfloat16():
+    golden = Golden("v1_agent_cont")
+    agent, _ = make_agent(golden, "mixed_bfloat16")
+    batch, noise = agent.prepare(recorded_batch(golden)), recorded_noise(golden)
+    loss, post, metrics = agent.model_loss(batch, noise["post"])
+    assert_close(loss, golden["out/model_loss"], tolerance=BFLOAT16)
+    assert_close(post.deter, golden["post/deter"], tolerance=BFLOAT16)
+    assert_close(metrics["kl"], golden["out/kl"].mean(), tolerance=BFLOAT16)
 
 
 def test_recorded_imagination(recording):

@@ -13,7 +13,7 @@ from dreamer_tf.distributions import TruncatedNormal
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State, get_feat
 from tests.acting import act
-from tests.golden_data import Golden, assert_close
+from tests.golden_data import BFLOAT16, Golden, assert_close
 from tests.golden_v2 import (
     arrange,
     decoder_places,
@@ -106,9 +106,9 @@ def optimizer(s):
     }
 
 
-def make_config(s):
+def make_config(s, precision):
     """The config of a recording's settings, dense layers of different widths included."""
-    config = configs.load([], {"dreamerv2": options(s)}).config
+    config = configs.load([], {"precision": precision, "dreamerv2": options(s)}).config
     widths = {
         name: dataclasses.replace(
             getattr(config.dreamerv2, name), vector_units=tuple(s[name]["mlp_layers"])
@@ -121,7 +121,7 @@ def make_config(s):
 class Recording:
     """A recording and the agent that it describes, with its weights."""
 
-    def __init__(self, name, **changes):
+    def __init__(self, name, precision="float32", **changes):
         self.golden = golden = Golden(name)
         self.settings = s = golden.settings | changes
         self.is_discrete = s["action_kind"] == "onehot"
@@ -138,7 +138,7 @@ class Recording:
             if self.is_discrete
             else Space(np.float32, (s["action"],), -1, 1)
         }
-        self.agent = agent = DreamerV2(make_config(s), self.obs_space, act_space)
+        self.agent = agent = DreamerV2(make_config(s, precision), self.obs_space, act_space)
         actor = agent.behavior.actor
         if not self.is_discrete:
             actor.dist_of = lambda outputs: RecordedTruncatedNormal(
@@ -230,6 +230,17 @@ def test_recorded_world_model_loss(recording):
         assert_close(metrics["cont_loss"], golden["out/discount_loss"])
     assert_close(metrics["prior_entropy"], golden["out/prior_ent"])
     assert_close(metrics["post_entropy"], golden["out/post_ent"])
+
+
+def test_recorded_world_model_loss_in_bfloat16():
+    recording = Recording("v2_agent_cont", "mixed_bfloat16")
+    golden = recording.golden
+    load(recording.places, golden.group("param"))
+    batch, noise = recording.batch(), recording.noise()["post"]
+    loss, post, metrics = recording.agent.model_loss(batch, noise)
+    assert_close(loss, golden["out/model_loss"], tolerance=BFLOAT16)
+    assert_close(post.deter, golden["post/deter"], tolerance=BFLOAT16)
+    assert_close(metrics["kl"], golden["out/kl"].mean(), tolerance=BFLOAT16)
 
 
 def test_recorded_imagination_with_the_updated_model(recording):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import State
-from tests.golden_data import Golden, assert_close
+from tests.golden_data import BFLOAT16, Golden, assert_close
 from tests.golden_v2 import arrange, load, read
 from tests.golden_v3 import (
     actor_places,
@@ -130,12 +130,13 @@ HEADS = {"reward": "rewhead", "cont": "conhead", "actor": "policy", "critic": "v
 class Recording:
     """A recording and the agent that it describes."""
 
-    def __init__(self, name):
+    def __init__(self, name, precision="float32"):
         self.golden = golden = Golden(name)
         s = golden.settings
         obs_space = {k: parse_space(v) for k, v in s["obs"].items() if k not in FLAGS}
         act_space = {key: parse_space(text) for key, text in s["act"].items()}
-        resolved = config.load([], {"agent": "dreamerv3", "dreamerv3": overrides(s)})
+        options = {"agent": "dreamerv3", "precision": precision, "dreamerv3": overrides(s)}
+        resolved = config.load([], options)
         self.agent = agent = agents.make(resolved.config, obs_space, act_space)
         model, behavior = agent.world_model, agent.behavior
         size = model.rssm.latent.size
@@ -231,6 +232,17 @@ def test_recorded_losses(name):
     assert losses.keys() == {LOSSES.get(name, name) for name in names}
     for name in names:
         assert_close(losses[LOSSES.get(name, name)], recorded[f"loss/{name}"], name=name)
+
+
+def test_recorded_losses_of_the_model_in_bfloat16():
+    recording = Recording("v3_agent_cont", "mixed_bfloat16")
+    recorded = recording.golden.group("step0")
+    _, losses, post, _ = recording.filtered()
+    assert_close(post.deter, recorded["deter"], tolerance=BFLOAT16)
+    names = {ours: theirs for theirs, ours in LOSSES.items()}
+    for name, loss in losses.items():
+        expected = recorded[f"loss/{names.get(name, name)}"]
+        assert_close(loss, expected, tolerance=BFLOAT16, name=name)
 
 
 def test_recorded_imagination(recording):
