@@ -9,9 +9,8 @@ import ctypes
 import ctypes.util
 import logging
 import os
+import subprocess
 import sys
-
-from dreamer_tf.envs.errors import EnvError
 
 logger = logging.getLogger(__name__)
 
@@ -27,14 +26,14 @@ _MOST_DEVICES = 32
 
 
 def choose():
-    """Sets ``MUJOCO_GL`` for a process that never loads TensorFlow, before MuJoCo is imported.
+    """Sets ``MUJOCO_GL`` for an environment's own process, before MuJoCo is imported.
 
     What the user set stays. With a display, or on another system than Linux, MuJoCo's own choice
     is right. Otherwise EGL is taken if it works, then OSMesa; without either, rendering is
     switched off, which tasks without images do not notice.
     """
     if not _is_decided():
-        os.environ["MUJOCO_GL"] = find_backend() or "disabled"
+        os.environ["MUJOCO_GL"] = find_backend_apart() or "disabled"
 
 
 @contextlib.contextmanager
@@ -65,6 +64,8 @@ def chosen(rendering):
         return
     backend = find_backend() if rendering else None
     if rendering and backend is None:
+        from dreamer_tf.envs.errors import EnvError  # A script on its own has no package.
+
         raise EnvError(f"no OpenGL library for rendering was found. {ADVICE}")
     os.environ["MUJOCO_GL"] = backend or "disabled"
     try:
@@ -87,6 +88,16 @@ def find_backend():
     if ctypes.util.find_library("OSMesa"):
         return "osmesa"
     return None
+
+
+def find_backend_apart():
+    """`find_backend` in a process of its own, this file as a script.
+
+    What was tried stays loaded, and an environment may import TensorFlow, see `chosen`.
+    """
+    command = [sys.executable, "-IS", __file__]
+    found = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    return found.stdout.strip() or None
 
 
 def _egl_works():
@@ -114,3 +125,7 @@ def _egl_works():
         return False
     displays = (get_display(_EGL_PLATFORM_DEVICE, devices[i], None) for i in range(count.value))
     return any(display and egl.eglInitialize(display, None, None) for display in displays)
+
+
+if __name__ == "__main__":
+    print(find_backend() or "")

@@ -61,12 +61,18 @@ def test_the_choice_stays_for_rendering_and_ends_without(environ):
 
 @pytest.mark.parametrize(("found", "expected"), [("osmesa", "osmesa"), (None, "disabled")])
 def test_workers_render_if_they_can(environ, found, expected):
-    environ.setattr(gl, "find_backend", lambda: found)
+    environ.setattr(gl, "find_backend_apart", lambda: found)
     gl.choose()
     assert os.environ["MUJOCO_GL"] == expected
-    environ.setattr(gl, "find_backend", lambda: "egl")
+    environ.setattr(gl, "find_backend_apart", lambda: "egl")
     gl.choose()
     assert os.environ["MUJOCO_GL"] == expected, "what is set stays"
+
+
+def test_a_process_apart_finds_what_this_one_would():
+    words = [sys.executable, "-c", "from dreamer_tf.envs import gl; print(gl.find_backend())"]
+    here = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    assert str(gl.find_backend_apart()) == here
 
 
 def test_rendering_beside_tensorflow_is_said(environ, caplog):

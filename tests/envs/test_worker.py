@@ -68,6 +68,19 @@ def test_a_worker_loads_only_what_its_environment_needs(host):
     assert worker.receive()["is_last"], "one of the heavy packages is loaded"
 
 
+def test_an_environment_may_import_tensorflow(monkeypatch):
+    """Beside a software OpenGL that the worker had loaded before, it would crash."""
+    from tests.training.counting_agent import SeededEnv  # Its module does.
+
+    for name in ("MUJOCO_GL", "DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    vector_env = VectorEnv([SeededEnv], seed=0, workers="process")
+    try:
+        assert "count" in vector_env.obs_space
+    finally:
+        vector_env.close()
+
+
 def test_importing_environments_and_workers_is_light():
     process = python(
         """
