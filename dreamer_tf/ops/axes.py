@@ -96,7 +96,8 @@ def _chains(state, inputs):
 
 def _loop(step, state, inputs):
     """Of ``state`` everything has to be there that a step returns."""
-    return tf.scan(step, inputs, initializer=state)
+    # Step by step: otherwise gradients are added up in an order that differs from run to run.
+    return tf.scan(step, inputs, initializer=state, parallel_iterations=1)
 
 
 # ---- Products in the loop. A loop's gradient would add a weight's gradient up step by step: a

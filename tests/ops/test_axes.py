@@ -86,6 +86,14 @@ def test_long_sequences_are_traced_once(length, expected):
     assert len(calls) == expected  # Of a loop the step before the loop, and the loop's body.
 
 
+def test_a_loop_makes_its_steps_in_order():
+    """In parallel, gradients were rounded in another way from run to run."""
+    traced = tf.function(lambda: scan(step, tf.constant(START), tf.constant(INPUTS), 60))
+    operations = traced.get_concrete_function().graph.get_operations()
+    loops = [op.get_attr("parallel_iterations") for op in operations if "While" in op.type]
+    assert loops == [1]
+
+
 ROWS = RNG.normal(size=[6, 512, 3]).astype(np.float32)
 FIRST = RNG.normal(size=[512, 3]).astype(np.float32)
 
