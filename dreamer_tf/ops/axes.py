@@ -96,7 +96,7 @@ def _chains(state, inputs):
 
 def _loop(step, state, inputs):
     """Of ``state`` everything has to be there that a step returns."""
-    # Step by step: otherwise gradients are added up in an order that differs from run to run.
+    # Step by step: with steps in parallel, two runs of one seed were rounded differently.
     return tf.scan(step, inputs, initializer=state, parallel_iterations=1)
 
 

@@ -130,8 +130,9 @@ def _operations(space):
             running = []
             events = sorted(line.events, key=lambda event: (event.offset_ps, -event.duration_ps))
             for event in events:
-                name, colon, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                if not colon or not kind.isidentifier() or "::" in f"{name}:":
+                full = plane.event_metadata[event.metadata_id].name
+                name, colon, kind = full.rpartition(":")
+                if not colon or not kind.isidentifier() or "::" in full:
                     continue  # The whole call, and what the executor does between operations.
                 start = line.timestamp_ns * 1000 + event.offset_ps
                 while running and running[-1][2] + running[-1][4] <= start:
