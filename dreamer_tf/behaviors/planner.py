@@ -142,15 +142,20 @@ class GuidedPlanner:
 
         belief  mean: what is left of the last plan, zeros behind it; std: max_std
         repeat  candidates = trajectories of the actor, and draws of the belief, cut to [-1, 1]
-                return of each = rewards along it and the critic's value of where it leads
+                return of each = rewards along it and the critic's value of where it leads,
+                                 with one draw of the latent states for all of them
                 elites = the best;  weight_e = softmax_e(temperature · return_e)
                 belief = weighted mean of the elites and, in its bounds, weighted deviation
         act     eval: first mean;  train: first of an elite drawn by its weight, + std · noise
 
-    The actor's trajectories are rolled out once and compete in every iteration; the first of them
+    The actor's trajectories are made once and compete in every iteration; the first of them
     follows the actor's mode, the others its samples. So no plan begins with less, in the model's
     eyes, than what the actor would do. Where all candidates are the actor's, nothing is drawn from
     a belief; with the mode alone, the planner acts as the actor in evaluation.
+
+    The model is stochastic. Candidates are compared under the same draws of its latent states
+    (common random numbers), other ones in each iteration: with draws of their own, the best of
+    hundreds is the luckiest, and the plan is worse than the actor (docs/results/README.md).
 
     The cross-entropy method is the case of no trajectory of the actor and temperature 0.
 
@@ -232,11 +237,12 @@ class GuidedPlanner:
           mode: ``train`` or ``eval``.
 
         Returns:
-          Dict of ``led``: draws for the actor's trajectories; ``plan`` ``[I, N, J-P, H, A]`` and
-          ``rollout`` ``[I, H, N (J-P), S]`` for those of the belief; and in training ``elite``
-          ``[N]``, uniform, and ``action`` ``[N, A]``, standard normal.
+          Dict of ``led``: draws for the actor's trajectories; ``plan`` ``[I, N, J-P, H, A]`` for
+          those of the belief; ``rollout`` ``[I, H, N, S]``, with which all are compared; and in
+          training ``elite`` ``[N]``, uniform, and ``action`` ``[N, A]``, standard normal.
         """
-        latent, noise = self._rssm.latent, {}
+        latent = self._rssm.latent
+        noise = {"rollout": latent.draws(rng, [self.iterations, self.horizon, batch_size])}
         if self.led:
             noise["led"] = {
                 "latent": latent.draws(rng, [self.horizon, batch_size * self.led]),
@@ -248,8 +254,6 @@ class GuidedPlanner:
         if self.drawn:
             shape = [self.iterations, batch_size, self.drawn, self.horizon, self._size]
             noise["plan"] = rng.normal(shape)
-            rollouts = [self.iterations, self.horizon, batch_size * self.drawn]
-            noise["rollout"] = latent.draws(rng, rollouts)
         if mode == "train":
             noise["elite"] = rng.uniform([batch_size])
             noise["action"] = rng.normal([batch_size, self._size])
@@ -291,26 +295,20 @@ class GuidedPlanner:
         Returns:
           `Search`.
         """
-        led, led_returns = self._led(state, noise["led"]) if self.led else (None, None)
+        led = self._led(state, noise["led"]) if self.led else None
         if not self.drawn:
-            return self._fit(led, led_returns)
+            return self._fit(state, led, noise["rollout"], 0)
         count = leading_size(plan)
         nothing = tf.zeros([count, self.elites])
         elites = tf.zeros([count, self.elites, self.horizon, self._size])
         first = Search(plan, self.bounds[1] * tf.ones_like(plan), elites, nothing, nothing)
-        start = tf.nest.map_structure(lambda x: tf.repeat(x, self.drawn, axis=0), state)
 
         def iterate(index, before):
             actions = before.mean[:, None] + before.std[:, None] * noise["plan"][index]
             actions = tf.clip_by_value(actions, -1.0, 1.0)
-            draws = tf.nest.map_structure(lambda x: x[index], noise["rollout"])
-            states = self._rssm.predict(_time_first(actions), start, draws)
-            feat = tf.concat([get_feat(start)[None], get_feat(states)], axis=0)
-            returns = tf.reshape(self._evaluate(feat), [-1, self.drawn])
             if self.led:
                 actions = tf.concat([led, actions], axis=1)
-                returns = tf.concat([led_returns, returns], axis=1)
-            return index + 1, self._fit(actions, returns)
+            return index + 1, self._fit(state, actions, noise["rollout"], index)
 
         _, found = tf.while_loop(
             lambda index, _: index < self.iterations,
@@ -322,12 +320,12 @@ class GuidedPlanner:
         return found
 
     def _led(self, state, noise):
-        """The actor's trajectories: actions ``[N, P, H, A]`` and returns ``[N, P]``."""
+        """Actions ``[N, P, H, A]`` of the actor's trajectories."""
         count = self.led
 
         def step(before, draws):
-            state, feat = before[:2]
-            feat = tf.reshape(feat, [-1, count, feat.shape[-1]])
+            state = before[0]
+            feat = tf.reshape(get_feat(state), [-1, count, self._rssm.feat_size])
             action = self._actor.mode(feat[:, 0], noise["mode"])[:, None]
             if count > 1:
                 others = self._actor.dist(flatten_time(feat[:, 1:])).sample(draws["sample"])
@@ -335,19 +333,21 @@ class GuidedPlanner:
                 action = tf.concat([action, others], axis=1)
             # As the environment would, which the model has seen nothing beyond.
             action = tf.clip_by_value(flatten_time(action), -1.0, 1.0)
-            state = self._rssm.img_step(state, action, draws["latent"])
-            return state, get_feat(state), action
+            return self._rssm.img_step(state, action, draws["latent"]), action
 
-        start = tf.nest.map_structure(lambda x: tf.repeat(x, count, axis=0), state)
-        first = get_feat(start)
+        start = _repeat(state, count)
         draws = {key: noise[key] for key in noise.keys() - {"mode"}}
-        _, feats, actions = scan(step, (start, first), draws, self.horizon)
-        returns = self._evaluate(tf.concat([first[None], feats], axis=0))
-        actions = tf.reshape(swap_time(actions), [-1, count, self.horizon, self._size])
-        return actions, tf.reshape(returns, [-1, count])
+        _, actions = scan(step, (start,), draws, self.horizon)
+        return tf.reshape(swap_time(actions), [-1, count, self.horizon, self._size])
 
-    def _fit(self, actions, returns):
-        """`Search` of candidates ``[N, J, H, A]`` with returns ``[N, J]``."""
+    def _fit(self, state, actions, rollouts, index):
+        """`Search` of candidates ``[N, J, H, A]``, compared with the draws of an iteration."""
+        count = actions.shape[1]
+        start = _repeat(state, count)
+        draws = tf.nest.map_structure(lambda x: tf.repeat(x[index], count, axis=1), rollouts)
+        states = self._rssm.predict(_time_first(actions), start, draws)
+        feat = tf.concat([get_feat(start)[None], get_feat(states)], axis=0)
+        returns = tf.reshape(self._evaluate(feat), [-1, count])
         best, which = tf.math.top_k(returns, self.elites)
         elites = tf.gather(actions, which, batch_dims=1)
         weights = tf.nn.softmax(self.temperature * best, axis=1)
@@ -356,6 +356,11 @@ class GuidedPlanner:
         variance = tf.reduce_sum(share * tf.square(elites - mean[:, None]), axis=1)
         std = tf.clip_by_value(tf.sqrt(variance), *self.bounds)
         return Search(mean, std, elites, best, weights)
+
+
+def _repeat(state, count):
+    """Each environment's state ``count`` times, as neighbours."""
+    return tf.nest.map_structure(lambda x: tf.repeat(x, count, axis=0), state)
 
 
 def _time_first(actions):

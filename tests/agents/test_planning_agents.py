@@ -180,7 +180,7 @@ def test_the_plan_is_better_in_the_model_than_the_actor(name):
     start, noise = rssm.initial_state(1), planner.draws(agent.rng, 1, "eval")
     found = planner.search(start, noise, planner.initial_plan(1))
     count = 100
-    led, _ = planner._led(start, noise["led"])
+    led = planner._led(start, noise["led"])
     many = tf.nest.map_structure(lambda x: tf.repeat(x, count, axis=0), start)
     draws = rssm.latent.draws(tf.random.Generator.from_seed(1), [HORIZON, count])
 

@@ -30,6 +30,7 @@ class Model:
     """x' = x M + 0.5 a + 0.1 ε; the stochastic part is the draw."""
 
     latent = Latent()
+    feat_size = 2 * SIZE
 
     def img_step(self, state, action, noise):
         return State(state.deter @ M + 0.5 * action + 0.1 * noise, noise)
@@ -112,16 +113,14 @@ def slow_search(planner, n, x, noise, plan):
         sample = None
         if p:
             sample = noise["led"]["sample"][:, n * (planner.led - 1) + p - 1]
-        actions = slow_actor(x, latent, sample)
-        led.append((slow_return(x, actions, latent), actions))
+        led.append(slow_actor(x, latent, sample))
     mean, std = plan, np.full(plan.shape, planner.bounds[1])
     for i in range(planner.iterations):
-        candidates = list(led)
-        for j in range(planner.drawn):
-            actions = np.clip(mean + std * noise["plan"][i, n, j], -1, 1)
-            latent = noise["rollout"][i, :, n * planner.drawn + j]
-            candidates.append((slow_return(x, actions, latent), actions))
-        best = sorted(candidates, key=lambda pair: -pair[0])[: planner.elites]
+        drawn = noise["plan"][i, n] if planner.drawn else []
+        candidates = led + [np.clip(mean + std * draw, -1, 1) for draw in drawn]
+        latent = noise["rollout"][i, :, n]  # The same for all of them.
+        compared = [(slow_return(x, actions, latent), actions) for actions in candidates]
+        best = sorted(compared, key=lambda pair: -pair[0])[: planner.elites]
         returns, elites = np.array([r for r, _ in best]), np.array([a for _, a in best])
         weights = np.exp(planner.temperature * (returns - returns.max()))
         weights /= weights.sum()
@@ -135,7 +134,7 @@ def slow_search(planner, n, x, noise, plan):
     {},
     {"actor_trajectories": 1},
     {"actor_trajectories": 0, "temperature": 0.0},
-    {"actor_trajectories": 20},
+    {"actor_trajectories": 20, "iterations": 1},
 ], ids=["both", "mode", "belief", "actor"])  # fmt: skip
 def test_slow_reference(options):
     planner, state = make_planner(**options), starts()
@@ -177,9 +176,7 @@ def test_more_candidates_are_never_worse_in_the_models_eyes():
     noise = make_draws(most)
     for drawn in (1, 5, 20, 80):
         planner = make_planner(iterations=1, candidates=4 + drawn, elites=1)
-        rollout = tf.reshape(noise["rollout"], [1, HORIZON, ENVS, 80, SIZE])[:, :, :, :drawn]
         fewer = noise | {"plan": noise["plan"][:, :, :drawn]}
-        fewer["rollout"] = tf.reshape(rollout, [1, HORIZON, ENVS * drawn, SIZE])
         found = planner.search(state, fewer, planner.initial_plan(ENVS))
         best.append(found.returns[:, 0].numpy())
     assert np.all(np.diff(best, axis=0) >= 0) and np.any(np.diff(best, axis=0) > 0)
@@ -188,9 +185,9 @@ def test_more_candidates_are_never_worse_in_the_models_eyes():
 def test_no_plan_is_worse_in_the_models_eyes_than_the_actors_own():
     state = starts()
     alone = make_planner(candidates=4, elites=1, actor_trajectories=4)
-    noise = make_draws(make_planner())
+    planner = make_planner(iterations=1)
+    noise = make_draws(planner)
     led = alone.search(state, noise, alone.initial_plan(ENVS))
-    planner = make_planner()
     found = planner.search(state, noise, planner.initial_plan(ENVS))
     assert np.all(found.returns[:, 0] >= led.returns[:, 0])
     assert np.any(found.returns[:, 0] > led.returns[:, 0])
@@ -214,6 +211,27 @@ def test_the_last_plan_is_where_the_search_begins():
     np.testing.assert_allclose(again, 0.7, atol=0.01)
     fresh, _ = planner.action(state, make_draws(planner), "eval")
     np.testing.assert_allclose(fresh, 0.0, atol=0.01)
+
+
+def test_luck_is_not_taken_for_a_good_plan():
+    """Draws that add to the return whatever is done leave the search as it is without them."""
+
+    def lucky(feat):
+        return evaluate(feat) + 100.0 * tf.reduce_sum(feat[1:, :, 0], axis=0)
+
+    class Still(Model):
+        """As the model, but for its draws, which are seen in the stochastic part alone."""
+
+        def img_step(self, state, action, noise):
+            return State(state.deter @ M + 0.5 * action, noise)
+
+    state, found = starts(), []
+    for judge in (evaluate, lucky):
+        planner = make_planner(elites=1)
+        planner._rssm, planner._evaluate = Still(), judge
+        found.append(planner.search(state, make_draws(planner), planner.initial_plan(ENVS)))
+    np.testing.assert_allclose(found[0].mean, found[1].mean, atol=1e-6)
+    assert np.all(np.abs(found[0].returns - found[1].returns) > 1), "the draws changed nothing"
 
 
 def test_the_optimum_is_found():
