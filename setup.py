@@ -51,6 +51,7 @@ EXTRAS_REQUIRE = {
     "figures": [
         "matplotlib>=3.8",
         "rliable>=1.2",
+        "scipy>=1.11",  # rliable and dm_control bring it, too
         # rliable 1.2 asks for arch below 8, with reason: arch 8.0 refuses the keyword random_state
         # that it passes. arch 7.2 fails on import with pandas 3, where deprecate_kwarg() has other
         # arguments, but lets pip choose it.

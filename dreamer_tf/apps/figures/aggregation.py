@@ -13,6 +13,7 @@ import dataclasses
 import math
 
 import numpy as np
+from scipy import stats
 
 from dreamer_tf.apps.figures.errors import FigureError
 
@@ -57,6 +58,16 @@ class Seeds:
     def std(self):
         """Standard deviation over the seeds, divided by their number, ``[N]``."""
         return np.sqrt(mean_of_present((self.ys - self.mean) ** 2))
+
+    @property
+    def interval(self):
+        """Half the width of the mean's 95 % confidence interval, by Student's t, ``[N]``.
+
+        NaN where fewer than two seeds have a value: one says nothing about the others.
+        """
+        count = np.isfinite(self.ys).sum(axis=0)
+        free = np.where(count > 1, count - 1, np.nan)
+        return stats.t.ppf(0.975, free) * self.std / np.sqrt(free)
 
     @property
     def low(self):

@@ -83,10 +83,10 @@ OPTIONS = {
         help="bins over which curves that share no grid are averaged",
     ),
     "spread": dict(
-        choices=("std", "range", "seeds", "none"),
+        choices=("std", "interval", "range", "seeds", "none"),
         default="std",
-        help="around the mean over seeds: one standard deviation, lowest to highest, every seed "
-        "as a thin line, or nothing",
+        help="around the mean over seeds: one standard deviation, the mean's 95%% confidence "
+        "interval, lowest to highest, every seed as a thin line, or nothing",
     ),
     "until": dict(
         type=count,

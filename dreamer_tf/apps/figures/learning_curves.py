@@ -21,8 +21,9 @@ def draw(collection, *, bins=BINS, spread="std", until=None, summary=False, colu
     Args:
       collection: `Collection`.
       bins: Bins of curves whose seeds share no grid.
-      spread: What is shaded: ``std``, one standard deviation to both sides; ``range``, from the
-        lowest to the highest seed; ``seeds``, nothing, but every seed as a thin line; ``none``.
+      spread: What is shaded: ``std``, one standard deviation to both sides; ``interval``, the 95 %
+        confidence interval of the mean; ``range``, from the lowest to the highest seed; ``seeds``,
+        nothing, but every seed as a thin line; ``none``.
       until: Frames at which the panels end; None: where the longest of the runs ends, however far
         the baselines go.
       summary: Whether two more panels show mean and median over the tasks.
@@ -97,6 +98,7 @@ def _line(axis, seeds, look, spread):
     elif spread != "none":
         low, high = {
             "std": (mean - seeds.std, mean + seeds.std),
+            "interval": (mean - seeds.interval, mean + seeds.interval),
             "range": (seeds.low, seeds.high),
         }[spread]
         axis.fill_between(seeds.xs, low, high, color=look.color, alpha=0.18, lw=0)

@@ -38,6 +38,16 @@ def test_a_missing_point_lies_between_its_neighbours_and_ends_stay_empty():
     np.testing.assert_allclose(seeds.mean, [0.5, 3.5, 6.5, 20])
 
 
+def test_the_interval_of_the_mean_is_students():
+    seeds = Seeds(np.array([10, 20, 30]), np.array([[1, 2, NAN], [4, NAN, NAN], [7, 8, 3.0]]))
+    # 4.303 and 12.71 are the 97.5 % quantiles with two and one degrees of freedom.
+    expected = [4.303 * 3 / 3**0.5, 12.706 * 18**0.5 / 2**0.5, NAN]
+    np.testing.assert_allclose(seeds.interval, expected, rtol=1e-3)
+    means = np.random.default_rng(0).normal(5, 2, (3, 20_000))
+    many = Seeds(np.arange(20_000), means)
+    assert np.mean(np.abs(many.mean - 5) < many.interval) == pytest.approx(0.95, abs=0.006)
+
+
 def test_bins_hold_their_upper_border():
     seeds = in_bins([curve([0, 5, 10, 10.1, 20], [1, 2, 3, 10, 20])], np.array([0, 10, 20]))
     np.testing.assert_array_equal(seeds.xs, [10, 20])

@@ -115,7 +115,8 @@ def test_a_curve_is_the_mean_of_the_seeds_in_the_colour_of_its_method():
 
 
 @pytest.mark.parametrize(
-    ("spread", "bands", "lines"), [("std", 1, 1), ("range", 1, 1), ("seeds", 0, 3), ("none", 0, 1)]
+    ("spread", "bands", "lines"),
+    [("std", 1, 1), ("interval", 1, 1), ("range", 1, 1), ("seeds", 0, 3), ("none", 0, 1)],
 )
 def test_the_spread_is_chosen(spread, bands, lines):
     runs = (curve(ys=XS), curve(seed=1, ys=4 * XS))
