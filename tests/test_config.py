@@ -423,7 +423,7 @@ def test_hardly_a_value_stands_in_two_presets():
     places = collections.Counter(
         (key, value)
         for name in config.preset_names()
-        if name != "debug"  # Its tiny values are those of others by chance.
+        if name != "debug"  # The smallest values that work are others' by chance.
         for key, value in read_layers(name)[name].items()
     )
     assert sum(count for count in places.values() if count > 1) < 60

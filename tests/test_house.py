@@ -16,7 +16,7 @@ LIMITS = {
     "one environment step, without envs": 12,
     "functions from policy to actor": 4,
     "options that repeat": 0,
-    "preset values that repeat": 59,
+    "preset values that repeat": 53,
 }
 
 
