@@ -1,6 +1,5 @@
 """What a run folder must hold, whenever it is looked at."""
 
-import json
 import pathlib
 
 import numpy as np
@@ -9,12 +8,7 @@ from dreamer_tf.common.files import TEMPORARY
 from dreamer_tf.envs import guardian
 from dreamer_tf.replay.ongoing import PieceName
 from dreamer_tf.replay.store import EpisodeName
-
-
-def newest_state(folder):
-    """State of the newest checkpoint; None if there is none yet."""
-    paths = [p for p in folder.glob("checkpoints/*") if p.suffix not in (".partial", ".damaged")]
-    return json.loads((max(paths) / "state.json").read_text()) if paths else None
+from tests.folders import metrics, newest_state
 
 
 def episodes(folder):
@@ -33,13 +27,6 @@ def ongoing_rows(folder):
         name = PieceName.parse(path.name)
         rows[name.number] = max(rows.get(name.number, 0), name.start + name.rows)
     return rows
-
-
-def metrics(folder):
-    """All whole lines of the metrics; any other is an error, but for a last one without its end."""
-    path = folder / "metrics.jsonl"
-    text = path.read_text() if path.exists() else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def check(folder, earlier):
@@ -127,4 +114,12 @@ def living(pids):
     return alive
 
 
-__all__ = ["check", "check_finished", "descendants", "guardian", "living", "newest_state"]
+__all__ = [
+    "check",
+    "check_finished",
+    "descendants",
+    "guardian",
+    "living",
+    "metrics",
+    "newest_state",
+]

@@ -1,6 +1,5 @@
 """Runs in environments that never end, die, or show what no film can hold."""
 
-import json
 import sys
 import textwrap
 
@@ -14,19 +13,15 @@ from dreamer_tf.runs import videos
 from dreamer_tf.specs import Space
 from dreamer_tf.training.guard import NonFiniteError
 from tests.counting import CountingEnv
+from tests.folders import metrics, newest_state
 
 NO_UPDATES = {"run.pretrain": 0, "run.train_updates": 0}
 ENDLESS = {"env": lambda: CountingEnv(10**9), "env.time_limit": 0}
 
 
-def metrics(folder, name):
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [line[name] for line in lines if name in line]
-
-
-def newest_counters(folder):
-    path = max((folder / "checkpoints").iterdir())
-    return json.loads((path / "state.json").read_text())["counters"]
+def values(folder, name):
+    """Those of one metric, in order."""
+    return [line[name] for line in metrics(folder) if name in line]
 
 
 def replayed(folder):
@@ -73,9 +68,9 @@ class BrokenLate(CountingEnv):
 
 def test_an_evaluation_without_an_end_is_bounded_and_says_so(run, tmp_path, capsys):
     run(**ENDLESS, **{"run.eval_limit": 25})
-    assert metrics(tmp_path / "run", "eval/limited") == [3, 3]
-    assert metrics(tmp_path / "run", "eval/length") == [25, 25]
-    assert metrics(tmp_path / "run", "eval/return") == [25 * 26 / 2] * 2
+    assert values(tmp_path / "run", "eval/limited") == [3, 3]
+    assert values(tmp_path / "run", "eval/length") == [25, 25]
+    assert values(tmp_path / "run", "eval/return") == [25 * 26 / 2] * 2
     shown = capsys.readouterr().out
     assert shown.count("3 of 3 episodes had not ended after 25 frames") == 1
     assert "run.eval_limit is that bound" in shown
@@ -85,10 +80,10 @@ def test_an_evaluation_without_an_end_is_bounded_and_says_so(run, tmp_path, caps
 
 def test_episodes_that_end_within_the_bound_are_whole(run, tmp_path):
     run(env=lambda: CountingEnv(10), **{"run.eval_limit": 10, "env.time_limit": 0})
-    assert metrics(tmp_path / "run", "eval/length") == [10, 10]
-    assert metrics(tmp_path / "run", "eval/limited") == []
+    assert values(tmp_path / "run", "eval/length") == [10, 10]
+    assert values(tmp_path / "run", "eval/limited") == []
     run("limit", env=lambda: CountingEnv(30), **{"run.eval_limit": 10, "env.time_limit": 30})
-    assert metrics(tmp_path / "limit", "eval/length") == [30, 30], "a longer time limit rules"
+    assert values(tmp_path / "limit", "eval/length") == [30, 30], "a longer time limit rules"
 
 
 def test_the_agent_takes_over_where_no_episode_ends(run, tmp_path, capsys):
@@ -124,9 +119,9 @@ def test_a_run_that_learned_nothing_says_so_and_why(run, capsys):
 def test_an_evaluation_is_of_whole_episodes(run, tmp_path, capsys, count):
     options = {"run.eval_episodes": 4, "run.eval_count": count}
     run(env=lambda: Moody(6), **options)
-    crashed = metrics(tmp_path / "run", "eval/crashed")
-    assert metrics(tmp_path / "run", "eval/return") == [21, 21]
-    assert metrics(tmp_path / "run", "eval/return_std") == [0, 0]
+    crashed = values(tmp_path / "run", "eval/crashed")
+    assert values(tmp_path / "run", "eval/return") == [21, 21]
+    assert values(tmp_path / "run", "eval/return_std") == [0, 0]
     assert crashed and min(crashed) > 0
     shown = capsys.readouterr().out
     assert f"the environment died in {crashed[0]} episodes, which do not count" in shown
@@ -147,8 +142,8 @@ def test_an_evaluation_without_a_whole_episode_has_no_return(run, tmp_path, caps
             return row
 
     run(env=lambda: Dying(6), **{"run.eval_episodes": 2})
-    assert metrics(tmp_path / "run", "eval/crashed") == [13, 13]
-    assert metrics(tmp_path / "run", "eval/return") == []
+    assert values(tmp_path / "run", "eval/crashed") == [13, 13]
+    assert values(tmp_path / "run", "eval/return") == []
     assert "none was whole, so there is no return" in capsys.readouterr().out
     with pytest.raises(EnvError, match="died in 12 episodes.*none was whole"):
         dreamer_tf.evaluate(tmp_path / "run", 1, env=lambda: Dying(6))
@@ -173,7 +168,7 @@ def test_a_run_does_not_end_for_a_film(run, tmp_path, capsys, monkeypatch):
     run(env=Depth, **{"run.video_every": 40})
     shown = capsys.readouterr().out
     assert "no film eval at 40 frames (OSError: [Errno 28] No space left on device)" in shown
-    assert newest_counters(tmp_path / "run")["env_frames"] == 100
+    assert newest_state(tmp_path / "run")["counters"]["env_frames"] == 100
 
 
 # ------------------------------------------------------------ saved before it
@@ -185,20 +180,20 @@ def test_what_an_environment_ends_is_saved_first_and_goes_on(run, tmp_path, caps
     with pytest.raises(EnvError, match="'count'.*NaN"):
         run(**options)
     assert "saved at 46 frames, before EnvError ends the run" in capsys.readouterr().out
-    counters = newest_counters(tmp_path / "run")
+    counters = newest_state(tmp_path / "run")["counters"]
     assert counters["env_frames"] == 46 and counters["grad_steps"] > 0
     rows = replayed(tmp_path / "run")
     assert rows["count"][-1] == 6 and rows["is_last"][-1] and not rows["is_terminal"][-1]
     agent = run(**options)
-    assert newest_counters(tmp_path / "run")["env_frames"] == 100
-    assert int(agent.updates) == newest_counters(tmp_path / "run")["grad_steps"]
+    assert newest_state(tmp_path / "run")["counters"]["env_frames"] == 100
+    assert int(agent.updates) == newest_state(tmp_path / "run")["counters"]["grad_steps"]
 
 
 def test_what_learning_ends_is_saved_first(run, agents, tmp_path):
     agents.make.nonfinite = (5, 6, 7, 8)
     with pytest.raises(NonFiniteError):
         run(**{"run.nonfinite_limit": 2})
-    assert newest_counters(tmp_path / "run")["grad_steps"] >= 7
+    assert newest_state(tmp_path / "run")["counters"]["grad_steps"] >= 7
 
 
 def test_an_error_while_saving_does_not_hide_what_ended_the_run(run, monkeypatch, caplog):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from dreamer_tf.training.stopping import StopSignals
+from tests.folders import metrics, newest_state
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -75,21 +76,6 @@ def start(tmp_path):
     yield start
     for trainer in trainers:
         trainer.kill()
-
-
-def newest_state(folder):
-    """State of the newest checkpoint; None if there is none yet."""
-    paths = [p for p in folder.glob("checkpoints/*") if p.suffix not in (".partial", ".damaged")]
-    if not paths:
-        return None
-    return json.loads((max(paths) / "state.json").read_text())
-
-
-def lines(folder):
-    """All whole lines of the metrics."""
-    path = folder / "metrics.jsonl"
-    text = path.read_text() if path.exists() else ""
-    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def stored_returns(folder):
@@ -170,12 +156,12 @@ def test_six_kills_lose_no_finished_episode_and_no_counter_goes_back(start, tmp_
     rng = random.Random(0)
     for attempt in range(6):
         before = newest_state(tmp_path)
-        known = len(lines(tmp_path))
+        known = len(metrics(tmp_path))
         trainer = start(seconds_per_update=0.002)
         if attempt in (2, 4):  # While it starts or continues.
             time.sleep(rng.uniform(1, 4))
         else:
-            trainer.wait_until(lambda known=known: len(lines(tmp_path)) > known)
+            trainer.wait_until(lambda known=known: len(metrics(tmp_path)) > known)
             time.sleep(rng.uniform(0, 0.7))
         trainer.kill()
         after = newest_state(tmp_path)
@@ -183,10 +169,10 @@ def test_six_kills_lose_no_finished_episode_and_no_counter_goes_back(start, tmp_
             for name, count in before["counters"].items():
                 assert after["counters"][name] >= count
         # An episode is logged after it was stored.
-        logged = [line["train/return"] for line in lines(tmp_path) if "train/return" in line]
+        logged = [line["train/return"] for line in metrics(tmp_path) if "train/return" in line]
         stored = stored_returns(tmp_path)
         assert set(np.round(logged, 4)) <= set(np.round(stored, 4))
-    steps = max(line["step"] for line in lines(tmp_path)) + 50
+    steps = max(line["step"] for line in metrics(tmp_path)) + 50
     code, output = start(steps=steps).end()
     assert code == 0, output
     starts = [entry["env_frames"] for entry in json.loads((tmp_path / "info.json").read_text())]
@@ -195,7 +181,7 @@ def test_six_kills_lose_no_finished_episode_and_no_counter_goes_back(start, tmp_
     assert counters["env_frames"] >= steps
     assert counters["grad_steps"] > 0
     # Every line can be read, and no episode was played twice.
-    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == len(lines(tmp_path))
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == len(metrics(tmp_path))
     stored = np.round(stored_returns(tmp_path), 6)
     assert len(stored) == len(set(stored)) > 10
 
