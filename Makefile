@@ -3,6 +3,7 @@
 # make thorough  runs the tests that take long, which make test leaves out
 # make faults    kills and harms runs of tiny agents, for a quarter of an hour (ARGS="..." for pytest)
 # make learn     trains three tiny tasks and fails where they are learned less well than recorded
+# make minutes   trains four small tasks and says after how many minutes each is learned
 # make agents    trains three small agents and writes a folder of each that can be published
 # make docs      builds the documentation as a site in build/docs
 # Another interpreter: make PYTHON=python3.12 setup
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RENDERING := $(VENV)/.rendering
 
-.PHONY: train test thorough faults learn agents lint docs bench setup browser clean
+.PHONY: train test thorough faults learn minutes agents lint docs bench setup browser clean
 
 train: ARGS ?= --configs dmc_proprio cpu --task dmc_cartpole_balance --steps 60000
 train: setup
@@ -31,6 +32,10 @@ faults: setup
 # Nine runs, one after the other. A folder of runs from before must be moved away first.
 learn: setup
 	$(BIN)/python -m tests.learn $(ARGS)
+
+# Twelve runs, as above.
+minutes: setup
+	$(BIN)/python -m tests.minutes $(ARGS)
 
 agents: setup
 	$(BIN)/python -m tests.learn --seeds 0 --agents build/agents $(ARGS)
