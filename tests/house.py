@@ -36,6 +36,7 @@ preset values that repeat
 
 import ast
 import collections
+import gc
 import inspect
 import os
 import pathlib
@@ -144,9 +145,11 @@ class Watcher:
         self.run[file] = None
         if self._open:
             self.update[file] = None
-        if self._train_step and threading.current_thread() is threading.main_thread():
+        # What other threads do meanwhile is no part of these two.
+        is_ours = threading.current_thread() is threading.main_thread()
+        if self._train_step and is_ours:
             self.algorithm[file] = None
-        if self._driver_step:
+        if self._driver_step and is_ours:
             self.step[file] = None
         return ends
 
@@ -185,6 +188,7 @@ def watch_an_update():
     gymnasium.register(TASK, Room)
     watcher, words = Watcher(), sys.argv
     traces = sys.gettrace(), threading.gettrace()
+    gc.collect()  # So that no object from before ends, and is counted, within the step.
     with tempfile.TemporaryDirectory() as folder:
         sys.argv = ["train.py", *COMMAND, "--logdir", folder + "/run"]
         threading.settrace(watcher)
