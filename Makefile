@@ -33,7 +33,7 @@ faults: setup
 learn: setup
 	$(BIN)/python -m tests.learn $(ARGS)
 
-# Twelve runs, as above.
+# Twelve runs, one after the other, on a quiet machine; a folder from before must be moved away.
 minutes: setup
 	$(BIN)/python -m tests.minutes $(ARGS)
 

@@ -55,7 +55,14 @@ def measure(words, folder, threshold, limit, *, lines=None, pattern=EVALUATIONS,
 
     Returns:
       Minutes, or None where it did not learn within them.
+
+    Raises:
+      FileExistsError: If the returns of an earlier run stand in ``lines``.
     """
+    if lines and lines.exists():
+        raise FileExistsError(
+            f"{lines} is there: an earlier run's returns would count; move it away"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     output = folder / "printed.txt"
     lines = lines or output
@@ -122,7 +129,9 @@ def main(argv=None):
 
 
 def _line(name, took, limit):
-    return f"{name}: " + (f"{took:.1f} minutes" if took else f"not learned within {limit:g}")
+    return f"{name}: " + (
+        f"{took:.1f} minutes" if took is not None else f"not learned within {limit:g}"
+    )
 
 
 if __name__ == "__main__":

@@ -47,6 +47,12 @@ def test_another_program_is_timed_by_what_it_prints(
     assert ended.value.code == code and shown in capsys.readouterr().out
 
 
+def test_an_earlier_run_is_not_taken_for_this_one(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"eval/return": 9}')
+    with pytest.raises(FileExistsError, match="move it away"):
+        minutes.measure(["true"], tmp_path, 5, 1, lines=tmp_path / "metrics.jsonl")
+
+
 RECORD = """\
 # What stands here stays.
 task:

@@ -79,7 +79,7 @@ def test_recorded_gradient_through_a_sample(actor, golden):
 def test_the_mode_is_the_tanh_of_the_mean_or_the_likeliest_sample(actor, golden):
     feat, rng = tf.constant(golden["in/feat"]), tf.random.Generator.from_seed(0)
     np.testing.assert_array_equal(actor.mode(feat), actor.dist(feat).mode())
-    tf.keras.utils.set_random_seed(0)  # Some weights in a hundred have a luckier single sample.
+    tf.keras.utils.set_random_seed(0)  # With some weights a single sample is likelier.
     choosy = TanhNormalActor(0, 0, 2, init_std=1.0, min_std=0.1, mean_scale=5.0, mode_samples=200)
     choosy.build(feat.shape[-1])
     dist = choosy.dist(feat)
