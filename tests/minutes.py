@@ -60,9 +60,7 @@ def measure(words, folder, threshold, limit, *, lines=None, pattern=EVALUATIONS,
       FileExistsError: If the returns of an earlier run stand in ``lines``.
     """
     if lines and lines.exists():
-        raise FileExistsError(
-            f"{lines} is there: an earlier run's returns would count; move it away"
-        )
+        raise FileExistsError(f"{lines} is there: returns of an earlier run would count; move it")
     folder.mkdir(parents=True, exist_ok=True)
     output = folder / "printed.txt"
     lines = lines or output

@@ -49,7 +49,7 @@ def test_another_program_is_timed_by_what_it_prints(
 
 def test_an_earlier_run_is_not_taken_for_this_one(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"eval/return": 9}')
-    with pytest.raises(FileExistsError, match="move it away"):
+    with pytest.raises(FileExistsError, match="move it"):
         minutes.measure(["true"], tmp_path, 5, 1, lines=tmp_path / "metrics.jsonl")
 
 
