@@ -1,5 +1,6 @@
 """Sweeps on a Ray cluster of two nodes and through submitit, both on this machine; searches."""
 
+import contextlib
 import json
 import os
 import signal
@@ -52,11 +53,33 @@ def runner(engine, parallel=4):
     return Runner(parallel, engine=engine, on_start=lambda job: None, on_end=lambda ended: None)
 
 
-def wait_for(path):
+def wait_for(folder, pattern):
+    """Waits until there is such a file."""
     deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, path
+    while not list(folder.glob(pattern)):
+        assert time.monotonic() < deadline, pattern
         time.sleep(0.02)
+
+
+@contextlib.contextmanager
+def beside(function, last=lambda: None):
+    """Runs a function in a thread, and then another one, which ends what is waited for meanwhile.
+
+    That one runs whether the first fails or not: a test that fails is one that ends.
+    """
+
+    def run():
+        try:
+            function()
+        finally:
+            last()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -78,36 +101,30 @@ def test_a_lost_ray_node_is_no_end_of_its_run(cluster, tmp_path):
 
     def lose():
         for job in started:
-            wait_for(job.folder / "start0")
+            wait_for(job.folder, "start0")
         cluster.remove_node(node)
-        # Both runs share the node that is left: the one that goes on needs the other's place.
-        (tmp_path / "go").touch()
 
-    thread = threading.Thread(target=lose)
-    thread.start()
-    ended = runner(engine).run(started)
-    thread.join()
+    # Both runs share the node that is left: the one that goes on needs the other's place.
+    with beside(lose, (tmp_path / "go").touch):
+        ended = runner(engine).run(started)
     assert [one.code for one in ended] == [0, 0] and all(one.finished for one in ended)
     assert sorted(len(list(job.folder.glob("start*"))) for job in started) == [1, 2]
 
 
 def test_ctrl_c_saves_the_runs_on_ray(cluster, tmp_path):
     engine = engines.OnRay(cluster.address, {"cpus": 1})
-    started = jobs(tmp_path, "wait", "wait")  # There is room for one.
+    started = jobs(tmp_path, "wait", "wait")  # There is room for one, whichever Ray takes.
     stopping = runner(engine)
 
-    def interrupt():
-        wait_for(tmp_path / "0" / "start0")
+    def wait():
+        wait_for(tmp_path, "*/start0")
         time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=interrupt)
-    thread.start()
-    ended = stopping.run(started)
-    thread.join()
+    with beside(wait, lambda: os.kill(os.getpid(), signal.SIGINT)):
+        ended = stopping.run(started)
     assert stopping.stopped == signal.SIGINT and {one.code for one in ended} == {130}
-    assert (tmp_path / "0" / "checkpoints" / "00001-frames50-updates1").is_dir()
-    assert not (tmp_path / "1" / "start0").exists()
+    (begun,) = tmp_path.glob("*/start0")
+    assert (begun.parent / "checkpoints" / "00001-frames50-updates1").is_dir()
 
 
 def test_submitit_runs_jobs_and_tells_of_failures(tmp_path):
@@ -118,12 +135,12 @@ def test_submitit_runs_jobs_and_tells_of_failures(tmp_path):
 
 def test_a_job_that_slurm_takes_away_saves_and_comes_back(tmp_path):
     job = engines.SlurmJob(jobs(tmp_path, "wait")[0].command, str(tmp_path / "0"))
-    thread = threading.Thread(target=lambda: codes.append(job._run()))
     codes = []
-    thread.start()
-    wait_for(tmp_path / "0" / "start0")
-    again = job.checkpoint()
-    thread.join()
+    with beside(lambda: codes.append(job._run())):
+        try:
+            wait_for(tmp_path / "0", "start0")
+        finally:
+            again = job.checkpoint()
     assert codes == [143] and list((tmp_path / "0").glob("checkpoints/*frames50*"))
     assert (again.function.command, again.function.folder) == (job.command, job.folder)
 
