@@ -66,6 +66,7 @@ PROJECT = [
     "CHANGELOG",
     "docs/citing",
 ]
+PICTURES = (".png", ".gif", ".svg")
 SOURCE = "https://source.invalid/"
 """Stands for the repository in links to files that are no pages, until their page is known."""
 
@@ -90,7 +91,7 @@ def mark_sources(app, docname, source):
             if not (target / "README.md").is_file():
                 return f"]({SOURCE}{target.relative_to(ROOT).as_posix()}/)"
             return f"]({link.rstrip('/')}/README.md)"
-        if target.suffix in (".md", ".png", ".gif", ".svg"):
+        if target.suffix in (".md", *PICTURES):
             return match[0]
         return f"]({SOURCE}{target.relative_to(ROOT).as_posix()})"
 
@@ -122,19 +123,28 @@ def write_sources(app, error):
     shutil.copyfile(out / f"{root_doc}.html", out / "index.html")
     wanted = set(app.wanted_sources)
     for folder in [path for path in wanted if path.endswith("/")]:
-        wanted |= {p.relative_to(ROOT).as_posix() for p in (ROOT / folder).iterdir() if p.is_file()}
+        wanted |= {folder + name for name in source_names(folder)}
     for path in sorted(wanted):
         page = out / source_page(path)
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(source_html(path), encoding="utf-8")
 
 
+def source_names(folder):
+    """The files in a folder of the repository and below; pictures are where a page shows them."""
+    paths = [path for path in (ROOT / folder).rglob("*") if path.is_file()]
+    left_out = (*PICTURES, ".pyc")
+    return sorted(
+        path.relative_to(ROOT / folder).as_posix() for path in paths if path.suffix not in left_out
+    )
+
+
 def source_html(path):
     """A file with colours and line numbers, or the list of a folder's files, as a page."""
     up = "../" * source_page(path).count("/")
     if path.endswith("/"):
-        names = sorted(p.name for p in (ROOT / path).iterdir() if p.is_file())
-        body = "<ul>" + "".join(f'<li><a href="{n}.html">{n}</a></li>' for n in names) + "</ul>"
+        links = [f'<li><a href="{name}.html">{name}</a></li>' for name in source_names(path)]
+        body = f"<ul>{''.join(links)}</ul>"
         style = ""
     else:
         text = (ROOT / path).read_text(encoding="utf-8")
