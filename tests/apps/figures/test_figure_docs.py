@@ -106,6 +106,25 @@ def test_curves_of_recorded_runs_show_their_scores(png):
     assert ys == pytest.approx(means, rel=1e-3), "draw it again"
 
 
+@pytest.mark.parametrize(
+    ("png", "folder"),
+    [
+        ("dreamerv3_objectives/own.png", "dreamerv3_objectives/own"),
+        ("dreamerv3_objectives/moving.png", "dreamerv3_objectives/moving"),
+        ("catch_harmony/harmony.png", "catch_harmony"),
+    ],
+)
+def test_curves_side_by_side_show_the_scores_of_their_folders(png, folder):
+    results = ROOT / "docs/results"
+    means = []
+    for method in (path for path in (results / folder).iterdir() if path.is_dir()):
+        seeds = [json.loads(file.read_text())[0]["ys"] for file in method.glob("seed*.json")]
+        means.append([statistics.fmean(values) for values in zip(*seeds, strict=True)])
+    [panel] = contents(results / png)
+    drawn = [ys for _, _, ys in panel["lines"]]
+    assert sorted(drawn) == [pytest.approx(ys, rel=1e-3) for ys in sorted(means)], "draw it again"
+
+
 @pytest.mark.parametrize("words", calls(SWEEPS, "sweep.py"), ids=" ".join)
 def test_sweeps_of_the_page_are_understood(words, tmp_path, capsys):
     words = [word.replace("$h", "10") for word in words]
