@@ -79,6 +79,18 @@ class Seeds:
         """The highest seed, ``[N]``."""
         return np.fmax.reduce(self.ys)
 
+    def around(self, spread):
+        """Lower and upper end of what is drawn around the mean, ``[N]`` each.
+
+        Args:
+          spread: ``std``, one standard deviation to both sides; ``interval``, the 95 % confidence
+            interval of the mean; ``range``, from the lowest to the highest seed.
+        """
+        if spread == "range":
+            return self.low, self.high
+        half = {"std": self.std, "interval": self.interval}[spread]
+        return self.mean - half, self.mean + half
+
 
 def mean_of_present(values):
     """Mean over the first axis of what is not NaN; NaN where nothing is."""

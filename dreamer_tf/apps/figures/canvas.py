@@ -156,6 +156,22 @@ def line(axis, xs, ys, look):
     )
 
 
+def mean_line(axis, seeds, look, spread):
+    """Draws the mean of several seeds and what is around it; returns nothing.
+
+    Args:
+      axis: The panel.
+      seeds: `Seeds`.
+      look: Style of the method.
+      spread: What is shaded, see `Seeds.around`; ``seeds``: a thin line for each; ``none``.
+    """
+    line(axis, seeds.xs, seeds.mean, look)
+    if spread == "seeds":
+        axis.plot(seeds.xs, seeds.ys.T, color=look.color, lw=0.5, alpha=0.5)
+    elif spread != "none":
+        axis.fill_between(seeds.xs, *seeds.around(spread), color=look.color, alpha=0.18, lw=0)
+
+
 def level(axis, y, look):
     """Draws a final score as a horizontal line in the look of its method."""
     axis.axhline(y, color=look.color, linestyle=look.level, linewidth=1.0, label=look.label)

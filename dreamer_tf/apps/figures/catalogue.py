@@ -86,7 +86,7 @@ OPTIONS = {
         choices=("std", "interval", "range", "seeds", "none"),
         default="std",
         help="around the mean over seeds: one standard deviation, the mean's 95%% confidence "
-        "interval, lowest to highest, every seed as a thin line, or nothing",
+        "interval, lowest to highest, every seed, or nothing",
     ),
     "until": dict(
         type=count,
@@ -213,7 +213,7 @@ KINDS = {
     "horizon": Kind(
         "final scores over the imagination horizon, or over another option",
         "horizon",
-        ("option", *_FINAL, "columns"),
+        ("option", *_FINAL, "spread", "columns"),
     ),
     "openloop": Kind(
         "open-loop prediction of a run as a strip of pictures: truth, model, error",

@@ -2,7 +2,10 @@
 
 import numbers
 
+import numpy as np
+
 from dreamer_tf.apps.figures import canvas
+from dreamer_tf.apps.figures.aggregation import Seeds
 from dreamer_tf.apps.figures.collection import setting
 from dreamer_tf.apps.figures.drawing import Drawing, finals, mean_and_spread, table
 from dreamer_tf.apps.figures.errors import FigureError
@@ -14,7 +17,7 @@ _TICKS = 8  # values that are all named on the axis
 _NAMES = {"imag_horizon": "Imagination horizon", "action_repeat": "Action repeat"}
 
 
-def draw(collection, *, option=HORIZON, at=None, window=0.1, columns=None):
+def draw(collection, *, option=HORIZON, at=None, window=0.1, spread="std", columns=None):
     """Draws final scores over the values of an option.
 
     Args:
@@ -23,10 +26,11 @@ def draw(collection, *, option=HORIZON, at=None, window=0.1, columns=None):
       option: Dotted key of a number among the runs' options.
       at: Frames at which the scores are taken; None: at the end of each run.
       window: Share of these frames over which a run's points are averaged.
+      spread: What is shaded, as in `learning_curves.draw`; with ``seeds`` each is a point.
       columns: Panels in a row; None: as many as fit.
 
     Returns:
-      `Drawing`: a panel for each task; points are means over the seeds, whiskers one standard
+      `Drawing`: a panel for each task, points are means over the seeds; a table of mean ± standard
       deviation.
 
     Raises:
@@ -48,7 +52,8 @@ def draw(collection, *, option=HORIZON, at=None, window=0.1, columns=None):
         for axis, task in zip(axes, collection.tasks, strict=True):
             for method in methods:
                 points = _points(collection.of(task, method), option, at, window, notes)
-                _line(axis, points, looks[method])
+                if points:
+                    _line(axis, points, looks[method], spread)
                 cells = [mean_and_spread(points.get(value, ())) for value in values]
                 rows.append([title(task), looks[method].label, *cells])
             for method in baselines:
@@ -87,20 +92,12 @@ def _points(curves, option, at, window, notes):
     return {value: finals(by_value[value], at, window, notes) for value in sorted(by_value)}
 
 
-def _line(axis, points, look):
-    if points:
-        means = [scores.mean() for scores in points.values()]
-        spread = [scores.std() for scores in points.values()]
-        axis.errorbar(
-            list(points),
-            means,
-            spread,
-            color=look.color,
-            linestyle=look.dash,
-            marker=look.marker,
-            markeredgewidth=0,
-            elinewidth=0.8,
-            capsize=2,
-            label=look.label,
-            clip_on=False,
-        )
+def _line(axis, points, look, spread):
+    ys = np.full((max(map(len, points.values())), len(points)), np.nan)
+    for i, scores in enumerate(points.values()):
+        ys[: len(scores), i] = scores
+    seeds = Seeds(np.array(list(points)), ys)
+    if spread == "seeds":  # no lines: a row is not one seed where others have ended early
+        axis.plot(seeds.xs, ys.T, ".", color=look.color, markeredgewidth=0, alpha=0.5)
+        spread = "none"
+    canvas.mean_line(axis, seeds, look, spread)

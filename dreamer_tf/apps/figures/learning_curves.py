@@ -78,7 +78,7 @@ def _lines(collection, task, bins):
 def _panel(axis, collection, lines, looks, spread, until):
     end = until or max(lines[method].xs[-1] for method in collection.own if method in lines)
     for method, seeds in lines.items():
-        _line(axis, seeds.until(end), looks[method], spread)
+        canvas.mean_line(axis, seeds.until(end), looks[method], spread)
     canvas.frames_axis(axis, end)
 
 
@@ -88,20 +88,6 @@ def _levels(axis, collection, tasks, looks, reduce):
         scores = [collection.final(task, method) for task in tasks]
         if None not in scores:
             canvas.level(axis, reduce(scores), looks[method])
-
-
-def _line(axis, seeds, look, spread):
-    mean = seeds.mean
-    canvas.line(axis, seeds.xs, mean, look)
-    if spread == "seeds":
-        axis.plot(seeds.xs, seeds.ys.T, color=look.color, lw=0.5, alpha=0.5)
-    elif spread != "none":
-        low, high = {
-            "std": (mean - seeds.std, mean + seeds.std),
-            "interval": (mean - seeds.interval, mean + seeds.interval),
-            "range": (seeds.low, seeds.high),
-        }[spread]
-        axis.fill_between(seeds.xs, low, high, color=look.color, alpha=0.18, lw=0)
 
 
 def _summary(collection, tasks, bins, reduce):

@@ -1,5 +1,6 @@
 """What stands in the figures."""
 
+import dataclasses
 import itertools
 
 import imageio.v3 as imageio
@@ -250,6 +251,27 @@ def test_a_sweep_shows_final_scores_over_the_values():
     assert drawing.text.splitlines()[0].split() == ["Task", "Method", "5", "10", "20"]
     assert "101 ± 1" in drawing.text
     assert overlaps(drawing.figure) == []
+
+
+@pytest.mark.parametrize(
+    ("spread", "half"), [("std", 1.0), ("range", 1.0), ("interval", 12.7062)]
+)
+def test_a_sweep_shades_what_is_around_the_means(spread, half):
+    """Of two seeds the 95 % interval is 12.706 standard errors to both sides."""
+    swept_values = Collection(swept([5, 10, 20]))
+    [band] = horizon.draw(swept_values, spread=spread).figure.axes[0].collections
+    heights = band.get_paths()[0].vertices[:, 1].astype(float)
+    assert (heights.min(), heights.max()) == pytest.approx((51 - half, 201 + half), rel=1e-4)
+
+
+def test_a_sweep_draws_each_seed_as_a_point_also_where_one_ended_early():
+    curves = [*swept([5, 10])]
+    curves[0] = dataclasses.replace(curves[0], xs=XS[:2], ys=curves[0].ys[:2])
+    [axis] = horizon.draw(Collection(tuple(curves)), spread="seeds").figure.axes
+    points = [line for line in axis.lines if line.get_marker() == "."]
+    heights = np.concatenate([line.get_ydata().astype(float) for line in points])
+    assert {line.get_linestyle() for line in points} == {"None"}
+    np.testing.assert_allclose(np.sort(heights[np.isfinite(heights)]), [52, 100, 102])
 
 
 def test_a_sweep_needs_several_values_of_a_number():
