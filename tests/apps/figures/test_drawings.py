@@ -253,9 +253,7 @@ def test_a_sweep_shows_final_scores_over_the_values():
     assert overlaps(drawing.figure) == []
 
 
-@pytest.mark.parametrize(
-    ("spread", "half"), [("std", 1.0), ("range", 1.0), ("interval", 12.7062)]
-)
+@pytest.mark.parametrize(("spread", "half"), [("std", 1.0), ("range", 1.0), ("interval", 12.7062)])
 def test_a_sweep_shades_what_is_around_the_means(spread, half):
     """Of two seeds the 95 % interval is 12.706 standard errors to both sides."""
     swept_values = Collection(swept([5, 10, 20]))
