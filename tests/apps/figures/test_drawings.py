@@ -253,13 +253,20 @@ def test_a_sweep_shows_final_scores_over_the_values():
     assert overlaps(drawing.figure) == []
 
 
-@pytest.mark.parametrize(("spread", "half"), [("std", 1.0), ("range", 1.0), ("interval", 12.7062)])
-def test_a_sweep_shades_what_is_around_the_means(spread, half):
-    """Of two seeds the 95 % interval is 12.706 standard errors to both sides."""
-    swept_values = Collection(swept([5, 10, 20]))
-    [band] = horizon.draw(swept_values, spread=spread).figure.axes[0].collections
+@pytest.mark.parametrize(
+    ("spread", "below", "above"),
+    [("std", 2.1602, 2.1602), ("range", 2.0, 3.0), ("interval", 6.5720, 6.5720)],
+)
+def test_a_sweep_shades_what_is_around_the_means(spread, below, above):
+    """Three seeds at 0, 1 and 5 above a level: t is 4.3027 with two degrees of freedom."""
+    curves = [
+        curve(seed=seed, ys=np.full(10, level + seed), settings={"dreamer.imag_horizon": value})
+        for value, level in ((5, 50.0), (10, 100.0))
+        for seed in (0, 1, 5)
+    ]
+    [band] = horizon.draw(Collection(tuple(curves)), spread=spread).figure.axes[0].collections
     heights = band.get_paths()[0].vertices[:, 1].astype(float)
-    assert (heights.min(), heights.max()) == pytest.approx((51 - half, 201 + half), rel=1e-4)
+    assert (heights.min(), heights.max()) == pytest.approx((52 - below, 102 + above), rel=1e-4)
 
 
 def test_a_sweep_draws_each_seed_as_a_point_also_where_one_ended_early():
