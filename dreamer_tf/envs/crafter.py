@@ -1,5 +1,8 @@
 """Crafter: survival in an open world, with 22 achievements to unlock."""
 
+import contextlib
+import io
+
 import numpy as np
 
 from dreamer_tf.common.extras import install_hint
@@ -85,6 +88,10 @@ class Crafter(FrameEnv):
 def _load():
     """A class of environments whose episodes can be repeated."""
     try:
+        # It loads gym, which advises in every process to move on; only its authors could do that.
+        with contextlib.redirect_stderr(io.StringIO()):
+            import gym  # noqa: F401
+
         import crafter
     except ModuleNotFoundError as error:
         raise EnvError(

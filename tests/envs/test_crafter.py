@@ -1,6 +1,7 @@
 """Crafter with the real package. A new world takes seconds, so few of them are made."""
 
 import collections
+import subprocess
 import sys
 
 import numpy as np
@@ -118,3 +119,9 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "crafter", None)
     with pytest.raises(envs.EnvError, match=r'pip install -e "\.\[crafter\]"'):
         envs.make("crafter_reward")
+
+
+def test_the_terminal_is_left_to_the_run():
+    make = "from dreamer_tf.envs.crafter import Crafter; Crafter('reward')"
+    done = subprocess.run([sys.executable, "-c", make], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

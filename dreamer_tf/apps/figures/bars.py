@@ -38,8 +38,10 @@ def draw(collection, *, at=None, window=0.1):
         groups |= _mean(scores, methods, notes)
     looks = styles(methods, collection.algorithms)
     with canvas.style():
-        figure = _draw_groups(groups, methods, looks, canvas.CONTROL_END if one_scale else None)
-    return Drawing(figure, _table(groups, methods, looks), tuple(notes))
+        figure = draw_groups(groups, methods, looks, label="Return", apart=_MEAN)
+        if one_scale:
+            figure.axes[0].set_ylim(top=canvas.CONTROL_END)
+    return Drawing(figure, groups_table("Final return", groups, methods, looks), tuple(notes))
 
 
 def _scores(collection, task, method, at, window, notes):
@@ -64,7 +66,19 @@ def _mean(scores, methods, notes):
     return {_MEAN: means}
 
 
-def _draw_groups(groups, methods, looks, end):
+def draw_groups(groups, methods, looks, *, label, apart=""):
+    """Draws groups of bars; a bar is the mean over the seeds, its whisker their deviation.
+
+    Args:
+      groups: Dict of a group's name to a dict of method to values ``[S]``.
+      methods: The methods, in the order of their bars.
+      looks: Dict of method to `Style`.
+      label: Name of the vertical axis.
+      apart: Name of the last group where a line keeps it apart from the others.
+
+    Returns:
+      Figure of matplotlib.
+    """
     handles = [canvas.bar_handle(looks[method]) for method in methods]
     bars = len(groups) * (len(methods) + 1)
     width = min(canvas.PAGE_WIDTH, max(3.4, 0.16 * bars + 0.6))
@@ -75,16 +89,15 @@ def _draw_groups(groups, methods, looks, end):
         for i, method in enumerate(shown):
             x = place + (i - (len(shown) - 1) / 2) * size
             _bar(axis, x, group[method], size, looks[method])
-    if _MEAN in groups:
+    if apart in groups:
         axis.axvline(len(groups) - 1.5, color="#888888", linewidth=0.6)
     fits = all(canvas.text_width(name) < (width - 0.6) / len(groups) for name in groups)
     slant = {} if fits else {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
     axis.set_xticks(range(len(groups)), list(groups), **slant)
-    axis.set_ylim(top=end)
     axis.set_xlim(-0.6, len(groups) - 0.4)
     axis.tick_params(axis="x", length=0)
     axis.grid(visible=False, axis="x")
-    axis.set_ylabel("Return")
+    axis.set_ylabel(label)
     canvas.legend(figure, handles)
     return figure
 
@@ -111,9 +124,10 @@ def _bar(axis, x, scores, width, look):
         )
 
 
-def _table(groups, methods, looks):
+def groups_table(name, groups, methods, looks, digits=0):
+    """The bars as text, a row for each group; ``name`` heads the first column."""
     rows = [
-        [name, *(mean_and_spread(group.get(method, ())) for method in methods)]
-        for name, group in groups.items()
+        [group, *(mean_and_spread(values.get(method, ()), digits) for method in methods)]
+        for group, values in groups.items()
     ]
-    return table(["Final return", *(looks[method].label for method in methods)], rows)
+    return table([name, *(looks[method].label for method in methods)], rows)

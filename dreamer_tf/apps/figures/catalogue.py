@@ -12,6 +12,7 @@ import math
 from dreamer_tf.apps.figures.aggregation import BINS
 from dreamer_tf.apps.figures.collection import gather, split_name
 from dreamer_tf.apps.figures.errors import FigureError
+from dreamer_tf.apps.figures.run_folders import ACHIEVEMENTS
 from dreamer_tf.common.extras import install_hint
 
 _OBJECTIVE = "dreamer.objective"
@@ -143,6 +144,8 @@ class Kind:
       module: Name of the drawing module, whose `draw` makes it.
       draws: Options of `draw`.
       reads: Options that choose the scores; empty for pictures.
+      metric: Metric that is the score of run folders; empty: what ``scores.json`` holds, unless
+        ``metric`` is among the options.
       defaults: Defaults that differ from those of `OPTIONS`.
       libraries: What it needs of the extra ``figures``.
     """
@@ -151,6 +154,7 @@ class Kind:
     module: str
     draws: tuple[str, ...]
     reads: tuple[str, ...] = _SCORES
+    metric: str = ""
     defaults: dict[str, object] = dataclasses.field(default_factory=dict)
     libraries: tuple[str, ...] = ("matplotlib",)
 
@@ -182,7 +186,8 @@ class Kind:
             if len(arguments.indir) > 1:
                 raise FigureError(f"one run or video at a time, got {len(arguments.indir)}")
             return draw(split_name(arguments.indir[0])[1], **chosen)
-        reading = {name: getattr(arguments, name) for name in self.reads}
+        reading = {"metric": self.metric}
+        reading |= {name: getattr(arguments, name) for name in self.reads}
         option = chosen.get("option", "")
         collection = gather(arguments.indir, option=option, **reading)
         drawing = draw(collection, **chosen)
@@ -220,6 +225,14 @@ KINDS = {
         "open_loop",
         ("key", "sequences", "pictures", "steps", "context"),
         reads=(),
+    ),
+    "achievements": Kind(
+        "success rates of Crafter's achievements, and the benchmark's score",
+        "achievements",
+        _FINAL,
+        reads=("tasks", "methods", "group_by", "unfinished"),
+        metric=ACHIEVEMENTS,
+        defaults={"window": 1.0},
     ),
     "atari": Kind(
         "Atari aggregates over frames: gamer median and mean, record mean, clipped record mean",

@@ -216,6 +216,8 @@ class _Reader:
             self._behind.append(run)
         elif run.curve is None:
             reason = "no scores yet: it has not come to its first evaluation"
+            if self._metric:
+                reason = f"no {self._metric} in its metrics yet"
             if not self._unfinished:
                 raise FigureError(f"{path} has {reason.replace(' yet', '')}")
             self._notes.append(f"left out: {path} has {reason}")

@@ -96,9 +96,8 @@ def _add(parser, name, settings, users, kinds):
     if len(kinds) == 1:
         [kind] = kinds.values()
         settings = settings | {"default": kind.defaults.get(name, settings.get("default"))}
-    elif len(users) == len(KINDS) - 1:
-        [other] = set(KINDS) - set(users)
-        settings = settings | {"help": f"{settings['help']} [not {other}]"}
+    elif len(others := [name for name in KINDS if name not in users]) <= 2:
+        settings = settings | {"help": f"{settings['help']} [not {', '.join(others)}]"}
     else:
         settings = settings | {"help": f"{settings['help']} [{', '.join(users)}]"}
     parser.add_argument(f"--{name}", **settings)

@@ -20,6 +20,9 @@ from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.options import nested_items
 from dreamer_tf.config.resolve import read_tree
 
+ACHIEVEMENTS = "train/log_achievements"
+"""The metric in the line of an episode of Crafter that counts what was unlocked in it."""
+
 _SCORES = "scores.json"
 _METRICS = "metrics.jsonl"
 _BLOCK = 1 << 16
@@ -90,17 +93,32 @@ def _metric_curve(path, settings, name):
       FigureError: If a line is no metrics.
     """
     found = {}
-    if (path / _METRICS).is_file():
-        with (path / _METRICS).open(encoding="utf-8") as file:
-            lines = [line for line in file if line.endswith("\n") and f'"{name}"' in line]
-        for line in lines:
-            found.setdefault(_step(path / _METRICS, line), []).append(json.loads(line)[name])
+    for step, metrics in metric_lines(path, name):
+        found.setdefault(step, []).append(metrics[name])
     if not found:
         return None
     xs = np.array(sorted(found), float)
     ys = np.array([np.mean(found[x]) for x in xs])
     task, method = canonical(settings["task"]), settings["agent"]
     return Curve(task, method, str(settings["seed"]), xs, ys, path)
+
+
+def metric_lines(path, name):
+    """The lines of a run's metrics that hold a metric, each its frames and a dict of all it holds.
+
+    Args:
+      path: The run folder; without metrics there are no lines.
+      name: Name of the metric.
+
+    Raises:
+      FigureError: If a line is no metrics.
+    """
+    path = path / _METRICS
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as file:
+        lines = [line for line in file if line.endswith("\n") and f'"{name}"' in line]
+    return [(_step(path, line), json.loads(line)) for line in lines]
 
 
 def last_step(path):

@@ -166,7 +166,7 @@ def test_options_are_the_arguments_of_the_drawing_function(figure):
     parameters = list(inspect.signature(module.draw).parameters.values())[1:]
     assert {p.name for p in parameters} == set(kind.draws)
     for parameter in parameters:
-        default = OPTIONS[parameter.name].get("default")
+        default = kind.defaults.get(parameter.name, OPTIONS[parameter.name].get("default"))
         flag = OPTIONS[parameter.name].get("action") == "store_true"
         assert parameter.default == (False if flag else default), parameter.name
 
