@@ -47,7 +47,7 @@ INSTALL_REQUIRES = [
 
 EXTRAS_REQUIRE = {
     "atari": ["ale-py>=0.11"],  # brings the games as well
-    "crafter": ["crafter>=1.8", "numba>=0.61"],  # compiled, a world is made in a tenth of the time
+    "crafter": ["crafter>=1.8", "numba>=0.61"],  # compiled, a world in a tenth of the time
     "figures": [
         "matplotlib>=3.8",
         "rliable>=1.2",

@@ -1,4 +1,4 @@
-"""Crafter with the real package. A new world takes seconds, so few of them are made."""
+"""Crafter with the real package."""
 
 import collections
 import subprocess
