@@ -19,7 +19,8 @@ def introduce(tell, config, agent, counters, frames_per_step):
     """
     import tensorflow as tf
 
-    devices = [device.name for device in tf.config.list_logical_devices("GPU")]
+    gpus = tf.config.list_logical_devices("GPU")
+    devices = [device.name.removeprefix("/device:") for device in gpus]
     xla = "on" if config.jit else "off"
     threads = tf.config.threading.get_intra_op_parallelism_threads()
     shared = f", {counted(threads, 'thread')} an operation" if threads else ""
@@ -30,6 +31,10 @@ def introduce(tell, config, agent, counters, frames_per_step):
     tell(f"agent {config.agent}: {weights:,} parameters  {parts}".rstrip())
     left = max(0, config.steps - counters.env_frames)
     if counts:
+        if devices and not config.jit and config.run.devices == 1:
+            tell(
+                "--jit true can make updates several times as quick on a GPU, once it has compiled"
+            )
         every, rows = config.run.train_every, config.replay.batch_size * config.replay.batch_length
         updates = float(updates_per_block(config, frames_per_step))
         tell(

@@ -243,21 +243,21 @@ def environment(config, notes, seconds):
     )
     for observations in ("pixels", "state"):
         shown = dataclasses.replace(config.env, observations=observations)
+        choice = dataclasses.replace(config, env=shown)
         try:
-            vector_env = session.make_vector_env(
-                dataclasses.replace(config, env=shown), None, count=1, seed=0, workers="process"
-            )
+            # A machine that cannot render says so when one is made, or at its first step.
+            with session.make_vector_env(
+                choice, None, count=1, seed=0, workers="process"
+            ) as vector_env:
+                images = any(space.is_image for space in vector_env.obs_space.values())
+                key = f"step_{'with' if images else 'without'}_images_seconds"
+                # Only dm_control has the choice; another task is the same a second time.
+                if figures[key] is None:
+                    figures[key] = statistics.median(_step_times(vector_env, seconds))
+                if figures["render_seconds"] is None:
+                    figures["render_seconds"] = _render_seconds(vector_env, notes, seconds)
         except EnvError as error:
             notes.append(f"No environment that shows {observations}: {error}")
-            continue
-        with vector_env:
-            images = any(space.is_image for space in vector_env.obs_space.values())
-            key = f"step_{'with' if images else 'without'}_images_seconds"
-            # Only dm_control has the choice; another task is the same a second time.
-            if figures[key] is None:
-                figures[key] = statistics.median(_step_times(vector_env, seconds))
-            if figures["render_seconds"] is None:
-                figures["render_seconds"] = _render_seconds(vector_env, notes, seconds)
     return figures
 
 

@@ -232,3 +232,17 @@ def test_a_task_that_cannot_be_drawn_is_noted():
     figures = measurements.environment(config, notes, seconds=0.05)
     assert set(figures.values()) == {None}
     assert len(notes) == 2 and "camera 99" in notes[0]
+
+
+def test_a_machine_that_cannot_render_has_the_other_figures(monkeypatch):
+    monkeypatch.setenv("MUJOCO_GL", "disabled")  # Fails at the first image, not before.
+    notes = []
+    config = configs.load(["debug"], {"task": "dmc_cartpole_balance"}).config
+    figures = measurements.environment(config, notes, seconds=0.05)
+    assert figures["step_without_images_seconds"] > 0
+    assert figures["step_with_images_seconds"] is figures["render_seconds"] is None
+    assert [note.partition(":")[0] for note in notes] == [
+        "No environment that shows pixels",
+        "No picture rendered",
+    ]
+    assert all("cannot render" in note for note in notes)
