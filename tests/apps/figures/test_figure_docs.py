@@ -112,6 +112,8 @@ def test_curves_of_recorded_runs_show_their_scores(png):
         ("dreamerv3_objectives/own.png", "dreamerv3_objectives/own"),
         ("dreamerv3_objectives/moving.png", "dreamerv3_objectives/moving"),
         ("catch_harmony/harmony.png", "catch_harmony"),
+        ("cartpole_objectives/balance.png", "cartpole_objectives/balance"),
+        ("cartpole_objectives/swingup.png", "cartpole_objectives/swingup"),
     ],
 )
 def test_curves_side_by_side_show_the_scores_of_their_folders(png, folder):
