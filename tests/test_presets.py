@@ -192,7 +192,12 @@ def test_presets_use_the_new_names(name):
 
 def remarks_on(presets):
     """What is said about presets, one after the other."""
-    resolved = config.load(presets)
+    return remarks_of(["--configs", *presets])
+
+
+def remarks_of(words):
+    """What is said about the words of a command line."""
+    resolved = config.parse_args(words)
     return config.remarks(resolved.presets, resolved.config)
 
 
@@ -207,6 +212,9 @@ def remarks_on(presets):
         (["dmc", "cpu", "debug"], []),
         (["dmc"], []),
         (["dreamerv2_dmc_proprio", "plan2explore", "dreamerv2_cpu"], []),
+        (["dreamerv2_crafter", "dreamerv2_cpu"], ["dreamerv2_cpu an action lasts 8 steps"]),
+        (["atari", "cpu"], ["cpu an action lasts 8 steps", "the task is atari_"]),
+        (["atari_cpu"], []),
         (["dreamerv3_dmc_vision", "size12m"], []),
         (["planet", "debug"], []),
     ],
@@ -216,6 +224,12 @@ def test_presets_that_do_not_go_together_are_told(presets, parts):
     assert bool(found) == bool(parts)
     for part in parts:
         assert any(part in remark for remark in found), found
+
+
+def test_an_action_repeat_that_was_chosen_for_the_task_is_not_told():
+    words = ["--configs", "dmc_proprio", "cpu", "--task", "gymnasium_Pendulum-v1"]
+    assert "env.action_repeat 1 decides" in remarks_of(words)[0]
+    assert remarks_of([*words, "--env.action_repeat", "1"]) == []
 
 
 def test_a_run_that_goes_on_knows_its_agent():

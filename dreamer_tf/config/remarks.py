@@ -1,4 +1,4 @@
-"""Presets that were hardly meant together: of another agent, undone by a later one, or in vain."""
+"""Presets hardly meant together: of another agent or suite, undone by a later one, or in vain."""
 
 import typing
 
@@ -30,6 +30,8 @@ def remarks(
         is_part, agents = "agent" not in values, _agents(values)
         if name.endswith((".yaml", ".yml")):
             continue
+        if is_part and is_new and _repeats_elsewhere(values, config):
+            found.append(_of_another_suite(name, config))
         if is_part and agents and config.agent not in agents:
             found.append(_of_another_agent(name, values, config.agent))
         elif is_part and is_new and _is_in_vain(name, presets, config.agent):
@@ -53,6 +55,20 @@ def _of_another_agent(name, values, agent):
     rest = f"only its {len(others)} general options count" if others else "it changes nothing here"
     agents = " and ".join(sorted(_agents(values)))
     return f"the preset {name} is for {agents}, the agent is {agent}: {rest}"
+
+
+def _repeats_elsewhere(values, config):
+    """Whether the action repeat is a preset's, chosen for dm_control, and the task is not of it."""
+    repeat = values.get("env.action_repeat")
+    return repeat == config.env.action_repeat and not config.task.startswith("dmc_")
+
+
+def _of_another_suite(name, config):
+    return (
+        f"with the preset {name} an action lasts {config.env.action_repeat} steps, which suits "
+        f"dm_control's cartpole, and the task is {config.task}: env.action_repeat 1 decides at "
+        f"every step"
+    )
 
 
 def _is_in_vain(name, presets, agent):
