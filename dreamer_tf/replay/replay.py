@@ -290,9 +290,9 @@ class Replay:
     # ---------------------------------------------------------------- sampling
 
     def can_sample(self, length: int, starts: int = 1) -> bool:
-        """Whether there are so many rows that can begin a sequence of ``length`` rows."""
+        """Whether so many rows can begin a sequence of ``length`` rows; if it is full, any."""
         with self._lock:
-            if starts == 1:
+            if starts == 1 or self._store.is_full:
                 return bool(len(self._store.index) or self._catalogue().windows(length).any())
             return bool(self._catalogue().starts(length).sum() >= starts)
 

@@ -100,6 +100,11 @@ class EpisodeStore:
         self.index.append(name, size)
         return name.serial
 
+    @property
+    def is_full(self):
+        """Whether it holds as much as it may: the oldest episodes are gone."""
+        return bool(self._capacity and len(self.index) and self.index.serials[0] > 1)
+
     def open(self, serial):
         """Arrays of an episode that is there; None if it is damaged, which sets it aside."""
         position = self.index.find(serial)

@@ -19,7 +19,8 @@ DAMAGED = ".damaged"
 EARLIER = "earlier"
 """Folder inside a run folder for the curves of tasks that were learned before."""
 
-_CURVES = ("metrics.jsonl", "scores.json", "tensorboard", "videos", "report.html")
+# With them goes which checkpoint was the best: returns of another task do not compare.
+_CURVES = ("metrics.jsonl", "scores.json", "tensorboard", "videos", "report.html", "best.json")
 _UNREADABLE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _LOGGER = logging.getLogger(__name__)
 

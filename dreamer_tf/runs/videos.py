@@ -3,6 +3,7 @@
 import os
 import pathlib
 
+import imageio.v2 as imageio_v2
 import imageio.v3 as imageio
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,12 +39,16 @@ def save_video(path: str | os.PathLike, frames: ArrayLike, fps: float = 30) -> N
     check_format(path)
     shown = showable(frames)
     path.parent.mkdir(parents=True, exist_ok=True)
-    shown = _even(_enlarge(np.repeat(shown, 3 // shown.shape[-1], axis=-1)))
+    # One by one: what people look at is many times larger than what an agent sees.
+    pictures = (_even(_enlarge(np.repeat(one, 3 // one.shape[-1], axis=-1))) for one in shown)
     with replacing(path, keep_ending=True) as partial:
         if path.suffix.lower() == ".gif":
-            imageio.imwrite(partial, shown, duration=1000 / fps, loop=0)
-        else:
-            imageio.imwrite(partial, shown, fps=fps, codec="libx264", macro_block_size=2)
+            imageio.imwrite(partial, list(pictures), duration=1000 / fps, loop=0)
+            return
+        options = {"fps": fps, "codec": "libx264", "macro_block_size": 2}
+        with imageio_v2.get_writer(partial, format="FFMPEG", mode="I", **options) as film:
+            for picture in pictures:
+                film.append_data(picture)
 
 
 def showable(frames: ArrayLike) -> np.ndarray:
@@ -99,12 +104,12 @@ def beside(videos: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate(list(videos[:count]), axis=2)
 
 
-def _enlarge(frames):
-    factor = max(1, -(-_SMALLEST_SIDE // max(frames.shape[1:3])))
-    return frames.repeat(factor, axis=1).repeat(factor, axis=2)
+def _enlarge(picture):
+    factor = max(1, -(-_SMALLEST_SIDE // max(picture.shape[:2])))
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def _even(frames):
+def _even(picture):
     """Repeats the last row or column where a side is odd: the usual MP4 needs even sides."""
-    height, width = frames.shape[1:3]
-    return np.pad(frames, [(0, 0), (0, height % 2), (0, width % 2), (0, 0)], mode="edge")
+    height, width = picture.shape[:2]
+    return np.pad(picture, [(0, height % 2), (0, width % 2), (0, 0)], mode="edge")

@@ -10,6 +10,7 @@ from dreamer_tf.training.driver import Driver, EpisodeStatistics
 
 _LOGGER = logging.getLogger(__name__)
 _MOST_CRASHES = 10  # Beyond one for each episode: then the environment is not fit to evaluate in.
+_MOST_PICTURES, _MOST_BYTES = 2000, 2**29  # Of a film, which is made in memory.
 
 
 class NoPictureError(RuntimeError):
@@ -90,7 +91,7 @@ def _play(envs, policy, count, limit, recorder, stopped):
         if not envs.died[episode.stream]:
             played[episode.stream].append(episode)
             return
-        outcome.crashed += 1
+        outcome.crashed += len(played[episode.stream]) < shares[episode.stream]
         if recorder is not None:
             recorder.film_again(episode.stream)
 
@@ -207,7 +208,10 @@ class Evaluator:
 
 
 class Recorder:
-    """Keeps the pictures of the first episode of one environment; a callback of the driver."""
+    """Keeps the pictures of the first episode of one environment; a callback of the driver.
+
+    Of a long episode it keeps every second one, every fourth, and so on, evenly to its end.
+    """
 
     def __init__(self, picture, stream=0):
         """Begins without pictures.
@@ -220,6 +224,8 @@ class Recorder:
         self._stream = stream
         self._over = False
         self._filmed = False  # Another episode began since.
+        self._rows = 0
+        self._every = 1
         self.frames = []
         """Pictures so far, uint8 ``[height, width, channels]``; empty without any."""
         self.failed = False
@@ -236,15 +242,21 @@ class Recorder:
         if stream != self._stream or self._filmed or self._over:
             return
         self._over = bool(row["is_last"])
+        self._rows += 1
+        if (self._rows - 1) % self._every:
+            return
         try:
             self.frames.append(np.array(self._picture(row)))
         except (EnvDied, EnvError) as error:
             raise NoPictureError(str(error)) from error
+        if len(self.frames) >= max(2, min(_MOST_PICTURES, _MOST_BYTES // self.frames[0].nbytes)):
+            self.frames = self.frames[::2]
+            self._every *= 2
 
     def film_again(self, stream):
         """Films the next episode instead, if this stream's present one is filmed."""
         if stream == self._stream and not self._filmed:
-            self.frames, self._over = [], False
+            self.frames, self._over, self._rows, self._every = [], False, 0, 1
 
 
 def make_recorder(envs, *, can_render):

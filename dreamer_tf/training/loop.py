@@ -128,6 +128,9 @@ class Trainer:
             self._learning = state["learning"]
             self._pending = state["pending_updates"]
             self._due.restore(state["due_updates"])
+            if not state["envs"]:  # It learned without acting, from all that was recorded.
+                frames = max(self._counters.env_frames, self._parts.config.run.prefill)
+                self._due.restart(frames)
             for name, clock in self._clocks.items():
                 clock.restore(state["clocks"][name])
             begun = state["envs"]

@@ -25,7 +25,6 @@ from dreamer_tf.training.loop import Trainer
 from dreamer_tf.training.pace import updates_per_block
 
 _LOGGER = logging.getLogger(__name__)
-_NOT_FOR_ACTING = (keras.optimizers.Optimizer, tf.random.Generator)
 
 
 class ActingCopy:
@@ -64,14 +63,19 @@ class ActingCopy:
 
 
 def _acting_variables(agent):
-    """The variables of an agent in a fixed order, without what only updates need or draws use."""
+    """The variables of an agent in a fixed order, without what only updates need or draws use.
+
+    Of an optimiser that is how many updates it made: exploration may depend on it.
+    """
     variables, seen, left = [], set(), [agent]
     while left:
         part = left.pop()
-        if id(part) in seen or isinstance(part, _NOT_FOR_ACTING):
+        if id(part) in seen or isinstance(part, tf.random.Generator):
             continue
         seen.add(id(part))
-        if isinstance(part, tf.Variable | keras.Variable):
+        if isinstance(part, keras.optimizers.Optimizer):
+            left.append(part.iterations)
+        elif isinstance(part, tf.Variable | keras.Variable):
             variables.append(part)
         else:
             left += tf.train.TrackableView.children(part).values()

@@ -33,6 +33,8 @@ class Counters:
     def catch_up(self, agent_steps, frames_per_step, episodes=0):
         """Goes forward, never back, to what the replay holds.
 
+        Where nothing was acted yet, frames are the updates of `OfflineTrainer`, and do not add up.
+
         Args:
           agent_steps: Interactions ever stored.
           frames_per_step: Simulator steps of each.
@@ -43,8 +45,9 @@ class Counters:
         """
         self.episodes = max(self.episodes, episodes)
         behind = max(0, agent_steps - self.agent_steps)
+        frames = self.env_frames if self.agent_steps else 0
+        self.env_frames = max(self.env_frames, frames + behind * frames_per_step)
         self.agent_steps += behind
-        self.env_frames = max(self.env_frames, agent_steps * frames_per_step)
         return behind
 
 

@@ -135,5 +135,12 @@ def _policy_state(value, initial):
         tensors.append(tf.convert_to_tensor(array))
     first = len(tensors) - len(value["carry"])
     # What acting carries has not always the keys of what learning starts from.
-    state = tf.nest.pack_sequence_as(initial._replace(carry=()), tensors[:first])
-    return state._replace(carry=dict(zip(value["carry"], tensors[first:], strict=True)))
+    carry = dict(zip(value["carry"], tensors[first:], strict=True))
+    # The plan comes last, and is of no use to another way of acting, or to a longer horizon.
+    known = initial._replace(carry=(), plan=())
+    count = len(tf.nest.flatten(known))
+    state = tf.nest.pack_sequence_as(known, tensors[:count])
+    plan = tensors[count:first]
+    fits = [p.shape for p in plan] == [p.shape for p in tf.nest.flatten(initial.plan)]
+    plan = tf.nest.pack_sequence_as(initial.plan, plan) if fits else initial.plan
+    return state._replace(carry=carry, plan=plan)

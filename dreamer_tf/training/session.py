@@ -280,6 +280,8 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
         carry=carry,
     )
     state = checkpoints.restore(anew=config.run.start_anew)
+    if state is None and config.run.from_run:
+        start_from(agent, config.run.from_run, terminal.message)
     with run_folder.explained(folder):
         # Everything fits. Only now is anything changed in the folder.
         checkpoints.set_damaged_aside()
@@ -321,8 +323,6 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
     kind = OverlapTrainer if config.run.overlap else Trainer
     trainer = OfflineTrainer(parts) if recorded else kind(parts)
     trainer.restore(state, rows, ahead)
-    if state is None and config.run.from_run:
-        start_from(agent, config.run.from_run, terminal.message)
     return trainer
 
 

@@ -6,6 +6,8 @@ import tensorflow as tf
 
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
+from dreamer_tf.training import resuming
+from dreamer_tf.training.driver import BothStates
 
 OBS_SPACE = {"position": Space(np.float32, (3,))}
 BOX = {"action": Space(np.float32, (2,), -1, 1)}
@@ -216,3 +218,22 @@ def test_dreamerv2_may_explore_otherwise_before_the_planner_takes_over():
     agent.grad_steps.assign(5)
     planned, state = agent.act(*args)
     assert np.any(planned["action"] != random["action"]) and np.any(state.plan != before.plan)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_interrupted_episode_goes_on_with_another_way_to_act(name, made):
+    obs = {"position": np.zeros((2, 3), np.float32), "is_first": np.ones(2, bool)}
+    planner, actor = made[name], make_agent(name, policy="actor")
+    longer = make_agent(name, planner={"horizon": HORIZON + 2})
+    for agent in (planner, actor):
+        state = agent.policy(obs, mode="train")[1]
+        saved = resuming.to_json(BothStates(None, state))
+        for other in (planner, actor, longer):
+            random = agents.make(config.load(["debug"], {"agent": "random"}).config, OBS_SPACE, BOX)
+            known = resuming.from_json(saved, random, other, 2).after
+            tf.nest.map_structure(np.testing.assert_array_equal, known.latent, state.latent)
+            same = agent is other and other.planner
+            expected = state.plan if same else other.initial_state(2).plan
+            np.testing.assert_array_equal(known.plan, expected)
+            later = {**obs, "is_first": np.zeros(2, bool)}
+            other.policy(later, known, mode="train")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from dreamer_tf.envs import EnvError, VectorEnv
+from dreamer_tf.envs import EnvDied, EnvError, VectorEnv
 from dreamer_tf.specs import Space
+from dreamer_tf.training import evaluation
 from dreamer_tf.training.evaluation import Evaluator, Recorder, make_recorder, play_episodes
 from tests.counting import CountingEnv
 
@@ -76,6 +77,36 @@ def test_a_recorder_keeps_a_copy():
     recorder({"is_last": True}, 0)
     recorder({"is_last": False}, 0)
     assert [frame.max() for frame in recorder.frames] == [0, 9]
+
+
+@pytest.mark.parametrize(("rows", "every"), [(8, 1), (9, 2), (33, 8)])
+def test_the_film_of_a_long_episode_keeps_its_pace_and_bounds(rows, every, monkeypatch):
+    monkeypatch.setattr(evaluation, "_MOST_PICTURES", 9)
+    drawn = []
+    recorder = Recorder(lambda row: drawn.append(row) or np.full((2, 2, 3), row["row"], np.uint8))
+    for row in range(rows):
+        recorder({"is_first": row == 0, "is_last": row == rows - 1, "row": row}, 0)
+    shown = [frame[0, 0, 0] for frame in recorder.frames]
+    assert shown == list(range(0, rows, every)) and len(shown) <= 9
+    assert len(drawn) < rows or every < 4  # Those that are left out are not drawn either.
+    recorder = Recorder(lambda row: np.zeros((2, 2, 3), np.uint8))
+    monkeypatch.setattr(evaluation, "_MOST_BYTES", 4 * 12)
+    for row in range(20):
+        recorder({"is_first": row == 0, "is_last": False, "row": row}, 0)
+    assert len(recorder.frames) < 4
+
+
+def test_a_crash_of_an_environment_whose_share_is_played_does_not_count():
+    class Dying(CountingEnv):
+        def step(self, action):
+            if self._count == 2:
+                raise EnvDied("gone")
+            return super().step(action)
+
+    with VectorEnv([lambda: CountingEnv(9), Dying], seed=0, workers="inline") as envs:
+        policy = lambda arrived, state: ({"action": np.zeros((2, 2), np.float32)}, state)  # noqa: E731
+        played = play_episodes(envs, policy, 1)
+    assert len(played) == 1 and played.crashed == 0
 
 
 def test_an_environment_that_cannot_draw_is_asked_once(caplog):

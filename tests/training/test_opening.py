@@ -106,6 +106,8 @@ def test_a_capacity_that_deletes_little_needs_no_second_word(run, begun):
 
 def test_another_task_goes_on_where_wanted_with_curves_of_its_own(run, begun):
     old = json.loads((begun / "scores.json").read_text())
+    best = {"checkpoint": "00001-frames60-updates1", "score": 1e9}
+    (begun / "best.json").write_text(json.dumps(best))
     agent = run(env=OtherEnv, steps=100, **{"run.new_task": True})
     [entry] = json.loads((begun / "scores.json").read_text())
     assert entry["task"] == "OtherEnv" and min(entry["xs"]) > 60
@@ -114,6 +116,8 @@ def test_another_task_goes_on_where_wanted_with_curves_of_its_own(run, begun):
     [apart] = (begun / "earlier").iterdir()
     assert apart.name == "SeededEnv-until-60"
     assert json.loads((apart / "scores.json").read_text()) == old
+    assert json.loads((apart / "best.json").read_text()) == best
+    assert json.loads((begun / "best.json").read_text())["score"] == max(entry["ys"])
     kept = read_run_folder(apart)
     assert kept.settings["task"] == "SeededEnv" and kept.env_frames == 60
     # Agent and replay went on.

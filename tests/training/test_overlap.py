@@ -14,6 +14,7 @@ import tensorflow as tf
 import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf.envs import EnvError
+from dreamer_tf.specs import Space
 from dreamer_tf.training.guard import NonFiniteError
 from dreamer_tf.training.learner import Learner
 from dreamer_tf.training.overlap import ActingCopy, OverlapTrainer, UpdateThread
@@ -390,13 +391,22 @@ def test_a_copy_of_each_agent_acts_as_the_agent_does(name):
     assert pairs and all(np.array_equal(*pair) for pair in pairs)
 
 
-def make_tiny(name, seed):
+def test_a_copy_explores_as_little_as_the_agent_has_learned_to():
+    categories = {"action": Space(np.int32, (), 0, 2)}
+    agent, copy = (make_tiny("dreamer", seed, categories) for seed in (0, 1))
+    acting = ActingCopy(agent, copy)
+    agent.model_step.optimizer.iterations.assign(100_000)
+    acting.refresh()
+    assert int(copy.grad_steps) == 100_000
+
+
+def make_tiny(name, seed, act_space=None):
     from dreamer_tf import agents
 
     env = FilmedEnv()
     tf.random.set_seed(seed)
     config = configs.load(["debug"], {"agent": name, "seed": seed}).config
-    return agents.make(config, env.obs_space, env.act_space, None)
+    return agents.make(config, env.obs_space, act_space or env.act_space, None)
 
 
 def test_a_run_of_a_tiny_agent_with_all_that_it_leaves(tmp_path):

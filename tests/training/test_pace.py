@@ -154,6 +154,17 @@ def test_seconds_follow_the_clock():
     assert not Seconds(0, now=lambda: time[0]).due()
 
 
+def test_another_action_repeat_counts_for_what_comes_and_updates_are_no_frames():
+    counters = Counters(env_frames=100, agent_steps=50)
+    assert counters.catch_up(50, frames_per_step=4) == 0 and counters.env_frames == 100
+    counters.catch_up(60, frames_per_step=4)
+    assert counters.env_frames == 140
+    for updates, frames in ((7, 20), (50, 50)):
+        learned = Counters(env_frames=updates, grad_steps=updates)
+        learned.catch_up(10, frames_per_step=2)
+        assert (learned.env_frames, learned.agent_steps) == (frames, 10)
+
+
 def test_counters_go_forward_to_the_replay_and_never_back():
     counters = Counters(env_frames=100, agent_steps=50, grad_steps=7)
     assert counters.catch_up(40, frames_per_step=2) == 0

@@ -236,6 +236,19 @@ def test_a_run_goes_on_with_another_number_of_replicas(parts, tmp_path, monkeypa
         np.testing.assert_allclose(b, a, atol=1e-5)
 
 
+def test_all_replicas_begin_with_the_weights_of_another_run(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "write_at_end", lambda folder, tell: None)
+    train(tmp_path / "earlier", 12)
+    made, make = [], replicas.make_agents
+    monkeypatch.setattr(
+        replicas, "make_agents", lambda *given: made.append(make(*given)) or made[0]
+    )
+    options = {"run.devices": 2, "run.from_run": str(tmp_path / "earlier"), "seed": 5}
+    assert int(train(tmp_path / "run", 16, **options).step.optimizer.iterations) > 4
+    for a, b in zip(*map(weights, made[0]), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_run_of_several_replicas_is_evaluated_reported_and_loaded(tmp_path):
     folder = tmp_path / "run"
     train(folder, 24, **{"run.devices": 2, "run.eval_every": 12, "run.eval_episodes": 1})
