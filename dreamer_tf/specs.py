@@ -108,9 +108,15 @@ class Space:
 
     def __repr__(self) -> str:
         def bound(value):
-            return f"{value.flat[0]:g}" if value.size and (value == value.flat[0]).all() else "…"
+            if value.size and (value == value.flat[0]).all():
+                return f"{value.flat[0]:g}"
+            return str(value.tolist()) if value.size <= _SHOWN else "…"
 
         return f"Space({self.dtype}, {self.shape}, {bound(self.low)} to {bound(self.high)})"
+
+    def is_like(self, other: "Space") -> bool:
+        """Whether the arrays of both have one dtype and shape, whatever their bounds."""
+        return (self.dtype, self.shape) == (other.dtype, other.shape)
 
     @property
     def is_image(self) -> bool:
@@ -165,6 +171,7 @@ class Space:
             raise ValueError(f"{key!r}: expected values in {self}, got values from {got}")
 
 
+_SHOWN = 6
 _LIMITS = {
     np.dtype(np.uint8): (0, 255),
     np.dtype(np.float32): (-np.inf, np.inf),
@@ -177,6 +184,11 @@ STEP_SPACES = {
     **{key: Space(bool) for key in FLAG_KEYS},
 }
 """Spaces of the reserved keys."""
+
+
+def are_alike(spaces: Mapping[str, Space], others: Mapping[str, Space]) -> bool:
+    """Whether two dicts of spaces have the same keys, dtypes and shapes."""
+    return spaces.keys() == others.keys() and all(spaces[k].is_like(others[k]) for k in spaces)
 
 
 def row_spaces(obs_space: Mapping[str, Space], act_space: Mapping[str, Space]) -> dict[str, Space]:

@@ -373,6 +373,16 @@ def test_a_mapping_is_one_option_however_it_is_given():
     assert config.from_text(expected) == mapping and config.from_text("") == {}
 
 
+def test_numbers_and_text_of_a_mapping_stay_what_they_are(tmp_path):
+    resolved = config.load([], {"env.kwargs": {"force": float("inf"), "name": "#fff"}})
+    config.save(resolved.config, tmp_path)
+    kept = config.from_text(config.read(tmp_path).env.kwargs)
+    assert kept == {"force": float("inf"), "name": "#fff"}
+    words = ["--env.kwargs", "color=#fff", "none=null", "empty=", "force=.inf"]
+    given = config.from_text(config.load([], words).config.env.kwargs)
+    assert given == {"color": "#fff", "none": None, "empty": None, "force": float("inf")}
+
+
 @pytest.mark.parametrize("overrides", [
     {"env.kwargs": [1]},
     {"env.kwargs": {"lock": object()}},

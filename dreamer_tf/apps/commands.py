@@ -143,6 +143,8 @@ def export(argv=None):
         if arguments.card:
             if acting:
                 parser.error(f"a card is of the agent as it trained; got {' '.join(acting)}")
+            if arguments.no_litert:
+                parser.error("--no_litert is for an export without a card")
             _write_card(arguments)
             return
         folder, refusal = api.export(

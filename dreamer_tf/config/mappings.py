@@ -18,7 +18,7 @@ def mapping_to_text(key: str, value, origin: str) -> str:
         ConfigError: It is no mapping, or holds what JSON cannot.
     """
     if isinstance(value, str):
-        value = _from_yaml(key, value, origin) if value.strip() else {}
+        value = _from_json_or_yaml(key, value, origin) if value.strip() else {}
     if not isinstance(value, typing.Mapping):
         raise ConfigError(
             f"{key} ({origin}): expected names with values, {_EXAMPLE}, got {value!r}."
@@ -60,12 +60,21 @@ def words_to_mapping(key: str, words: typing.Sequence[str], origin: str):
         if not equals:
             raise ConfigError(f"{key} ({origin}): expected {_EXAMPLE}, got {word!r}.")
         pairs[name] = _from_yaml(key, value, origin)
+        if pairs[name] is None and value.strip().lower() not in ("", "~", "null"):
+            pairs[name] = value  # Text that begins as a comment does, such as #ff0000.
     return pairs
 
 
 def from_text(text: str) -> dict[str, typing.Any]:
     """The mapping that a value of such an option stands for."""
     return json.loads(text) if text else {}
+
+
+def _from_json_or_yaml(key, text, origin):
+    try:
+        return json.loads(text)  # As runs keep it, with Infinity and NaN, which are text in YAML.
+    except ValueError:
+        return _from_yaml(key, text, origin)
 
 
 def _from_yaml(key, text, origin):

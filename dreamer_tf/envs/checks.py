@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.errors import EnvError
@@ -36,10 +37,7 @@ class CheckedEnv(Env):
             from `reset` and `step` for a value that does not fit its space.
         """
         self._env: Env = env._env if isinstance(env, CheckedEnv) else env
-        try:
-            row_spaces(self._env.obs_space, self._env.act_space)
-        except ValueError as error:
-            raise EnvError(f"{error}; rename it, or leave it out by env.keys") from error
+        check_keys(self._env.obs_space, self._env.act_space)
         self._spaces = {**self._env.obs_space, **STEP_SPACES}
         self._bounded = {key: _is_bounded(space) for key, space in self._env.obs_space.items()}
         self._steps = 0
@@ -109,6 +107,19 @@ class CheckedEnv(Env):
                 *(key, value.min(), value.max(), space),
             )
         return problem
+
+
+def check_keys(obs_space: Mapping[str, Space], act_space: Mapping[str, Space]) -> None:
+    """Raises `EnvError` if the keys of observations, actions and the reserved ones overlap."""
+    try:
+        row_spaces(obs_space, act_space)
+    except ValueError as error:
+        raise EnvError(f"{error}; rename it, or leave it out by env.keys") from error
+
+
+def check_value(key: str, value: ArrayLike, space: Space) -> None:
+    """Raises `EnvError` unless a value is an element of a space."""
+    _raise([_problem(key, value, space)])
 
 
 def _loggable(log):

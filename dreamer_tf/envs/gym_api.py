@@ -13,12 +13,13 @@ from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.envs.gym_vector import is_vectorized
 from dreamer_tf.envs.selected import SelectedEnv
-from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
+from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, named_apart, observation_codecs
 from dreamer_tf.envs.structure import describe, get_entry, set_entry, to_array
 from dreamer_tf.specs import LOG_PREFIX
 
 logger = logging.getLogger(__name__)
 
+_FINAL_KEYS = ("final_obs", "final_observation", "terminal_observation")
 _LARGEST_SEED = 2**31 - 1  # Many simulators keep theirs in a signed number of 32 bits.
 
 
@@ -59,7 +60,7 @@ class GymEnv(FrameEnv):
                 problems += error.problems
         if problems:
             raise EnvError(*problems)
-        self._actions = {self._action_key(key): codec for key, codec in self._actions.items()}
+        self._actions = named_apart(self._actions, self._observations)
         self._reset_takes_seed = _takes_seed(env)
         self._has_seed = callable(getattr(env, "seed", None))
         if not (self._reset_takes_seed or self._has_seed):
@@ -141,6 +142,10 @@ class GymEnv(FrameEnv):
         else:
             truncated = ends[0] and bool(self._info.get("TimeLimit.truncated", False))
             terminated = ends[0] and not truncated
+        if terminated or truncated:
+            # One that has reset itself already keeps what the episode ended with here.
+            finals = [self._info[key] for key in _FINAL_KEYS if self._info.get(key) is not None]
+            self._observation = finals[0] if finals else self._observation
         return reward, terminated, truncated
 
     def _observe(self):
@@ -178,12 +183,6 @@ class GymEnv(FrameEnv):
                 return value
             set_entry(decoded, codec.path, value)
         return decoded
-
-    def _action_key(self, key):
-        if key not in self._observations:
-            return key
-        logger.warning("%r: an observation has this key, so the action is 'action/%s'", key, key)
-        return f"action/{key}"
 
     def _checked(self, check, name, value, otherwise):
         """A part of what ``step`` returned; what is wrong is told with the observation."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
@@ -9,10 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dreamer_tf.envs.base import make_row
+from dreamer_tf.envs.checks import check_keys, check_value
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
+from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, named_apart, observation_codecs
 from dreamer_tf.envs.structure import get_entry, set_entry
 from dreamer_tf.specs import STEP_SPACES, Row, Space
+
+logger = logging.getLogger(__name__)
 
 _MODES = ("NextStep", "SameStep", "Disabled")
 
@@ -98,7 +102,10 @@ class GymVectorEnv:
         self._observations = observation_codecs(
             self._env.single_observation_space, image_size, keys
         )
-        self._actions = action_codecs(self._env.single_action_space)
+        self._actions = named_apart(
+            action_codecs(self._env.single_action_space), self._observations
+        )
+        check_keys(self.obs_space, self.act_space)
         count = len(self)
         self._episodes = np.zeros(count, np.int64)
         self._running = np.zeros(count, bool)
@@ -209,14 +216,20 @@ class GymVectorEnv:
         Raises:
           EnvError: If the environments draw no pictures.
         """
-        pictures = self._env.render()
-        if pictures is None:
+        try:
+            pictures = self._env.render()
+        except Exception as error:  # Simulators that do not draw say so in many ways.
+            raise EnvError(f"the VectorEnv draws no pictures: {error!r}") from error
+        if pictures is None or not isinstance(pictures[index], np.ndarray):
             raise EnvError("the VectorEnv draws no pictures; make it with render_mode='rgb_array'")
-        return np.asarray(pictures[index], np.uint8)
+        return np.array(pictures[index], np.uint8)
 
     def close(self) -> None:
-        """Closes the environments."""
-        self._env.close()
+        """Closes the environments; what goes wrong there is only told."""
+        try:
+            self._env.close()
+        except Exception:
+            logger.warning("closing the VectorEnv failed", exc_info=True)
 
     def _begin(self):
         key = int(self._episodes.sum())
@@ -267,6 +280,8 @@ class GymVectorEnv:
 
     def _checked(self, row):
         for key, space in (self.obs_space | STEP_SPACES).items():
+            if space.dtype != np.float32:
+                check_value(key, row[key], space)
             row[key] = np.array(row[key], space.dtype)  # The simulator may reuse its arrays.
             if space.dtype == np.float32 and not np.isfinite(row[key]).all():
                 raise EnvError(f"{key!r}: expected finite numbers, got {row[key]}")

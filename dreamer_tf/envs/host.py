@@ -13,6 +13,8 @@ from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError, WorkerFault
 from dreamer_tf.envs.gym_api import call
 
+_LOGGER = logging.getLogger(__name__)
+
 _ROOM = __name__.rpartition(".")[0]
 # What stands around every environment; a simulator's own module belongs to the simulator.
 _OURS = {
@@ -71,7 +73,7 @@ class Host:
           WorkerFault: What stands around it here raised one.
         """
         if command == "close":
-            return self._env.close()
+            return self._close()
         if command not in ("reset", "step", "render"):
             raise ValueError(f"unknown command {command!r}")
         arguments = () if command == "render" else (argument,)
@@ -90,6 +92,15 @@ class Host:
                     f"{text}"
                 ) from error
             raise EnvDied(text) from error
+
+    def _close(self):
+        """Closes the environment; it is over whatever goes wrong there."""
+        try:
+            self._env.close()
+        except (EnvDied, EnvAbandoned):
+            raise
+        except Exception:
+            _LOGGER.warning("closing the environment failed", exc_info=True)
 
 
 def _failed_constructor(error):

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamer_tf.envs.checks import CheckedEnv
+from dreamer_tf.envs.checks import CheckedEnv, check_value
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.envs.gym_api import GymEnv
 from dreamer_tf.envs.spaces import ALL_KEYS
@@ -80,7 +80,7 @@ class RecordedEpisodes:
             self._player.episode = episode
             rows: list[Any] = [{**self._env.reset(0), **nothing}]
             for step in range(length):
-                taken = self._gym_env.encode(_at(episode.actions, step))
+                taken = self._taken(_at(episode.actions, step), step)
                 rows.append({**self._env.step(nothing), **taken})
                 if rows[-1]["is_last"] and step + 1 < length:
                     raise EnvError(
@@ -89,6 +89,18 @@ class RecordedEpisodes:
                     )
             rows[-1]["is_last"] = np.array(True)
             yield rows
+
+    def _taken(self, action, step):
+        """A recorded action as an agent gives it; numbers beyond their bounds are cut there."""
+        try:
+            taken = self._gym_env.encode(action)
+        except (ValueError, TypeError, IndexError) as error:
+            raise EnvError(
+                f"the action of step {step} is not as its space says: {error}"
+            ) from error
+        for key, space in self.act_space.items():
+            check_value(key, taken[key], space)
+        return taken
 
 
 class _Player:

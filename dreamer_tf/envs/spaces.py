@@ -128,6 +128,18 @@ def action_codecs(space):
     return codecs
 
 
+def named_apart(actions, observations):
+    """Codecs of actions by other keys than the observations have, with a notice for each."""
+    named = {}
+    for key, codec in actions.items():
+        if key in observations:
+            logger.warning(
+                "%r: an observation has this key, so the action is 'action/%s'", key, key
+            )
+        named[f"action/{key}" if key in observations else key] = codec
+    return named
+
+
 class VectorCodec:
     """Numbers of any shape and dtype as one float32 vector."""
 

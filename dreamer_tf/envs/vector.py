@@ -12,7 +12,7 @@ from dreamer_tf.envs.base import Env, make_row
 from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.envs.host import InlineHost
 from dreamer_tf.envs.process import ProcessHost
-from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space
+from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space, are_alike
 
 logger = logging.getLogger(__name__)
 
@@ -329,7 +329,8 @@ def _common(spaces):
       EnvError: If they differ; names the first that does.
     """
     for index, other in enumerate(spaces):
-        if other != spaces[0]:
+        # Nothing relies on the bounds of observations.
+        if other[1:] != spaces[0][1:] or not are_alike(other[0], spaces[0][0]):
             raise EnvError(
                 f"environment {index} differs from environment 0: (observations, actions, "
                 f"actions of the simulator, frames per step) {other} instead of {spaces[0]}"

@@ -11,6 +11,7 @@
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -164,9 +165,8 @@ def _plain(keys):
         name = re.sub(r"[^0-9A-Za-z_]", "_", key)
         name = name if name[:1].isalpha() else f"x{name}"
         taken, plain = set(names.values()), name
-        while name in taken:
-            name = f"{plain}_{len(taken)}"
-        names[key] = name
+        others = (f"{plain}_{number}" for number in itertools.count(len(taken)))
+        names[key] = next(other for other in itertools.chain([name], others) if other not in taken)
     return names
 
 

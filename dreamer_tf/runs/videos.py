@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from typing import Any
 
 import imageio.v2 as imageio_v2
 import imageio.v3 as imageio
@@ -46,7 +47,8 @@ def save_video(path: str | os.PathLike, frames: ArrayLike, fps: float = 30) -> N
             imageio.imwrite(partial, list(pictures), duration=1000 / fps, loop=0)
             return
         options = {"fps": fps, "codec": "libx264", "macro_block_size": 2}
-        with imageio_v2.get_writer(partial, format="FFMPEG", mode="I", **options) as film:
+        film: Any = imageio_v2.get_writer(partial, format="FFMPEG", mode="I", **options)
+        with film:
             for picture in pictures:
                 film.append_data(picture)
 

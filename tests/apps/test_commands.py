@@ -156,6 +156,13 @@ def test_evaluate_and_export_may_act_otherwise_with_the_same_weights(capsys, tra
     assert manifest["state"]["state_plan"]["shape"] == [3, 1]
 
 
+def test_a_card_has_all_that_can_be_exported(trained, tmp_path, capsys):
+    words = ["--logdir", str(trained), "--out", str(tmp_path / "card"), "--card", "--no_litert"]
+    with pytest.raises(SystemExit):
+        commands.export(words)
+    assert "--no_litert is for an export without a card" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     [

@@ -99,6 +99,26 @@ def test_terminated_and_truncated_are_told_apart():
         assert [bool(row["is_terminal"]) for row in rows] == [False] * 3 + [terminal]
 
 
+@pytest.mark.parametrize("key", ["final_obs", "final_observation", "terminal_observation"])
+def test_one_that_resets_itself_ends_with_what_it_ended_with(key):
+    class Resetting(Walk):
+        def step(self, action):
+            observation, *rest, info = super().step(action)
+            if any(rest[1:]):
+                observation, info = self.reset()[0], {key: observation}
+            return observation, *rest, info
+
+    env, expected = envs.from_user(Resetting), envs.from_user(Walk)
+    actions = {"legs/speed": np.float32([0.5]), "turn": np.int32(0)}
+    for made in (env, expected):
+        made.reset(3)
+    rows = [[made.step(actions) for _ in range(4)] for made in (env, expected)]
+    for row, other in zip(*rows, strict=True):
+        for name in other:
+            np.testing.assert_array_equal(row[name], other[name])
+    assert rows[0][-1]["is_last"] and rows[0][-1]["picture"].max() == 4
+
+
 def test_action_repeat_and_time_limit():
     env = envs.from_user(Walk("terminated"), action_repeat=2)
     env.reset(0)

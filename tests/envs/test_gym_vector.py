@@ -157,6 +157,52 @@ def test_what_does_not_fit_is_explained():
         vector.step({}, np.array([True, False, False]))
 
 
+@pytest.mark.parametrize(
+    "simulator",
+    [
+        lambda: make(AutoresetMode.DISABLED),  # Its environments have no render().
+        lambda: gymnasium.make_vec("Pendulum-v1", num_envs=2, vectorization_mode="sync"),
+    ],
+)
+def test_one_that_does_not_draw_says_so(simulator):
+    with envs.GymVectorEnv(simulator, seed=0) as vector:
+        vector.step({}, np.ones(len(vector), bool))
+        with pytest.raises(envs.EnvError, match="draws no pictures"):
+            vector.render(0)
+
+
+def test_wrong_images_and_keys_are_named():
+    class Floats(SyncVectorEnv):
+        def reset(self, **given):
+            obs, info = super().reset(**given)
+            return obs | {"image": obs["image"] / 255}, info
+
+    vector = envs.GymVectorEnv(lambda: Floats([lambda: Counting(0)]), seed=0, image_size=None)
+    with pytest.raises(envs.EnvError, match="image.*got dtype float64"):
+        vector.step({}, np.ones(1, bool))
+
+    def named(key):
+        class Named(Counting):
+            observation_space = gymnasium.spaces.Dict({key: gymnasium.spaces.Box(0, 99, (1,))})
+
+        return lambda: SyncVectorEnv([lambda: Named(0)])
+
+    renamed = envs.GymVectorEnv(named("push"), seed=0)
+    assert set(renamed.act_space) == {"action/push", "gear"}
+    with pytest.raises(envs.EnvError, match=r"'reward' is already .*env\.keys"):
+        envs.GymVectorEnv(named("reward"), seed=0)
+
+
+def test_an_error_in_closing_is_only_told(caplog):
+    class Stuck(SyncVectorEnv):
+        def close(self):
+            raise AttributeError("no viewer")
+
+    with envs.GymVectorEnv(lambda: Stuck([lambda: Counting(0)]), seed=0):
+        pass
+    assert "closing the VectorEnv failed" in caplog.text and "no viewer" in caplog.text
+
+
 def test_envpool_is_one():
     envpool = pytest.importorskip("envpool", reason="pip install envpool (700 MB)")
     played = []

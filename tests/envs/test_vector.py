@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dreamer_tf.envs import EnvError, VectorEnv
+from dreamer_tf.specs import Space
 from tests.counting import CountingEnv, FailingEnv
 
 both = pytest.mark.parametrize("workers", ["process", "inline"])
@@ -153,6 +154,27 @@ def test_constructors_that_fail_stop_at_once_with_their_traceback(workers):
 def test_environments_must_agree():
     with pytest.raises(EnvError, match="environment 1 differs"):
         VectorEnv([CountingEnv, lambda: CountingEnv(image=True)], seed=0, workers="inline")
+
+
+def test_they_may_differ_in_the_bounds_of_observations():
+    class Bounded(CountingEnv):
+        @property
+        def obs_space(self):
+            return super().obs_space | {"count": Space(np.float32, (1,), 0, 7)}
+
+    with VectorEnv([CountingEnv, Bounded], seed=0, workers="inline") as env:
+        assert len(run(env, 3)) == 3
+
+
+def test_an_error_in_closing_ends_nothing(caplog):
+    class Stuck(FailingEnv):
+        def close(self):
+            raise AttributeError("no viewer")
+
+    with VectorEnv([functools.partial(Stuck, "raise")], seed=0, workers="inline") as env:
+        rows = run(env, 4)
+    assert rows[-1]["is_first"].shape == (1,)
+    assert caplog.text.count("AttributeError: no viewer") == 2 and "built anew" in caplog.text
 
 
 def test_wrong_calls_say_what_was_expected():

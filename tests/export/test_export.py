@@ -407,3 +407,4 @@ def test_names_are_plain_and_each_its_own():
     keys = ["left arm", "left:arm", "état", "50%", "_", "", "robot/arm"]
     names = list(_plain(keys).values())
     assert names == ["left_arm", "left_arm_1", "x_tat", "x50_", "x_", "x", "robot_arm"]
+    assert len(set(_plain(["a b", "a_b_2", "a~b"]).values())) == 3

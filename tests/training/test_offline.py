@@ -1,6 +1,7 @@
 """Learning from recorded episodes, Minari datasets, and runs that begin with another's weights."""
 
 import json
+import pathlib
 import types
 
 import gymnasium
@@ -129,6 +130,7 @@ def recorded(length, terminates=True):
 
 
 SPACES = gymnasium.spaces
+RENAMED = {"echo": "arm/echo"}
 DATASET = Dataset(
     observation_space=SPACES.Dict(
         image=SPACES.Box(0, 255, (20, 20, 3), np.uint8),
@@ -164,6 +166,28 @@ def test_values_outside_of_their_spaces_are_refused():
         list(envs.RecordedEpisodes(dataset))
 
 
+@pytest.mark.parametrize(
+    ("actions", "part"),
+    [
+        ({"push": np.full((9, 1), np.nan), "gear": np.ones(9, int)}, "push.*NaN"),
+        ({"push": np.zeros((9, 1)), "gear": np.full(9, 5)}, "gear.*4"),
+        ({"push": np.zeros((9, 2)), "gear": np.ones(9, int)}, "action of step 0"),
+    ],
+)
+def test_actions_outside_of_their_spaces_are_refused(actions, part):
+    wrong = recorded(9)
+    wrong.actions = actions
+    dataset = Dataset(**(vars(DATASET) | {"episodes": [wrong]}))
+    with pytest.raises(envs.EnvError, match=part):
+        list(envs.RecordedEpisodes(dataset))
+
+
+@pytest.mark.parametrize("dataset", ["runs/walkr", pathlib.Path("walkr"), 3])
+def test_what_is_no_dataset_says_what_would_be(fit, dataset):
+    with pytest.raises(RunFolderError, match="run folder.*Minari"):
+        fit(dataset)
+
+
 def test_replay_to_minari_and_back(train, fit, tmp_path, monkeypatch):
     minari = pytest.importorskip("minari", reason='pip install "dreamer-tf[minari]"')
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
@@ -171,6 +195,13 @@ def test_replay_to_minari_and_back(train, fit, tmp_path, monkeypatch):
 
     class Wide(CountingEnv):
         native_act_space = act_space | {"push": Space(np.float32, (2,), -3, 5)}
+
+        @property
+        def obs_space(self):  # What was a dict within the dict.
+            return {RENAMED.get(key, key): space for key, space in super().obs_space.items()}
+
+        def _observe(self, action):
+            return {RENAMED.get(k, k): value for k, value in super()._observe(action).items()}
 
     options = {"run.prefill": 1000, "run.eval_every": 0}
     source = train(
@@ -185,6 +216,7 @@ def test_replay_to_minari_and_back(train, fit, tmp_path, monkeypatch):
         assert old.keys() == new.keys()
         for key in old:
             np.testing.assert_allclose(new[key], old[key], atol=1e-6, err_msg=key)
+    assert next(made.iterate_episodes()).observations["arm"].keys() == {"echo"}
     action = next(made.iterate_episodes()).actions["push"]
     assert action.min() < -1.5 and action.max() > 1.5  # The environment's own.
     assert run_folder.load_native_actions(back) == Wide.native_act_space

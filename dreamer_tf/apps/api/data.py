@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from dreamer_tf.apps.api.training import Result, Stop, prepare
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.common.extras import install_hint
 from dreamer_tf.envs import RecordedEpisodes
+from dreamer_tf.envs.structure import set_entry
 from dreamer_tf.replay import Replay, episode_files, read_episodes
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
 
 _REPLAY = "replay"
+_MINARI_ID = re.compile(r"-v\d+$")
 
 
 def fit(
@@ -105,8 +108,19 @@ def _bring(dataset, folder, config):
         return _spaces_of(folder)
     if isinstance(dataset, str | os.PathLike) and pathlib.Path(dataset).is_dir():
         return _bring_run(pathlib.Path(dataset), folder / _REPLAY)
-    if isinstance(dataset, str):
-        dataset = _minari().load_dataset(dataset)
+    if isinstance(dataset, str | os.PathLike):
+        name = os.fspath(dataset)
+        if not _MINARI_ID.search(name):
+            raise RunFolderError(
+                f"there is no run folder {name}, nor is that the id of a Minari dataset, which "
+                f"ends in a version such as -v0"
+            )
+        dataset = _minari().load_dataset(name)
+    if not callable(getattr(dataset, "iterate_episodes", None)):
+        raise RunFolderError(
+            f"expected a run folder, a Minari dataset or its id, or an object with "
+            f"iterate_episodes(); got {type(dataset).__name__}"
+        )
     recorded = RecordedEpisodes(dataset, image_size=config.env.image_size, keys=config.env.keys)
     spaces = NoEnvs(recorded.obs_space, recorded.act_space, recorded.native_act_space)
     rows = specs.row_spaces(spaces.obs_space, spaces.act_space)
@@ -187,9 +201,22 @@ def to_minari(logdir: str | os.PathLike, dataset_id: str, **about: Any) -> Any:
     )
 
 
-def _plain(values):
-    """What is in a dict alone under one of these names was not in a dict."""
-    return next(iter(values.values())) if _is_alone(values) else values
+def _plain(values, make=dict):
+    """Values by key as the environment had them: in nested dicts, or a single one without.
+
+    What is alone under one of these names was not in a dict.
+    """
+    if _is_alone(values):
+        return next(iter(values.values()))
+    nested = {}
+    for key, value in values.items():
+        set_entry(nested, key.split("/"), value)
+    return _made(nested, make)
+
+
+def _made(values, make):
+    inner = {key: _made(v, make) if isinstance(v, dict) else v for key, v in values.items()}
+    return make(inner)
 
 
 def _is_alone(values):
@@ -207,8 +234,7 @@ def _gym_space(spaces):
             return MultiDiscrete(count, start=space.low)
         return Discrete(int(count), start=int(space.low))
 
-    converted = {key: convert(space) for key, space in spaces.items()}
-    return _plain(converted) if _is_alone(converted) else Dict(converted)
+    return _plain({key: convert(space) for key, space in spaces.items()}, Dict)
 
 
 def _minari():

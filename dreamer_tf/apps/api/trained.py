@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import logging
+import operator
 import os
 import pathlib
 import shutil
@@ -15,6 +16,7 @@ from dreamer_tf.export.checks import check_free, check_onnx
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
+from dreamer_tf.specs import are_alike
 from dreamer_tf.training import session
 from dreamer_tf.training.loading import load_agent
 
@@ -215,9 +217,11 @@ def _load_policy(logdir, acting, **chosen):
 
     def make_policy(vector_env):
         actions = "native_act_space" if exported else "act_space"
+        # Nothing relies on the bounds of observations; those of actions say what one means.
+        same = {"obs_space": are_alike, actions: operator.eq}
         for name, kind in (("obs_space", "observations"), (actions, "actions")):
             expected, got = getattr(agent, name), getattr(vector_env, name)
-            if expected != got:
+            if not same[name](expected, got):
                 raise RunFolderError(
                     f"the policy in {logdir} has the {kind} {expected}; this environment has {got}"
                 )

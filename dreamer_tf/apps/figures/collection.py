@@ -266,7 +266,8 @@ def setting(curve, key):
 def _refuse_twins(curves, option=""):
     first = {}
     for curve in curves:
-        key = (curve.task, curve.method, curve.seed, curve.settings.get(option))
+        value = repr(curve.settings.get(option))  # A list, say.
+        key = (curve.task, curve.method, curve.seed, value)
         if key in first:
             raise FigureError(
                 f"two curves of {curve.method} on {curve.task} with seed {curve.seed}: in "

@@ -14,6 +14,7 @@ import numpy as np
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.scores import Curve, read_score_file
 from dreamer_tf.apps.figures.tasks import canonical
+from dreamer_tf.common import short_name
 from dreamer_tf.config import ConfigError
 from dreamer_tf.config.files import CONFIG_NAME
 from dreamer_tf.config.moved import MOVED
@@ -99,7 +100,7 @@ def _metric_curve(path, settings, name):
         return None
     xs = np.array(sorted(found), float)
     ys = np.array([np.mean(found[x]) for x in xs])
-    task, method = canonical(settings["task"]), settings["agent"]
+    task, method = canonical(settings["task"]), short_name(settings["agent"])
     return Curve(task, method, str(settings["seed"]), xs, ys, path)
 
 

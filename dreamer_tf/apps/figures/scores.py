@@ -35,7 +35,7 @@ class Curve:
       method: Name of the method.
       seed: The seed, as text.
       xs: Environment frames, float64 ``[N]``, rising.
-      ys: Scores, float64 ``[N]``, all finite.
+      ys: Scores, float64 ``[N]``, all finite; means where several came at the same frame.
       source: File or folder that it comes from.
       settings: Options of the run by dotted key; empty for score files, which do not tell.
       algorithm: The method's own name, where a user gave it another; else empty.
@@ -128,7 +128,10 @@ def _curve(path, entry):
     if not len(order):
         return None
     task, method, seed = canonical(entry["task"]), str(entry["method"]), str(entry["seed"])
-    return Curve(task, method, seed, xs[order], ys[order], path)
+    # Environments that are played side by side end their episodes at the same frame.
+    points, place = np.unique(xs[order], return_inverse=True)
+    means = np.bincount(place, ys[order]) / np.bincount(place)
+    return Curve(task, method, seed, points, means, path)
 
 
 def _finals(path, content):

@@ -72,6 +72,7 @@ def test_two_curves_of_one_seed_are_refused_unless_told_apart(tmp_path):
     grouped = gather([tmp_path], group_by="dreamer.imag_horizon")
     assert grouped.methods == ["imag horizon 15", "imag horizon 5"]
     assert len(gather([tmp_path], option="dreamer.imag_horizon").runs) == 2
+    assert len(gather([tmp_path / "long"], option="env.image_size").runs) == 1  # A list.
 
 
 def test_a_name_may_hold_an_equals_sign_if_the_path_exists(tmp_path):

@@ -22,6 +22,13 @@ def test_curves_are_read(tmp_path, name):
     assert curve.end == 30 and finals == []
 
 
+def test_scores_of_one_frame_are_averaged(tmp_path):
+    points = entry(xs=[10, 20, 10, 10, 10, 20], ys=[0, 100, 0, 100, None, 50])
+    [curve], _ = read_score_file(score_file(tmp_path / "scores.json", [points]))
+    np.testing.assert_array_equal(curve.xs, [10, 20])
+    np.testing.assert_allclose(curve.ys, [100 / 3, 75])
+
+
 def test_final_scores_are_read(tmp_path):
     content = {"dmc_walker_walk": {"d4pg_100m": 968.3, "planet": 951}}
     curves, finals = read_score_file(score_file(tmp_path / "baselines.json", content))

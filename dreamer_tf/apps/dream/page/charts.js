@@ -198,8 +198,9 @@ class Elements {
 
 // A vector of many elements: all of them at the present step.
 class Profile {
-  constructor(parent, key) {
+  constructor(parent, key, size) {
     this.key = key;
+    this.blank = Array(size).fill(null);
     const element = document.createElement("div");
     element.className = "plot";
     parent.append(element);
@@ -209,9 +210,7 @@ class Profile {
   show(steps) {
     const step = steps[steps.length - 1];
     const sides = [step.true, step.imagined].map((side) => side?.observations[this.key]);
-    const size = (sides[0] || sides[1]).length;
-    const blank = Array(size).fill(null);
-    this.chart.setData([[...blank.keys()], ...sides.map((side) => side || blank)]);
+    this.chart.setData([[...this.blank.keys()], ...sides.map((side) => side || this.blank)]);
   }
 }
 
@@ -230,6 +229,6 @@ export function makeVectors(parent, about) {
       card.append(heading);
       parent.append(card);
       const size = space.shape.reduce((a, b) => a * b, 1);
-      return size > MOST_ELEMENTS ? new Profile(card, key) : new Elements(card, key, size);
+      return size > MOST_ELEMENTS ? new Profile(card, key, size) : new Elements(card, key, size);
     });
 }
