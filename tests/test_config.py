@@ -373,6 +373,18 @@ def test_a_mapping_is_one_option_however_it_is_given():
     assert config.from_text(expected) == mapping and config.from_text("") == {}
 
 
+@pytest.mark.parametrize("key", ["beta1", "beta2"])
+def test_an_average_must_take_in_what_is_new(key):
+    with pytest.raises(config.ConfigError, match=f"{key} .*less than 1"):
+        config.load([], {f"dreamerv3.optimizer.{key}": 1})
+
+
+def test_an_option_that_was_one_and_is_two_is_read_into_both(tmp_path):
+    (tmp_path / "mine.yaml").write_text("dreamerv3: {bins: 41}\n")
+    loaded = config.load([str(tmp_path / "mine.yaml")]).config.dreamerv3
+    assert loaded.reward.bins == loaded.critic.bins == 41
+
+
 def test_numbers_and_text_of_a_mapping_stay_what_they_are(tmp_path):
     resolved = config.load([], {"env.kwargs": {"force": float("inf"), "name": "#fff"}})
     config.save(resolved.config, tmp_path)

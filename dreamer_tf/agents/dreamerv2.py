@@ -19,6 +19,7 @@ Differences from the paper and the author's code (more in docs/differences.md):
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -44,7 +45,7 @@ from dreamer_tf.behaviors import (
     Valuation,
     kept,
 )
-from dreamer_tf.config import Config
+from dreamer_tf.config import Config, from_text
 from dreamer_tf.nn import (
     BernoulliHead,
     LayerNormGRU,
@@ -138,7 +139,7 @@ class DreamerV2(Agent):
         )
         reward, cont = config.reward, config.cont
         heads = {"reward": NormalHead(reward.layers, reward.units, name="reward", **block)}
-        objective = Reconstruction(decoder)
+        objective = Reconstruction(decoder, self._observation_scales(decoder.keys))
         self.loss_scales = objective.scales | {
             "reward": config.reward_scale,
             "kl": config.kl_scale,
@@ -161,6 +162,21 @@ class DreamerV2(Agent):
             self._build_kl(),
             detached=[name for name, shapes in shaping.items() if not shapes],
         )
+
+    def _observation_scales(self, keys):
+        """The weight of each observation's loss."""
+        scales = from_text(self.config.observation_scales)
+        unknown = sorted(scales.keys() - set(keys))
+        if unknown:
+            raise ValueError(
+                f"dreamerv2.observation_scales: {', '.join(unknown)} is not decoded; "
+                f"{', '.join(keys)} are"
+            )
+        if not all(isinstance(s, int | float) and 0 <= s < math.inf for s in scales.values()):
+            raise ValueError(
+                f"dreamerv2.observation_scales: expected numbers of at least 0, got {scales}"
+            )
+        return dict.fromkeys(keys, 1.0) | {key: float(scale) for key, scale in scales.items()}
 
     def _build_multi(self, kind, config, dtype, name, **sizes):
         """The encoder or decoder of the keys that its options select."""

@@ -22,6 +22,7 @@ Differences from the paper and the authors' code (more in docs/differences.md):
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 
 import tensorflow as tf
@@ -52,7 +53,7 @@ from dreamer_tf.nn import (
     select_keys,
 )
 from dreamer_tf.ops import flatten_time, open_shape, swap_time
-from dreamer_tf.optim import AdaptiveClip, GradientStep, LaProp, Warmup
+from dreamer_tf.optim import AdaptiveClip, GradientStep, LaProp, learning_rate
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import (
     RSSM,
@@ -114,7 +115,7 @@ class DreamerV3(Agent):
         encoder = self._build_encoder(dtype, "encoder")
         rssm = self._build_rssm(encoder.output_size, dtype)
         objective = self.make_objective(encoder, rssm, dtype)
-        sizes = (config.reward.layers, config.reward.units, config.bins)
+        sizes = (config.reward.layers, config.reward.units, config.reward.bins)
         reward = TwoHotHead(*sizes, dtype=dtype, name="reward", **rms_silu_layers(out_scale=0.0))
         cont = BernoulliHead(
             config.cont.layers, config.cont.units, dtype=dtype, name="cont", **rms_silu_layers()
@@ -156,6 +157,7 @@ class DreamerV3(Agent):
             PyramidEncoder(self._pyramid(), dtype=dtype, name="cnn"),
             config.layers,
             config.units,
+            symlog=config.symlog,
             dtype=dtype,
             name=name,
         )
@@ -193,6 +195,7 @@ class DreamerV3(Agent):
             config.hidden,
             prior_layers=config.prior_layers,
             post_layers=config.post_layers,
+            absolute=config.absolute,
             dtype=dtype,
             name="rssm",
             **rms_silu_layers(),
@@ -219,7 +222,7 @@ class DreamerV3(Agent):
     def _build_step(self, name, variables):
         config = self.config.optimizer
         optimizer = LaProp(
-            Warmup(config.learning_rate, config.warmup),
+            learning_rate(config),
             beta_1=config.beta1,
             beta_2=config.beta2,
             epsilon=config.epsilon,
@@ -229,7 +232,9 @@ class DreamerV3(Agent):
         if config.weight_decay:
             kept = [v for v in variables if not v.name.startswith("kernel")]
             optimizer.exclude_from_weight_decay(var_list=kept)
-        return GradientStep(name, variables, optimizer, AdaptiveClip(config.grad_clip))
+        # Without a clip no ratio is too large.
+        clip = AdaptiveClip(config.grad_clip or math.inf)
+        return GradientStep(name, variables, optimizer, clip)
 
     def _trained_networks(self):
         """Those that the one optimiser moves."""
@@ -388,7 +393,8 @@ class DreamerV3(Agent):
 
         Returns:
           Dict of ``policy`` and ``value`` ``[B, K]``, means over the imagined steps, and
-          ``replay_value`` ``[B, K-1]``; returns ``[H, B·K]``; dict of scalar metrics.
+          ``replay_value`` ``[B, K-1]``, zeros ``[B, 1]`` where K is 1; returns ``[H, B·K]``; dict
+          of scalar metrics.
         """
         shape = batch_size, count = recent.deter.shape[:2]
         imagined, returns, metrics = self.behavior.imagined_losses(trajectory, reward, cont)
@@ -401,7 +407,10 @@ class DreamerV3(Agent):
         rows = {key: batch[key][:, -count:] for key in ("reward", "is_last", "is_terminal")}
         bootstrap = tf.reshape(returns[0], [batch_size, count])
         time_first = tf.nest.map_structure(swap_time, (feat, rows, bootstrap))
-        losses["replay_value"] = swap_time(self.behavior.replay_loss(*time_first))
+        if count > 1:
+            losses["replay_value"] = swap_time(self.behavior.replay_loss(*time_first))
+        else:  # What has no row behind it has no return along rows.
+            losses["replay_value"] = tf.zeros(shape)
         return losses, returns, metrics
 
     # ------------------------------------------------------------------ acting

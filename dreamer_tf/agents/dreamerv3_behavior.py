@@ -81,7 +81,7 @@ class ActorCritic(tf.Module):
             TwoHotHead(
                 critic.layers,
                 critic.units,
-                config.bins,
+                critic.bins,
                 dtype=dtype,
                 name=name,
                 **rms_silu_layers(out_scale=0.0),
@@ -260,7 +260,7 @@ class ActorCritic(tf.Module):
         metrics |= {f"{key}_entropy": tf.reduce_mean(x) for key, x in entropies.items()}
         return -tf.stop_gradient(weight) * objective, metrics
 
-    def critic_loss(self, dist, target, slow_value, weight):
+    def critic_loss(self, dist, target, slow_value, weight, slow_scale):
         """Loss of the critic: -weight · (ln p(target) + β · ln p(slow value)).
 
         The second term keeps the critic near its own slow copy, where the returns that it learns
@@ -272,14 +272,15 @@ class ActorCritic(tf.Module):
           target: ``[T, N]`` returns.
           slow_value: ``[T, N]`` predictions of the slow critic.
           weight: ``[T, N]``.
+          slow_scale: Weight of the second term (β).
 
         Returns:
           ``[T, N]`` loss.
 
         Reference: arXiv:2301.04104, equation 5 and section "Critic learning".
         """
-        whole = 1.0 + self.config.slow_scale
-        parts = [(1.0 / whole, target), (self.config.slow_scale / whole, slow_value)]
+        whole = 1.0 + slow_scale
+        parts = [(1.0 / whole, target), (slow_scale / whole, slow_value)]
         log_prob = dist.expected_log_prob(mixed_two_hot(parts, dist.bins))
         return -tf.stop_gradient(weight) * whole * log_prob
 
@@ -310,7 +311,7 @@ class ActorCritic(tf.Module):
         """
         config = self.config
         live = (1.0 - 1.0 / config.horizon) * (1.0 - tf.cast(is_terminal[1:], tf.float32))
-        lambda_ = config.return_lambda * (1.0 - tf.cast(is_last[1:], tf.float32))
+        lambda_ = config.replay_lambda * (1.0 - tf.cast(is_last[1:], tf.float32))
         return lambda_return(reward[1:], bootstrap[:-1], live, bootstrap[-1], lambda_)
 
     def imagined_losses(self, trajectory, reward, cont):
@@ -333,7 +334,8 @@ class ActorCritic(tf.Module):
         returns, weight = self.returns(reward, cont, target), self.weights(cont)
         policy = self.actor.dist(trajectory.feat)
         policy_loss, metrics = self.actor_loss(policy, trajectory.action, returns, target, weight)
-        value_loss = self.critic_loss(dist, returns, slow_value[:-1], weight)
+        scale = self.config.slow_scale
+        value_loss = self.critic_loss(dist, returns, slow_value[:-1], weight, scale)
         metrics |= self._entropy_shares(policy, metrics)
         metrics |= {
             "imag_reward": tf.reduce_mean(reward),
@@ -365,7 +367,8 @@ class ActorCritic(tf.Module):
         weight = 1.0 - tf.cast(batch["is_last"][:-1], tf.float32)
         feat = feat[:-1]
         slow_value = tf.stop_gradient(self.slow_value(feat))
-        return self.critic_loss(self.critic.dist(feat), returns, slow_value, weight)
+        scale = self.config.replay_slow_scale
+        return self.critic_loss(self.critic.dist(feat), returns, slow_value, weight, scale)
 
     def follow(self, returns, skipped):
         """What goes on behind an update: the slow critic moves, the returns enter their scale.

@@ -106,7 +106,10 @@ def make_harmony(config, objective):
             f"reconstruction has; got {config.objective}"
         )
     # The KL terms share a scale by their weights; what regularises it goes with the first.
-    dyn = config.loss_scales.dyn / (config.loss_scales.dyn + config.loss_scales.rep)
+    total = config.loss_scales.dyn + config.loss_scales.rep
+    if not total:
+        raise ValueError("dreamerv3.harmony weighs the KL terms: loss_scales.dyn and .rep are 0")
+    dyn = config.loss_scales.dyn / total
     return Harmony(
         objective.decoder.images or objective.decoder.keys,
         kl={"dyn": dyn, "rep": 1.0 - dyn},

@@ -10,7 +10,7 @@ which it plays, shows how well it would do without an episode of its own (zero-s
 import tensorflow as tf
 
 from dreamer_tf.agents.base import make_step
-from dreamer_tf.agents.dreamerv2_behavior import ActorCritic
+from dreamer_tf.agents.dreamerv2_behavior import ActorCritic, hidden_block
 from dreamer_tf.behaviors import ActorBehavior, Disagreement, Switched, Uniform
 from dreamer_tf.nn import Ensemble
 from dreamer_tf.world_model import get_feat
@@ -74,9 +74,9 @@ class Plan2Explore(tf.Module):
             explore.layers,
             explore.units,
             sizes[explore.target],
-            activation=config.activation,
             dtype=dtype,
             name="explore_ensemble",
+            **hidden_block(config),
         )
         self.ensemble.build(rssm.feat_size + action.size)
         self.disagreement = Disagreement(self.ensemble)

@@ -126,6 +126,11 @@ class DreamerV2Config:
     decoder_gradient: bool = option(True, "the decoder shapes the representation")
     reward_gradient: bool = shared.reward_gradient(True)
     discount_gradient: bool = option(True, "the discount model shapes the representation")
+    observation_scales: str = option(
+        "",
+        "weights of single observations' losses by their key, such as position=0.5; others have 1",
+        mapping=True,
+    )
     reward_scale: float = shared.reward_scale(1.0)
     discount_model: bool = shared.discount_model(False)
     discount_scale: float = shared.discount_scale(1.0)

@@ -32,6 +32,9 @@ class BlockRSSMConfig(RSSMConfig):
     unimix: float = option(
         0.01, "share of a uniform distribution in each categorical", minimum=0, maximum=1
     )
+    absolute: bool = option(
+        False, "the posterior sees the embedding alone, without the deterministic state"
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,15 +57,15 @@ class PyramidConfig:
 class SymlogEncoderConfig(HeadConfig):
     """The layers are those for observations other than images."""
 
-    keys: str = option(
-        ".*", "regular expression that an observation's whole key must match; others are left out"
-    )
+    keys: str = shared.keys()
+    symlog: bool = option(True, "observed numbers enter by their symlog, not as they are")
 
 
 @dataclasses.dataclass(frozen=True)
-class SymlogDecoderConfig(SymlogEncoderConfig):
+class SymlogDecoderConfig(HeadConfig):
     """Its units are also half the width of the layer from the state to images."""
 
+    keys: str = shared.keys()
     blocks: int = option(8, "blocks of the layer from the deterministic state to images", minimum=1)
     number_loss: str = option(
         "squared",
@@ -70,6 +73,11 @@ class SymlogDecoderConfig(SymlogEncoderConfig):
         "linearly where the error is large",
         ("squared", "huber"),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoHotHeadConfig(HeadConfig):
+    bins: int = option(255, "points of the distribution", minimum=3)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,10 +178,10 @@ class DreamerV3Config:
         "layer of twice the units",
         **DEEP,
     )
-    reward: HeadConfig = section(HeadConfig, "reward model", **THIN)
+    reward: TwoHotHeadConfig = section(TwoHotHeadConfig, "reward model", **THIN)
     cont: HeadConfig = section(HeadConfig, "continue model", **THIN)
     actor: JointActorConfig = section(JointActorConfig, "action model", min_std=0.1, **DEEP)
-    critic: HeadConfig = section(HeadConfig, "value model, and its slow copy", **DEEP)
+    critic: TwoHotHeadConfig = section(TwoHotHeadConfig, "value model, and its slow copy", **DEEP)
     policy: str = shared.policy("actor")
     planner: GuidedPlannerConfig = shared.guided_planner()
     return_norm: ReturnNormConfig = section(ReturnNormConfig, "size of returns")
@@ -197,7 +205,6 @@ class DreamerV3Config:
     dreamerpro: DreamerProConfig = section(DreamerProConfig, "the objective dreamerpro")
     diagnostic_decoder: bool = shared.diagnostic_decoder(True)
     harmony: bool = shared.harmony(False)
-    bins: int = option(255, "points of the distributions over rewards and values", minimum=2)
     free_nats: float = shared.free_nats(1.0)
     reward_gradient: bool = shared.reward_gradient(True)
     replay_value_gradient: bool = option(
@@ -216,6 +223,9 @@ class DreamerV3Config:
         True, "the continue model predicts gamma too, and imagined returns take it from there"
     )
     return_lambda: float = shared.return_lambda(0.95)
+    replay_lambda: float = option(
+        0.95, "the same of the critic's returns along replayed rows", minimum=0, maximum=1
+    )
     entropy_scale: float = option(3e-4, "weight of the policy's entropy (eta)", minimum=0)
     slow_rate: float = option(
         0.02, "how far the slow critic moves to the critic, 1: all the way", above=0, maximum=1
@@ -224,6 +234,7 @@ class DreamerV3Config:
     slow_scale: float = option(
         1.0, "weight of the slow critic's predictions as targets of the critic", minimum=0
     )
+    replay_slow_scale: float = option(1.0, "the same on replayed states", minimum=0)
     slow_target: bool = option(
         False, "returns and advantages take values from the slow critic instead of the critic"
     )

@@ -17,6 +17,7 @@ def option(
     minimum=None,
     above=None,
     maximum=None,
+    below=None,
     mapping=False,
     group=None,
 ):
@@ -29,6 +30,7 @@ def option(
         minimum: Smallest number allowed.
         above: Number that the value must exceed.
         maximum: Largest number allowed.
+        below: Number that the value must stay under.
         mapping: Whether it holds names with values of any type, kept as JSON text.
         group: Entry-point group whose names are allowed beside the choices, as ``module:name`` is.
 
@@ -41,6 +43,7 @@ def option(
         "minimum": minimum,
         "above": above,
         "maximum": maximum,
+        "below": below,
         "mapping": mapping,
         "group": group,
     }

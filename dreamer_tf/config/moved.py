@@ -27,8 +27,9 @@ MOVED = {
     "dreamerv2.adam_epsilon": _each("dreamerv2.{}.epsilon", *_DREAMERV2),
     "dreamerv2.grad_clip": _each("dreamerv2.{}.grad_clip", *_DREAMERV2),
     "dreamerv2.weight_decay": _each("dreamerv2.{}.weight_decay", *_DREAMERV2),
+    "dreamerv3.bins": ("dreamerv3.reward.bins", "dreamerv3.critic.bins"),
     "planet.learning_rate": ("planet.optimizer.learning_rate",),
     "planet.adam_epsilon": ("planet.optimizer.epsilon",),
     "planet.grad_clip": ("planet.optimizer.grad_clip",),
 }
-"""Old dotted name to the new one, or to several where optimisers had it together."""
+"""Old dotted name to the new one, or to several where parts had it together."""

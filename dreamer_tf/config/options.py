@@ -31,6 +31,7 @@ class Option:
         minimum: Smallest number allowed, or None.
         above: Number that the value must exceed, or None.
         maximum: Largest number allowed, or None.
+        below: Number that the value must stay under, or None.
         mapping: Whether a ``str`` holds names with values, as JSON text; empty: none.
         group: Entry-point group whose names are allowed beside the choices, as ``module:name`` is;
             None: no others are.
@@ -44,6 +45,7 @@ class Option:
     minimum: float | None
     above: float | None
     maximum: float | None
+    below: float | None = None
     mapping: bool = False
     group: str | None = None
 
@@ -248,6 +250,8 @@ def _number(option, kind, value, origin):
         raise _not_allowed(option, value, f"more than {option.above}", origin)
     if option.maximum is not None and value > option.maximum:
         raise _not_allowed(option, value, f"at most {option.maximum}", origin)
+    if option.below is not None and value >= option.below:
+        raise _not_allowed(option, value, f"less than {option.below}", origin)
     return value
 
 

@@ -130,6 +130,13 @@ class GuidedPlannerConfig(PlannerConfig):
     max_std: float = option(2.0, "largest one, and the first", above=0)
 
 
+def keys():
+    """Which observations an encoder or decoder takes."""
+    return option(
+        ".*", "regular expression that an observation's whole key must match; others are left out"
+    )
+
+
 def guided_planner():
     """The planner of agents that have an actor, with the values of TD-MPC2 (arXiv:2310.16828)."""
     text = "the search, where policy is planner; the critic's value stands behind the horizon"
@@ -163,7 +170,9 @@ class LaPropConfig(OptimizerConfig):
     """LaProp after adaptive clipping: one more meaning of clip and decay, and the warm-up."""
 
     grad_clip: float = option(
-        0.3, "largest norm of a tensor's gradient, relative to the tensor's own (AGC)", above=0
+        0.3,
+        "largest norm of a tensor's gradient, relative to the tensor's own (AGC); 0: any",
+        minimum=0,
     )
     weight_decay: float = option(
         0.0,
@@ -172,6 +181,13 @@ class LaPropConfig(OptimizerConfig):
         maximum=1,
     )
     warmup: int = option(1000, "grad_steps in which the learning rate rises from zero", minimum=0)
-    beta1: float = option(0.9, "decay of the average of updates", minimum=0, maximum=1)
-    beta2: float = option(0.999, "decay of the mean square of gradients", minimum=0, maximum=1)
+    schedule: str = option(
+        "const",
+        "what the learning rate does after that: const: nothing; linear, cosine: it falls until "
+        "grad_step anneal, in a straight line to a tenth or along a cosine to next to nothing",
+        ("const", "linear", "cosine"),
+    )
+    anneal: int = option(0, "grad_step at which it has fallen, counted from the first", minimum=0)
+    beta1: float = option(0.9, "decay of the average of updates", minimum=0, below=1)
+    beta2: float = option(0.999, "decay of the mean square of gradients", minimum=0, below=1)
     nesterov: bool = option(False, "count the newest update as if the next one were equal to it")

@@ -60,7 +60,7 @@ class GymEnv(FrameEnv):
                 problems += error.problems
         if problems:
             raise EnvError(*problems)
-        self._actions = named_apart(self._actions, self._observations)
+        self._observations, self._actions = named_apart(self._observations, self._actions)
         self._reset_takes_seed = _takes_seed(env)
         self._has_seed = callable(getattr(env, "seed", None))
         if not (self._reset_takes_seed or self._has_seed):

@@ -99,11 +99,9 @@ class GymVectorEnv:
         self._env = make()
         self._seed = seed
         self._mode = _mode_of(self._env)
-        self._observations = observation_codecs(
-            self._env.single_observation_space, image_size, keys
-        )
-        self._actions = named_apart(
-            action_codecs(self._env.single_action_space), self._observations
+        self._observations, self._actions = named_apart(
+            observation_codecs(self._env.single_observation_space, image_size, keys),
+            action_codecs(self._env.single_action_space),
         )
         check_keys(self.obs_space, self.act_space)
         count = len(self)

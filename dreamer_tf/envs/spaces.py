@@ -128,8 +128,18 @@ def action_codecs(space):
     return codecs
 
 
-def named_apart(actions, observations):
-    """Codecs of actions by other keys than the observations have, with a notice for each."""
+def named_apart(observations, actions):
+    """Codecs of observations and of actions by keys that tell them apart, with a notice for each.
+
+    An observation that is called ``action``, such as the last one taken, gets another name in any
+    case: agents have that for all actions together.
+    """
+    if "action" in observations:
+        logger.warning("'action': the observation is 'observation/action', to tell it apart")
+        observations = {
+            "observation/action" if key == "action" else key: codec
+            for key, codec in observations.items()
+        }
     named = {}
     for key, codec in actions.items():
         if key in observations:
@@ -137,7 +147,7 @@ def named_apart(actions, observations):
                 "%r: an observation has this key, so the action is 'action/%s'", key, key
             )
         named[f"action/{key}" if key in observations else key] = codec
-    return named
+    return observations, named
 
 
 class VectorCodec:

@@ -51,7 +51,8 @@ class ConcatDense(keras.layers.Layer):
         """Sums the contributions of the inputs.
 
         Args:
-          *inputs: The first inputs of the concatenation, each ``[..., size]``.
+          *inputs: The first inputs of the concatenation, each ``[..., size]``; none if all are
+            projected.
           projected: ``[..., units]`` contribution of all the others (`project`), if there are any.
         """
         count = len(inputs)
@@ -59,7 +60,7 @@ class ConcatDense(keras.layers.Layer):
             [tf.cast(value, self.compute_dtype) for value in values]
             for values in (inputs, self.kernels[:count], [self.bias])
         )
-        return linear(values, kernels, bias, plus=projected)
+        return linear(values, kernels, bias, plus=projected) if values else projected + bias
 
 
 def add_parts(layer, values):

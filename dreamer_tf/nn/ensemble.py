@@ -3,6 +3,10 @@
 import keras
 import tensorflow as tf
 
+from dreamer_tf.ops import layer_norm
+
+_EPSILON = 1e-3  # As `dreamer_tf.nn.dense.LayerNorm`.
+
 
 class Ensemble(keras.Model):
     """Independent dense networks, computed side by side.
@@ -11,7 +15,18 @@ class Ensemble(keras.Model):
     batched product. Each network begins with weights of its own.
     """
 
-    def __init__(self, models, layers, units, outputs, *, activation="elu", dtype="float32", **kw):
+    def __init__(
+        self,
+        models,
+        layers,
+        units,
+        outputs,
+        *,
+        activation="elu",
+        norm="none",
+        dtype="float32",
+        **kw,
+    ):
         """Describes the networks.
 
         Args:
@@ -20,6 +35,7 @@ class Ensemble(keras.Model):
           units: Width of each hidden layer.
           outputs: Width of the output.
           activation: Of the hidden layers.
+          norm: Of the hidden layers, before the activation: ``none`` or ``layer``.
           dtype: Keras dtype policy.
           **kw: Keras model arguments.
         """
@@ -27,7 +43,8 @@ class Ensemble(keras.Model):
         self.models = models
         self.widths = [units] * layers + [outputs]
         self.activation = keras.activations.get(activation)
-        self.kernels, self.biases = [], []
+        self.norm = norm
+        self.kernels, self.biases, self.scales, self.offsets = [], [], [], []
 
     def build(self, size):
         """Creates the weights for inputs ``[..., size]``."""
@@ -44,6 +61,14 @@ class Ensemble(keras.Model):
             )
             self.kernels.append(kernel)
             self.biases.append(bias)
+            if self.norm == "layer" and index < len(self.widths) - 1:
+                weights = {"shape": (self.models, 1, width), "autocast": False}
+                self.scales.append(
+                    self.add_weight(initializer="ones", name=f"layer{index}_scale", **weights)
+                )
+                self.offsets.append(
+                    self.add_weight(initializer="zeros", name=f"layer{index}_offset", **weights)
+                )
             size = width
 
     def call(self, x):
@@ -54,5 +79,12 @@ class Ensemble(keras.Model):
             kernel, bias = (tf.cast(weight, self.compute_dtype) for weight in (kernel, bias))
             x = tf.linalg.matmul(x, kernel) + bias
             if index < len(self.kernels) - 1:
-                x = self.activation(x)
+                x = self.activation(self._normed(index, x))
         return tf.cast(tf.reshape(x, [self.models, *leading, self.widths[-1]]), tf.float32)
+
+    def _normed(self, index, x):
+        if self.norm == "none":
+            return x
+        width = self.widths[index]
+        normed = layer_norm(tf.cast(x, tf.float32), tf.ones([width]), tf.zeros([width]), _EPSILON)
+        return tf.cast(normed * self.scales[index] + self.offsets[index], self.compute_dtype)

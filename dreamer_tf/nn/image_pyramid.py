@@ -133,10 +133,18 @@ class PyramidDecoder(keras.Model):
           deter_size: Width of the deterministic state (D).
           stoch_size: Width of the stochastic state (S).
           shape: (height, width, channels) of the images.
+
+        Raises:
+          ValueError: If the blocks do not divide the channels of the smallest image.
         """
         pyramid, dtype = self._pyramid, self.dtype_policy
         *channels, widest = pyramid.channels
         height, width = pyramid.smallest(shape)
+        if widest % self.blocks:
+            raise ValueError(
+                f"the {self.blocks} blocks of the layer to the smallest image cannot share its "
+                f"{widest} channels alike, which are depth times the last of the multiples"
+            )
         self._small = (height, width, widest)
         size = height * width * widest
         self.space_deter = BlockDense(size, self.blocks, dtype=dtype, name="space_deter")

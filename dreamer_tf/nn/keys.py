@@ -194,16 +194,18 @@ class SymlogKeys(KeyPlan):
       dtypes: Dict of key to the dtype of the observation.
     """
 
-    def __init__(self, obs_space):
+    def __init__(self, obs_space, symlog=True):
         """Sorts the keys.
 
         Args:
           obs_space: Dict of key to `Space`.
+          symlog: Whether numbers pass it; otherwise they stay as they are.
 
         Raises:
           ValueError: If images differ in size, or if a key is neither an image nor float32, int32
             (with equally many categories everywhere) or bool.
         """
+        self._symlog = symlog
         self.categories = {}
         self.dtypes = {key: obs_space[key].dtype for key in obs_space}
         super().__init__(obs_space)
@@ -217,14 +219,15 @@ class SymlogKeys(KeyPlan):
         """The symlog of numbers ``[..., *shape]``, one-hot categories ``[..., *shape, K]``."""
         if classes := self.categories[key]:
             return tf.one_hot(tf.cast(value, tf.int32), classes)
-        return symlog(tf.cast(value, tf.float32))
+        value = tf.cast(value, tf.float32)
+        return symlog(value) if self._symlog else value
 
     def restore_vector(self, key, scaled):
         """Of categories the likeliest; there may be probabilities in place of one-hot vectors."""
         if self.categories[key]:
             likeliest = tf.argmax(scaled, -1, output_type=tf.int32)
             return tf.cast(likeliest, self.dtypes[key])
-        return symexp(scaled)
+        return symexp(scaled) if self._symlog else scaled
 
 
 def _categories(key, space):
@@ -247,7 +250,17 @@ class SymlogEncoder(KeyEncoder):
     Reference: arXiv:2301.04104, section "Network architecture".
     """
 
-    def __init__(self, obs_space, image_network, layers, units, *, dtype="float32", **kwargs):
+    def __init__(
+        self,
+        obs_space,
+        image_network,
+        layers,
+        units,
+        *,
+        symlog=True,
+        dtype="float32",
+        **kwargs,
+    ):
         """Describes and builds the network.
 
         Args:
@@ -255,10 +268,11 @@ class SymlogEncoder(KeyEncoder):
           image_network: `PyramidEncoder`, not yet built; left out if there are no images.
           layers: Dense layers for all other observations.
           units: Width of those layers.
+          symlog: Whether numbers pass it before.
           dtype: Keras dtype policy.
           **kwargs: Keras model arguments.
         """
-        super().__init__(SymlogKeys(obs_space), dtype=dtype, **kwargs)
+        super().__init__(SymlogKeys(obs_space, symlog), dtype=dtype, **kwargs)
         if self.plan.vectors:
             self.mlp = MLP(layers, units, 0, dtype=dtype, name="mlp", **rms_silu_layers())
             self.mlp.build(sum(self.plan.size(key) for key in self.plan.vectors))

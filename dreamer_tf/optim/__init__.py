@@ -2,7 +2,7 @@
 
 from dreamer_tf.optim.adam import DecayedAdam
 from dreamer_tf.optim.gradient_step import AdaptiveClip, GlobalNormClip, GradientStep
-from dreamer_tf.optim.laprop import LaProp, Warmup
+from dreamer_tf.optim.laprop import LaProp, Warmup, learning_rate
 
 __all__ = [
     "AdaptiveClip",
@@ -11,4 +11,5 @@ __all__ = [
     "GradientStep",
     "LaProp",
     "Warmup",
+    "learning_rate",
 ]

@@ -105,6 +105,21 @@ class LaProp(LocalOptimizer):
         }
 
 
+def learning_rate(config):
+    """The schedule of a `LaPropConfig`: the rise, and what follows it.
+
+    Along a cosine it ends at 0.1 lr², as the code of DreamerV3 has it, see `Warmup`.
+    """
+    rate, steps = config.learning_rate, max(config.anneal - config.warmup, 1)
+    schedules = keras.optimizers.schedules
+    after = {
+        "const": lambda: rate,
+        "linear": lambda: schedules.PolynomialDecay(rate, steps, 0.1 * rate),
+        "cosine": lambda: schedules.CosineDecay(rate, steps, alpha=0.1 * rate),
+    }[config.schedule]()
+    return Warmup(after, config.warmup)
+
+
 @keras.saving.register_keras_serializable(package="dreamer_tf")
 class Warmup(keras.optimizers.schedules.LearningRateSchedule):
     """Rises linearly from zero, then follows another schedule from its beginning.
@@ -114,7 +129,7 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
     Schedules that end at a share of the learning rate (Keras' ``CosineDecay``) take that share as
     a factor here. DreamerV3's own code hands over a learning rate where a factor is expected, so
-    that it ends at 0.1 lr² instead of 0.1 lr; that is not the default of anything here.
+    that it ends at 0.1 lr² instead of 0.1 lr.
     """
 
     def __init__(self, learning_rate, steps):

@@ -56,6 +56,7 @@ class RSSM(keras.Model):
         norm="none",
         initializer="glorot_uniform",
         out_initializer="glorot_uniform",
+        absolute=False,
         dtype="float32",
         **kwargs,
     ):
@@ -71,6 +72,7 @@ class RSSM(keras.Model):
           norm: Of the hidden layers, before the activation, see `NormAct`.
           initializer: Of the hidden layers' kernels, Keras initialiser.
           out_initializer: Of the kernels that the statistics come from.
+          absolute: Whether the posterior sees the embedding alone.
           dtype: Keras dtype policy.
           **kwargs: Keras model arguments.
         """
@@ -86,13 +88,15 @@ class RSSM(keras.Model):
         }
         self.prior_net = MLP(prior_layers, hidden, latent.outputs, name="prior", **layers)
         self.post_net = ConcatMLP(post_layers, hidden, latent.outputs, name="post", **layers)
+        self._absolute = absolute
         self.feat_size = latent.size + cell.deter
 
     def build(self, embed_size, action_size):
         """Creates the weights from the widths of embeddings (E) and actions (A)."""
         self.cell.build(self.latent.size, action_size)
         self.prior_net.build(self.cell.deter)
-        self.post_net.build([self.cell.deter, embed_size])
+        # The embedding comes last: it is projected before the loop over time.
+        self.post_net.build([embed_size] if self._absolute else [self.cell.deter, embed_size])
 
     def initial_state(self, batch_size):
         """The state before any step: zeros.
@@ -130,7 +134,7 @@ class RSSM(keras.Model):
         is_first = is_first[:, None]
         inputs = (
             self.cell.project_action(unless(is_first, action)),
-            self.post_net.project(1, embed),
+            self.post_net.project(-1, embed),
             is_first,
             noise,
         )
@@ -140,7 +144,8 @@ class RSSM(keras.Model):
         projected_action, projected_embed, is_first, noise = inputs
         deter, stoch = unless(is_first, state.deter), unless(is_first, state.stoch)
         deter = self.cell(deter, stoch, projected_action)
-        stats = self.latent.stats(self.post_net(deter, projected=projected_embed))
+        seen = () if self._absolute else (deter,)
+        stats = self.latent.stats(self.post_net(*seen, projected=projected_embed))
         return State(deter, self.latent.sample(stats, noise), stats)
 
     def img_step(self, state, action, noise):
@@ -185,7 +190,7 @@ class RSSM(keras.Model):
         is_first = is_first[..., None]
         projected = (
             self.cell.project_action(unless(is_first, action)),
-            self.post_net.project(1, embed),
+            self.post_net.project(-1, embed),
             is_first,
         )
         inputs = (*tf.nest.map_structure(swap_time, projected), noise)

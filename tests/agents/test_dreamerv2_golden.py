@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +74,12 @@ def options(s):
         "reward_scale": s["loss_scales"]["reward"],
         "discount_scale": s["loss_scales"]["discount"],
         "kl_scale": s["loss_scales"]["kl"],
+        "observation_scales": {
+            key: scale
+            for key, scale in s["loss_scales"].items()
+            if any(re.match(s["decoder"][keys], key) for keys in ("cnn_keys", "mlp_keys"))
+            and key not in ("reward", "discount", "kl")
+        },
         "kl_balance": kl["balance"],
         "kl_forward": kl["forward"],
         "free_nats": kl["free"],

@@ -169,7 +169,9 @@ class Case:
         dist = TwoHot(inputs["vlogit"][:-1], dist.bins)
         return (
             policy,
-            behavior.critic_loss(dist, returns, slow_value[:-1], weight),
+            behavior.critic_loss(
+                dist, returns, slow_value[:-1], weight, behavior.config.slow_scale
+            ),
             returns,
             metrics,
         )
@@ -177,19 +179,19 @@ class Case:
 
 def make_behavior():
     imag, repl = GOLDEN.settings["imag_loss"], GOLDEN.settings["repl_loss"]
-    assert imag["lam"] == repl["lam"] and imag["slowreg"] == repl["slowreg"]
     assert imag["horizon"] == repl["horizon"]
     norm = GOLDEN.settings["retnorm"]
     options = {
         "actor": {"layers": 1, "units": 4},
-        "critic": {"layers": 1, "units": 4},
-        "bins": GOLDEN.settings["bins"],
+        "critic": {"layers": 1, "units": 4, "bins": GOLDEN.settings["bins"]},
         "cont_discount": imag["contdisc"],
         "slow_target": imag["slowtar"],
         "horizon": imag["horizon"],
         "return_lambda": imag["lam"],
+        "replay_lambda": repl["lam"],
         "entropy_scale": imag["actent"],
         "slow_scale": imag["slowreg"],
+        "replay_slow_scale": repl["slowreg"],
         "return_norm": {
             "kind": {"perc": "percentiles", "meanstd": "deviation", "none": "none"}[norm["impl"]],
             "rate": norm["rate"],
@@ -249,7 +251,8 @@ def test_recorded_losses_in_replay(cases):
             tape.watch(logits)
             dist = TwoHot(logits[:-1], case.value_dist().bins)
             weight = 1.0 - tf.cast(inputs["last"][:-1], tf.float32)
-            loss = behavior.critic_loss(dist, returns, case.slow_dist().mean()[:-1], weight)
+            slow_value, scale = case.slow_dist().mean()[:-1], behavior.config.replay_slow_scale
+            loss = behavior.critic_loss(dist, returns, slow_value, weight, scale)
             total = tf.reduce_sum(case.loss_weights[1] * loss)
         assert_close(np.transpose(loss), recorded["loss"])
         gradient = np.swapaxes(tape.gradient(total, logits), 0, 1)

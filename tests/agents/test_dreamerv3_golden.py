@@ -57,10 +57,12 @@ def overrides(settings):
     rssm, encoder, decoder = s["dyn"]["rssm"], s["enc"]["simple"], s["dec"]["simple"]
     for part in (rssm, encoder, decoder, s["rewhead"], s["policy"], s["value"]):
         assert (part["act"], part["norm"]) == ("silu", "rms"), "DreamerV3 has no other layers"
-    assert not rssm["absolute"] and encoder["symlog"] and not s["ac_grads"] and s["repval_loss"]
+    both = ("depth", "mults", "kernel", "strided", "outer")
+    assert [encoder[key] for key in both] == [decoder[key] for key in both]
+    assert not s["ac_grads"] and s["repval_loss"]
     assert s["valnorm"]["impl"] == s["advnorm"]["impl"] == "none"
     opt = s["opt"]
-    assert opt["momentum"] and opt["schedule"] == "const"
+    assert opt["momentum"]
     kinds = {"perc": "percentiles", "meanstd": "deviation", "none": "none"}
     head = {name: {k: s[key][k] for k in ("layers", "units")} for name, key in HEADS.items()}
     norm = s["retnorm"]
@@ -68,6 +70,7 @@ def overrides(settings):
         "rssm": {
             **{key: rssm[key] for key in ("deter", "hidden", "stoch", "classes", "blocks")},
             "unimix": rssm["unimix"],
+            "absolute": rssm["absolute"],
             "layers": rssm["dynlayers"],
             "prior_layers": rssm["imglayers"],
             "post_layers": rssm["obslayers"],
@@ -79,7 +82,7 @@ def overrides(settings):
             "resampling": "stride" if encoder["strided"] else "pool",
             "outer": encoder["outer"],
         },
-        "encoder": {"layers": encoder["layers"], "units": encoder["units"]},
+        "encoder": {key: encoder[key] for key in ("layers", "units", "symlog")},
         "decoder": {
             "layers": decoder["layers"],
             "units": decoder["units"],
@@ -88,7 +91,7 @@ def overrides(settings):
         **head,
         "actor": head["actor"]
         | {"min_std": s["policy"]["minstd"], "max_std": s["policy"]["maxstd"]},
-        "bins": s["value"]["bins"],
+        **{name: head[name] | {"bins": s[HEADS[name]]["bins"]} for name in ("reward", "critic")},
         "return_norm": {
             "kind": kinds[norm["impl"]],
             "rate": norm["rate"],
@@ -101,6 +104,8 @@ def overrides(settings):
         "optimizer": {
             "learning_rate": opt["lr"],
             "warmup": opt["warmup"],
+            "schedule": opt["schedule"],
+            "anneal": opt["anneal"],
             "grad_clip": opt["agc"],
             "beta1": opt["beta1"],
             "beta2": opt["beta2"],
@@ -116,10 +121,12 @@ def overrides(settings):
         "horizon": s["horizon"],
         "cont_discount": s["contdisc"],
         "return_lambda": s["imag_loss"]["lam"],
+        "replay_lambda": s["repl_loss"]["lam"],
         "entropy_scale": s["imag_loss"]["actent"],
         "slow_rate": s["slowvalue"]["rate"],
         "slow_every": s["slowvalue"]["every"],
         "slow_scale": s["imag_loss"]["slowreg"],
+        "replay_slow_scale": s["repl_loss"]["slowreg"],
         "slow_target": s["imag_loss"]["slowtar"],
     }
 

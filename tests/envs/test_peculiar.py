@@ -71,6 +71,17 @@ def test_the_users_own_structure_is_kept_for_observations_and_actions(entries):
     assert whole.contains(theirs.actions[0])
 
 
+def test_an_observation_called_action_gets_another_name():
+    """The last action among the observations is usual, and agents call all actions so."""
+    arm, last = spaces.Box(-2, 2, (1,)), spaces.Box(-2, 2, (2,))
+    whole = spaces.Dict({"action": last, "arm": spaces.Box(-1, 1, (3,))})
+    for actions, keys in ((arm, ["action"]), (spaces.Dict({"arm": arm}), ["action/arm"])):
+        env = envs.from_user(peculiar.Returning(whole, whole.sample(), action_space=actions))
+        assert sorted(env.obs_space) == ["arm", "observation/action"]
+        assert list(env.act_space) == keys
+        assert env.reset(0)["observation/action"].shape == (2,)
+
+
 def test_keys_that_become_one_are_refused():
     box = spaces.Box(-1, 1, (1,))
     space = spaces.Dict({"a": spaces.Dict({"b": box}), "a/b": box})

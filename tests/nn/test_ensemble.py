@@ -1,18 +1,27 @@
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from dreamer_tf.nn import MLP, Ensemble
 
 
-def test_the_networks_are_plain_ones_side_by_side():
-    ensemble = Ensemble(3, 2, 5, 4)
+@pytest.mark.parametrize("norm", ["none", "layer"])
+def test_the_networks_are_plain_ones_side_by_side(norm):
+    ensemble = Ensemble(3, 2, 5, 4, norm=norm)
     ensemble.build(6)
+    rng = np.random.default_rng(1)
+    for variable in [*ensemble.scales, *ensemble.offsets]:
+        variable.assign(rng.normal(size=variable.shape))
     x = np.random.default_rng(0).standard_normal([2, 7, 6]).astype(np.float32)
     outputs = ensemble(tf.constant(x))
     assert outputs.shape == (3, 2, 7, 4)
     for index in range(3):
-        plain = MLP(2, 5, 4)
+        plain = MLP(2, 5, 4, norm=norm)
         plain.build(6)
+        parts = zip(plain.acts, ensemble.scales, ensemble.offsets, strict=norm == "layer")
+        for layer, scale, offset in parts:
+            layer.norm.scale.assign(scale[index, 0])
+            layer.norm.offset.assign(offset[index, 0])
         for layer, kernel, bias in zip(
             [*plain.hidden, plain.out], ensemble.kernels, ensemble.biases, strict=True
         ):

@@ -6,7 +6,8 @@ import pytest
 import tensorflow as tf
 from keras.optimizers import schedules
 
-from dreamer_tf.optim import AdaptiveClip, GradientStep, LaProp, Warmup
+from dreamer_tf import config
+from dreamer_tf.optim import AdaptiveClip, GradientStep, LaProp, Warmup, learning_rate
 from tests.golden_data import Golden, assert_close
 
 GOLDEN = Golden("v3_optimizer")
@@ -15,14 +16,11 @@ SETTINGS = [name for name, value in GOLDEN.settings.items() if isinstance(value,
 
 def recorded_schedule(setting):
     """The learning rates of a recorded setting, its annealing as it was executed."""
-    rate, steps = setting["lr"], setting["anneal"] - setting["warmup"]
-    after = {
-        "const": lambda: rate,
-        "linear": lambda: schedules.PolynomialDecay(rate, steps, 0.1 * rate),
-        # The authors' code passes a learning rate where a share of it is expected.
-        "cosine": lambda: schedules.CosineDecay(rate, steps, alpha=0.1 * rate),
-    }[setting["schedule"]]()
-    return Warmup(after, setting["warmup"])
+    options = {key: setting[key] for key in ("schedule", "anneal", "warmup")}
+    options["learning_rate"] = setting["lr"]
+    return learning_rate(
+        config.load([], {"dreamerv3": {"optimizer": options}}).config.dreamerv3.optimizer
+    )
 
 
 def recorded_step(setting, variables):
