@@ -93,7 +93,7 @@ setup(
     keywords=["reinforcement learning", "world models", "dreamer", "tensorflow", "keras"],
     author="The dreamer-tf authors",
     license="MIT",
-    python_requires=">=3.11,<3.14",  # what TensorFlow 2.21 and current NumPy and Keras share
+    python_requires=">=3.11,<3.13",  # labmaze, which dm_control needs, has no wheel for 3.13
     packages=[*find_packages(include=["dreamer_tf", "dreamer_tf.*"]), "dreamer_tf.presets"],
     package_dir={"dreamer_tf.presets": "configs"},
     package_data={
@@ -121,7 +121,6 @@ setup(
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
-        "Programming Language :: Python :: 3.13",
         "Operating System :: POSIX :: Linux",
         "Typing :: Typed",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",

@@ -12,17 +12,17 @@ venv=$1
 wanted=${2:-}
 
 suitable() {
-  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null
 }
 
 find_python() {
-  for name in ${wanted:-python3 python3.11 python3.12 python3.13 python}; do
+  for name in ${wanted:-python3 python3.11 python3.12 python}; do
     if suitable "$name"; then
       echo "$name"
       return
     fi
   done
-  echo "error: Python 3.11, 3.12 or 3.13 is needed (TensorFlow 2.21 has no other)." >&2
+  echo "error: Python 3.11 or 3.12 is needed (of dm_control's labmaze there is no wheel for others)." >&2
   echo "Found: $("${wanted:-python3}" --version 2>&1 || true)" >&2
   echo "Give another with: make PYTHON=/path/to/python3.11" >&2
   return 1

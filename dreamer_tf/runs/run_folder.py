@@ -249,10 +249,34 @@ def saved_frames(folder):
     Returns:
       env_frames; 0 if there is no checkpoint.
     """
+    newest = _newest_checkpoint(folder)
+    return int(newest[2]) if newest else 0
+
+
+def is_owing(folder):
+    """Whether the newest checkpoint of a run was made before updates or an evaluation then due.
+
+    Args:
+      folder: Run folder.
+
+    Returns:
+      False also where there is no checkpoint, or none that tells.
+    """
+    folder, newest = pathlib.Path(folder), _newest_checkpoint(folder)
+    path = folder / "checkpoints" / newest[0] / "state.json" if newest else None
+    if not (path and path.is_file()):
+        return False
+    state = json.loads(path.read_text(encoding="utf-8"))
+    every = configs.read(folder).run.eval_every
+    missed = every and state["clocks"]["eval"]["last"] // every < int(newest[2]) // every
+    return bool(state["pending_updates"] or missed)
+
+
+def _newest_checkpoint(folder):
+    """The match of its name; None: there is none."""
     paths = (pathlib.Path(folder) / "checkpoints").glob("*")
     names = [match for path in paths if (match := CHECKPOINT_NAME.fullmatch(path.name))]
-    newest = max(names, key=lambda match: int(match[1]), default=None)
-    return int(newest[2]) if newest else 0
+    return max(names, key=lambda match: int(match[1]), default=None)
 
 
 class RunFolderLock:

@@ -124,6 +124,7 @@ def _bring(dataset, folder, config):
     recorded = RecordedEpisodes(dataset, image_size=config.env.image_size, keys=config.env.keys)
     spaces = NoEnvs(recorded.obs_space, recorded.act_space, recorded.native_act_space)
     rows = specs.row_spaces(spaces.obs_space, spaces.act_space)
+    shutil.rmtree(folder / _REPLAY, ignore_errors=True)  # Of a start that was refused or killed.
     replay = Replay(folder / _REPLAY, rows, capacity=0, seed=0)
     for episode in recorded:
         for row in episode:
@@ -140,6 +141,8 @@ def _bring_run(source, folder):
         raise RunFolderError(f"there is no episode in {source / _REPLAY} to learn from")
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
+        if (folder / file.name).exists():  # Of a start that was refused or killed.
+            continue
         try:
             os.link(file, folder / file.name)
         except OSError:  # Another file system, or one without links.

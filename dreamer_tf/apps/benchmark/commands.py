@@ -349,7 +349,8 @@ def _number(value, scale):
 
 
 def _default_path(config):
-    return run_folder.default_folder(config).with_suffix(".benchmark.json")
+    folder = run_folder.default_folder(config)
+    return folder.with_name(f"{folder.name}.benchmark.json")  # A task's name may hold a dot.
 
 
 def _count(text):

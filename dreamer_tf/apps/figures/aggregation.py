@@ -43,9 +43,15 @@ class Seeds:
         return Seeds(self.xs[keep], self.ys[:, keep])
 
     def until(self, end):
-        """Only the points up to ``end`` frames; what goes on is cut there, on a straight line."""
-        if self.xs[-1] <= end or self.xs[0] >= end:
+        """Only the points up to ``end`` frames; what goes on is cut there, on a straight line.
+
+        What begins later has none.
+        """
+        if self.xs[-1] <= end:
             return self
+        if self.xs[0] >= end:
+            keep = self.xs <= end
+            return Seeds(self.xs[keep], self.ys[:, keep])
         xs = np.append(self.xs[self.xs < end], end)
         return Seeds(xs, np.stack([np.interp(xs, self.xs, row) for row in self.ys]))
 

@@ -107,7 +107,7 @@ def draw(collection, *, bins=BINS, until=None, columns=None):
                 for name, published in bands.items() if runs else ():
                     compared = compare(runs, published, bins)
                     rows += _rows(task, own, name if len(bands) > 1 else "", runs, compared)
-                    _runs(axis, compared.runs, looks[own])
+                    _runs(axis, compared.runs.until(end), looks[own])
             axis.set_title(title(task))
             canvas.frames_axis(axis, end)
             if suite(task) == "dmc":

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import math
 import pathlib
 import re
 
@@ -14,6 +15,7 @@ _SUFFIXES = (".mp4", ".gif")
 _LARGEST = 24 << 20  # bytes of one video
 _CAPTIONS = {"eval": "Evaluation episode"}
 _PREDICTION = "openloop-"
+_MILLISECONDS = 100  # Of a picture that does not say how long it is shown.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +100,13 @@ def _embed(path):
 def _mp4_of_gif(path):
     # By name: for a damaged file imageio would try other readers, whose errors say less.
     frames = imageio.imread(path, plugin="pillow", mode="RGB")
-    milliseconds = imageio.immeta(path, plugin="pillow", index=0).get("duration") or 100
+    shown = [
+        imageio.immeta(path, plugin="pillow", index=index).get("duration") or _MILLISECONDS
+        for index in range(len(frames))
+    ]
+    # A picture that does not change is there once, and shown for longer.
+    milliseconds = math.gcd(*map(round, shown))
+    frames = np.repeat(frames, [round(each) // milliseconds for each in shown], axis=0)
     height, width = frames.shape[1:3]  # The codec needs even sides.
     frames = np.pad(frames, [(0, 0), (0, height % 2), (0, width % 2), (0, 0)], mode="edge")
     return imageio.imwrite(

@@ -34,6 +34,10 @@ def sweep(argv=None):
             near = nearest(arguments.benchmark, BENCHMARKS) or BENCHMARKS
             hint = f"did you mean {' or '.join(near)}?"
             parser.error(f"there is no benchmark {arguments.benchmark!r}; {hint}")
+        if arguments.engine == "local" and (arguments.resources or arguments.address):
+            parser.error("--resources and --address are of the engines ray and slurm: --engine")
+        if arguments.engine != "local" and arguments.gpus:
+            parser.error("--gpus is of the engine local; give others --resources")
         plan_jobs = functools.partial(
             plan,
             BENCHMARKS[arguments.benchmark],

@@ -27,6 +27,7 @@ OUTPUT = "output.log"
 _LOST_NODES = 3  # in a row, without an end of the run in between
 _PATIENCE = 60  # seconds for an earlier process to let go of a run folder
 _PAUSE = 0.2  # seconds
+_EXECUTORS_OWN = ("max_num_timeout", "python")  # What submitit takes as it is made.
 _SET_PDEATHSIG = 1  # of Linux' prctl
 _LOST = -signal.SIGKILL
 
@@ -141,10 +142,11 @@ class _RayRun:
 
     def __init__(self, ray, start, job):
         self._ray, self._start, self._job = ray, start, job
-        self._lost, self._started, self._stopping = 0, False, None
+        self._lost, self._stopping = 0, None
         self._begin()
 
     def _begin(self):
+        self._started = False  # Until this actor has answered there may be none.
         self._actor = self._start(self._job.command, str(self._job.folder))
         self._answer = self._actor.poll.remote()
 
@@ -163,7 +165,7 @@ class _RayRun:
                 return _LOST
             self._begin()
             return None
-        self._started = True
+        self._started, self._lost = True, 0
         if code is None:
             self._answer = self._actor.poll.remote()
         else:
@@ -204,9 +206,11 @@ class OnSlurm:
           ConfigError: If submitit is not installed, or a parameter is unknown to it.
         """
         submitit = _imported("submitit")
-        self._executor = submitit.AutoExecutor(folder, cluster=cluster)
+        own = {key: resources[key] for key in resources if key.endswith(_EXECUTORS_OWN)}
+        others = {key: value for key, value in resources.items() if key not in own}
         try:
-            self._executor.update_parameters(name="dreamer", **resources)
+            self._executor = submitit.AutoExecutor(folder, cluster=cluster, **own)
+            self._executor.update_parameters(name="dreamer", **others)
         except (NameError, TypeError, ValueError) as error:
             raise configs.ConfigError(f"--resources of the engine slurm: {error}") from error
 
@@ -235,13 +239,23 @@ class SlurmJob:
         self._process = start_process(
             self.command, pathlib.Path(self.folder), preexec_fn=_ignore_submitit
         )
-        return self._process.wait()
+        return self._ended()
+
+    def _ended(self):
+        """Waits for the end, and gives the exit code.
+
+        By looking now and then: submitit's signal comes in this thread, and what it calls would
+        wait for ever for a process that this thread waits for already.
+        """
+        while (code := self._process.poll()) is None:
+            time.sleep(_PAUSE)
+        return code
 
     def checkpoint(self):
         """Called by submitit before the job is taken away: the run saves, and comes back."""
         if self._process is not None:
             self._process.terminate()
-            self._process.wait()
+            self._ended()
         return _imported("submitit").helpers.DelayedSubmission(SlurmJob(self.command, self.folder))
 
 

@@ -10,7 +10,7 @@ import typing
 from dreamer_tf import config as configs
 from dreamer_tf.apps.sweep.benchmarks import Benchmark
 from dreamer_tf.common import nearest
-from dreamer_tf.runs.run_folder import saved_frames
+from dreamer_tf.runs.run_folder import is_owing, saved_frames
 
 _SET_HERE = {"task": "--tasks", "seed": "--seeds", "logdir": "--logdir"}
 
@@ -45,8 +45,8 @@ class Job:
 
     @property
     def is_finished(self):
-        """Whether all frames are collected and saved."""
-        return saved_frames(self.folder) >= self.steps
+        """Whether all frames are collected and saved, and nothing is due any more."""
+        return saved_frames(self.folder) >= self.steps and not is_owing(self.folder)
 
 
 def plan(

@@ -22,7 +22,7 @@ class Ended:
       job: The `Job`.
       code: Exit code; negative: minus the signal that killed it.
       seconds: How long it took this time.
-      finished: Whether it has collected and saved all its frames.
+      finished: Whether it has ended well, with all that it should do.
     """
 
     job: object
@@ -122,7 +122,9 @@ class Runner:
             code = process.poll()
             if code is not None:
                 del self._running[slot]
-                found.append(Ended(job, code, time.monotonic() - start, job.is_finished))
+                found.append(
+                    Ended(job, code, time.monotonic() - start, not code and job.is_finished)
+                )
                 self._on_end(found[-1])
         return found
 

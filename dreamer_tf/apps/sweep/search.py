@@ -167,9 +167,10 @@ def _open(logdir, searched, objective, seed):
         storage=f"sqlite:///{path.resolve()}",
         study_name="search",
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=seed),
         load_if_exists=True,
     )
+    # With another seed at each start: with the same one it would propose the same values again.
+    study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     wanted = {"objective": objective, "searched": [dataclasses.asdict(s) for s in searched]}
     wanted = json.loads(json.dumps(wanted))
     earlier = study.user_attrs.get("wanted")

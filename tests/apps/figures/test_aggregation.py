@@ -87,6 +87,8 @@ def test_a_curve_is_cut_on_a_straight_line():
     np.testing.assert_allclose(seeds.ys, [[1, 2, 3]])
     whole = Seeds(np.array([10.0, 20]), np.array([[1.0, 2]]))
     assert whole.until(20) is whole
+    assert whole.until(10).xs.tolist() == [10] and whole.until(10).ys.tolist() == [[1]]
+    assert whole.until(5).xs.tolist() == [] and whole.until(5).ys.shape == (1, 0)
 
 
 def test_what_no_seed_has_is_missing():

@@ -3,6 +3,7 @@
 import json
 import re
 
+import imageio.v3 as imageio
 import numpy as np
 import pytest
 
@@ -10,10 +11,11 @@ from dreamer_tf.apps.figures.palette import COLORS, styles
 from dreamer_tf.apps.report import summary, tables
 from dreamer_tf.apps.report.curves import thin
 from dreamer_tf.apps.report.errors import ReportError
-from dreamer_tf.apps.report.films import films, spread
+from dreamer_tf.apps.report.films import _mp4_of_gif, films, spread
 from dreamer_tf.apps.report.looks import DARK_PAGE, contrast, looks, on_dark
 from dreamer_tf.apps.report.metrics_file import read_metrics
 from dreamer_tf.apps.report.run_folder import read_runs
+from dreamer_tf.runs.videos import save_video
 from tests.apps.report.example_runs import example_run
 
 
@@ -194,6 +196,17 @@ def test_videos_are_spread_over_the_training_and_damaged_ones_are_named(tmp_path
         "000000400-openloop-image.gif",
     ]
     assert films(run, 0) == ([], []) and films(tmp_path / "none", 3) == ([], [])
+
+
+def test_a_gif_that_stands_still_for_a_while_keeps_its_time(tmp_path):
+    frames = np.zeros((20, 16, 16, 3), np.uint8)
+    frames[10:] = np.arange(10, 250, 24, np.uint8)[:, None, None, None]
+    path = tmp_path / "film.gif"
+    save_video(path, frames, fps=10)
+    film = tmp_path / "film.mp4"
+    film.write_bytes(_mp4_of_gif(path))
+    assert len(imageio.imread(film, index=None)) == 20
+    assert imageio.immeta(film, plugin="FFMPEG")["fps"] == 10
 
 
 def test_a_spread_has_the_last_and_is_even():

@@ -145,6 +145,25 @@ def test_a_job_that_slurm_takes_away_saves_and_comes_back(tmp_path):
     assert (again.function.command, again.function.folder) == (job.command, job.folder)
 
 
+def test_it_does_so_where_the_signal_comes_in_the_thread_that_waits(tmp_path):
+    job = engines.SlurmJob(jobs(tmp_path, "wait")[0].command, str(tmp_path / "0"))
+    called = []
+
+    def take_away(number, frame):
+        if list((tmp_path / "0").glob("start0")):
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            called.append(job.checkpoint())
+
+    before = signal.signal(signal.SIGALRM, take_away)
+    signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+    try:
+        assert job._run() == 143
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert len(called) == 1
+
+
 @pytest.mark.parametrize(
     ("make", "part"),
     [
@@ -224,6 +243,8 @@ def test_a_stopped_search_goes_on_where_it_was(tmp_path):
         nearest = min(abs(rate - 1e-4) for rate in values.values())
         assert found.value == pytest.approx(3 - 1e4 * nearest)  # Of the last three values.
     assert try_search(tmp_path / "stopped", 6, tried).number == again.number and len(tried) == 12
+    try_search(tmp_path / "stopped", 8, tried)  # Further trials have values of their own.
+    assert len(tried) == 16 and len(set(tried.values())) == 8
 
 
 def test_a_folder_holds_one_search(tmp_path):

@@ -1,5 +1,6 @@
 """From benchmarks to the commands of their runs."""
 
+import json
 import os
 import subprocess
 import sys
@@ -110,3 +111,10 @@ def test_a_run_is_finished_when_its_newest_checkpoint_has_all_frames(tmp_path):
     assert saved_frames(job.folder) == 900 and not job.is_finished
     (checkpoints / "00010-frames1000-updates1").mkdir()
     assert saved_frames(job.folder) == 1000 and job.is_finished
+    # One that was interrupted in its last updates or its last evaluation has something left to do.
+    configs.save(configs.load([], {"run.eval_every": 500}).config, job.folder)
+    for pending, evaluated, finished in ((0, 1000, True), (2, 1000, False), (0, 500, False)):
+        state = {"pending_updates": pending, "clocks": {"eval": {"last": evaluated}}}
+        path = checkpoints / "00010-frames1000-updates1" / "state.json"
+        path.write_text(json.dumps(state))
+        assert job.is_finished == finished

@@ -15,7 +15,9 @@ let id; // of the dream, for the server
 let steps = []; // of the dream, up to the one that is shown
 let who = "you";
 let playing = false;
+let playback = 0; // how often playing was begun or ended
 let busy = false; // whether an answer is awaited
+let asked = Promise.resolve(); // the last question
 let views = []; // each with show(steps)
 let actions;
 let moment;
@@ -38,8 +40,13 @@ function notice(text, kind = "") {
 }
 
 // Runs a question to the server, one at a time; refusals are shown. Whether it was answered.
-async function ask(question) {
-  if (busy) return false;
+function ask(question) {
+  if (busy) return Promise.resolve(false);
+  asked = answer(question);
+  return asked;
+}
+
+async function answer(question) {
   busy = true;
   root.dataset.busy = "";
   try {
@@ -67,8 +74,10 @@ async function begin() {
   show();
 }
 
-function beginAnew() {
+// What is chosen while an answer is awaited is done behind it.
+async function beginAnew() {
   playing = false;
+  await asked;
   return ask(begin);
 }
 
@@ -87,16 +96,18 @@ async function advance() {
 
 const step = () => ask(advance);
 
-function back() {
+async function back() {
   playing = false;
-  if (busy || steps.length < 2) return;
+  await asked;
+  if (steps.length < 2) return;
   steps.pop();
   show();
 }
 
-function restart() {
+async function restart() {
   playing = false;
-  if (busy || !steps.length) return;
+  await asked;
+  if (!steps.length) return;
   steps = steps.slice(0, 1);
   show();
 }
@@ -106,8 +117,10 @@ const canStep = () => who !== "recorded" || steps[steps.length - 1]?.next_record
 
 async function play() {
   playing = !playing;
+  const mine = ++playback;
   showPlaying();
-  while (playing) {
+  await asked;
+  while (playing && mine === playback) {
     const started = performance.now();
     if (!canStep() || !(await step())) playing = false;
     showPlaying();
