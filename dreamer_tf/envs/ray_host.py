@@ -9,11 +9,12 @@ import dataclasses
 import functools
 import os
 import sys
+import time
 
 from dreamer_tf.common.extras import install_hint
 from dreamer_tf.envs import gl
 from dreamer_tf.envs.errors import EnvDied, EnvError
-from dreamer_tf.envs.host import Host, Notices
+from dreamer_tf.envs.host import LOOKING_SECONDS, Host, Notices
 from dreamer_tf.envs.process import RemoteHost, pickle_constructor
 from dreamer_tf.envs.worker import answer, load
 
@@ -92,6 +93,7 @@ class RayHost(RemoteHost):
         pickled = pickle_constructor(constructor)
         self._ray, self._wanted = ray, wanted
         self._actor = _actor_class(ray).options(**wanted).remote()
+        self._alive = self._actor.ping.remote()
         self._reply = self._actor.build.remote(pickled)
 
     def wait_until_ready(self):
@@ -100,8 +102,11 @@ class RayHost(RemoteHost):
         Raises:
           EnvError: If the environment cannot be built, or no node has room for it.
         """
-        ready, _ = self._ray.wait([self._reply], timeout=_PATIENCE)
-        if not ready:
+        # Only for room: the environment itself may take its time.
+        deadline = time.monotonic() + _PATIENCE
+        while not self._ray.wait([self._alive], timeout=LOOKING_SECONDS)[0] and not self._stopped():
+            if time.monotonic() < deadline:
+                continue
             free = self._ray.available_resources()
             raise EnvError(
                 f"no Ray node had room for an environment within {_PATIENCE} seconds: it wants "
@@ -150,6 +155,9 @@ class Actor:
         """Has no environment yet."""
         self._notices = Notices()
         self._host = None
+
+    def ping(self):
+        """Answers once a node had room."""
 
     def build(self, pickled):
         """Builds the environment from its pickled constructor; returns the reply."""

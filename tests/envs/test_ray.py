@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -78,6 +79,20 @@ def test_actors_play_the_same_and_a_lost_node_costs_the_running_episodes(cluster
             other.restore(env.episodes - 1)
             same = other.step({"action": np.zeros((2, 2), np.float32)}, [True, True])
         np.testing.assert_array_equal(again["seed"], same["seed"])
+
+
+def test_building_may_take_longer_than_finding_room(cluster, monkeypatch):
+    from dreamer_tf.envs import ray_host
+
+    class Slow(CountingEnv):
+        def __init__(self):
+            time.sleep(4)
+            super().__init__(3)
+
+    with VectorEnv([CountingEnv], seed=0, workers=RayNodes(cluster.address, cpus=0)):
+        monkeypatch.setattr(ray_host, "_PATIENCE", 3)  # Ray's own start is over.
+        with VectorEnv([Slow], seed=0, workers=RayNodes(cluster.address, cpus=0)) as env:
+            assert len(play(env, 2)) == 2
 
 
 def test_what_no_node_has_room_for_is_said(cluster, monkeypatch):
