@@ -115,8 +115,10 @@ class Space:
         return f"Space({self.dtype}, {self.shape}, {bound(self.low)} to {bound(self.high)})"
 
     def is_like(self, other: "Space") -> bool:
-        """Whether the arrays of both have one dtype and shape, whatever their bounds."""
-        return (self.dtype, self.shape) == (other.dtype, other.shape)
+        """Whether the arrays of both are of one kind, whatever the bounds of numbers."""
+        if (self.dtype, self.shape) != (other.dtype, other.shape):
+            return False
+        return not self.is_discrete or np.array_equal(self.high, other.high)
 
     @property
     def is_image(self) -> bool:
@@ -187,7 +189,7 @@ STEP_SPACES = {
 
 
 def are_alike(spaces: Mapping[str, Space], others: Mapping[str, Space]) -> bool:
-    """Whether two dicts of spaces have the same keys, dtypes and shapes."""
+    """Whether two dicts of spaces have the same keys, of the same kind, see `Space.is_like`."""
     return spaces.keys() == others.keys() and all(spaces[k].is_like(others[k]) for k in spaces)
 
 

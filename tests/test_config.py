@@ -385,14 +385,31 @@ def test_an_option_that_was_one_and_is_two_is_read_into_both(tmp_path):
     assert loaded.reward.bins == loaded.critic.bins == 41
 
 
+def test_a_run_from_before_an_option_was_parted_keeps_what_both_had(tmp_path):
+    config.save(config.load([], {"dreamerv3.return_lambda": 0.9}).config, tmp_path)
+    assert config.read(tmp_path).dreamerv3.replay_lambda == 0.95
+    lines = (tmp_path / "config.yaml").read_text().splitlines(keepends=True)
+    earlier = [line for line in lines if "replay_lambda" not in line]
+    (tmp_path / "config.yaml").write_text("".join(earlier))
+    assert config.read(tmp_path).dreamerv3.replay_lambda == 0.9
+
+
 def test_numbers_and_text_of_a_mapping_stay_what_they_are(tmp_path):
     resolved = config.load([], {"env.kwargs": {"force": float("inf"), "name": "#fff"}})
     config.save(resolved.config, tmp_path)
     kept = config.from_text(config.read(tmp_path).env.kwargs)
     assert kept == {"force": float("inf"), "name": "#fff"}
-    words = ["--env.kwargs", "color=#fff", "none=null", "empty=", "force=.inf"]
+    words = [
+        "--env.kwargs",
+        "color=red #fff",
+        "none=null",
+        "empty=",
+        "force=.inf",
+        "kinds=['#']",
+    ]
     given = config.from_text(config.load([], words).config.env.kwargs)
-    assert given == {"color": "#fff", "none": None, "empty": None, "force": float("inf")}
+    expected = {"color": "red #fff", "none": None, "empty": None, "force": float("inf")}
+    assert given == expected | {"kinds": ["#"]}
 
 
 @pytest.mark.parametrize("overrides", [

@@ -215,6 +215,7 @@ def remarks_of(words):
         (["dreamerv2_crafter", "dreamerv2_cpu"], ["dreamerv2_cpu an action lasts 8 steps"]),
         (["atari", "cpu"], ["cpu an action lasts 8 steps", "the task is atari_"]),
         (["atari_cpu"], []),
+        (["dreamerv3_dmc_vision", "crafter_tasks"], []),
         (["dreamerv3_dmc_vision", "size12m"], []),
         (["planet", "debug"], []),
     ],

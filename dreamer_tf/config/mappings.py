@@ -59,9 +59,9 @@ def words_to_mapping(key: str, words: typing.Sequence[str], origin: str):
         name, equals, value = word.partition("=")
         if not equals:
             raise ConfigError(f"{key} ({origin}): expected {_EXAMPLE}, got {word!r}.")
-        pairs[name] = _from_yaml(key, value, origin)
-        if pairs[name] is None and value.strip().lower() not in ("", "~", "null"):
-            pairs[name] = value  # Text that begins as a comment does, such as #ff0000.
+        # A word of a command line has no comments: what follows a # is part of it.
+        is_text = "#" in value and value.lstrip()[:1] not in "'\"[{"
+        pairs[name] = value if is_text else _from_yaml(key, value, origin)
     return pairs
 
 

@@ -33,3 +33,9 @@ MOVED = {
     "planet.grad_clip": ("planet.optimizer.grad_clip",),
 }
 """Old dotted name to the new one, or to several where parts had it together."""
+
+PARTED = {
+    "dreamerv3.return_lambda": "dreamerv3.replay_lambda",
+    "dreamerv3.slow_scale": "dreamerv3.replay_slow_scale",
+}
+"""Options that stood for another one, too, in the configs of runs that do not have that one."""

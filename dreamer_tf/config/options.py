@@ -13,7 +13,7 @@ from dreamer_tf.common import nearest
 from dreamer_tf.common.own import OWN_NAME, offered
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.mappings import mapping_to_text, words_to_mapping
-from dreamer_tf.config.moved import MOVED
+from dreamer_tf.config.moved import MOVED, PARTED
 from dreamer_tf.config.schema import Config
 
 
@@ -135,6 +135,8 @@ def checked(tree: typing.Mapping, path: pathlib.Path) -> dict[str, typing.Any]:
     known = options()
     given = dict(nested_items(tree))
     moved = {new: value for key, value in given.items() for new in MOVED.get(key, ())}
+    if "logdir" in given:  # The config of a run, which has all options that there were.
+        moved |= {new: given[key] for key, new in PARTED.items() if key in given}
     values = {}
     for key, value in (moved | {k: v for k, v in given.items() if k not in MOVED}).items():
         if key not in known:

@@ -30,7 +30,7 @@ def remarks(
         is_part, agents = "agent" not in values, _agents(values)
         if name.endswith((".yaml", ".yml")):
             continue
-        if is_part and is_new and _repeats_elsewhere(values, config):
+        if is_part and is_new and "task" not in values and _repeats_elsewhere(values, config):
             found.append(_of_another_suite(name, config))
         if is_part and agents and config.agent not in agents:
             found.append(_of_another_agent(name, values, config.agent))

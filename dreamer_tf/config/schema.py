@@ -46,7 +46,9 @@ class RayConfig:
         "of a Ray cluster, such as host:6379; auto: the one that this machine belongs to; empty: "
         "this machine alone",
     )
-    cpus: float = option(1.0, "cores that a node sets aside for each environment", minimum=0)
+    cpus: float = option(
+        1.0, "cores that a node sets aside for each training environment", minimum=0
+    )
     gpus: float = option(0.0, "GPUs likewise, for simulators that use them", minimum=0)
 
 

@@ -133,21 +133,26 @@ def named_apart(observations, actions):
 
     An observation that is called ``action``, such as the last one taken, gets another name in any
     case: agents have that for all actions together.
+
+    Raises:
+      EnvError: If a new name is taken.
     """
     if "action" in observations:
         logger.warning("'action': the observation is 'observation/action', to tell it apart")
-        observations = {
-            "observation/action" if key == "action" else key: codec
-            for key, codec in observations.items()
-        }
-    named = {}
-    for key, codec in actions.items():
-        if key in observations:
-            logger.warning(
-                "%r: an observation has this key, so the action is 'action/%s'", key, key
-            )
-        named[f"action/{key}" if key in observations else key] = codec
-    return observations, named
+        names = {"action": "observation/action"}
+        observations = _renamed(observations, names)
+    shared = [key for key in actions if key in observations]
+    for key in shared:
+        logger.warning("%r: an observation has this key, so the action is 'action/%s'", key, key)
+    return observations, _renamed(actions, {key: f"action/{key}" for key in shared})
+
+
+def _renamed(codecs, names):
+    renamed = {names.get(key, key): codec for key, codec in codecs.items()}
+    if len(renamed) < len(codecs):
+        taken = [new for old, new in names.items() if new in codecs]
+        raise EnvError(f"several entries would be called {', '.join(taken)}: rename one of them")
+    return renamed
 
 
 class VectorCodec:

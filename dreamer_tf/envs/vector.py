@@ -329,7 +329,7 @@ def _common(spaces):
       EnvError: If they differ; names the first that does.
     """
     for index, other in enumerate(spaces):
-        # Nothing relies on the bounds of observations.
+        # Nothing relies on the bounds of observed numbers.
         if other[1:] != spaces[0][1:] or not are_alike(other[0], spaces[0][0]):
             raise EnvError(
                 f"environment {index} differs from environment 0: (observations, actions, "

@@ -109,8 +109,16 @@ def learning_rate(config):
     """The schedule of a `LaPropConfig`: the rise, and what follows it.
 
     Along a cosine it ends at 0.1 lr², as the code of DreamerV3 has it, see `Warmup`.
+
+    Raises:
+      ValueError: If it should fall by an update that is not after the rise.
     """
-    rate, steps = config.learning_rate, max(config.anneal - config.warmup, 1)
+    rate, steps = config.learning_rate, config.anneal - config.warmup
+    if config.schedule != "const" and steps <= 0:
+        raise ValueError(
+            f"the learning rate should fall until grad_step anneal, {config.anneal}, which must be "
+            f"after the warmup of {config.warmup}"
+        )
     schedules = keras.optimizers.schedules
     after = {
         "const": lambda: rate,

@@ -102,8 +102,9 @@ class EpisodeStore:
 
     @property
     def is_full(self):
-        """Whether it holds as much as it may: the oldest episodes are gone."""
-        return bool(self._capacity and len(self.index) and self.index.serials[0] > 1)
+        """Whether it holds as much as it may: another episode would cost the oldest."""
+        rows = self.index.rows
+        return bool(self._capacity and len(rows) and rows.sum() + rows.max() > self._capacity)
 
     def open(self, serial):
         """Arrays of an episode that is there; None if it is damaged, which sets it aside."""

@@ -16,6 +16,7 @@ import datetime
 import fcntl
 import importlib.metadata
 import json
+import logging
 import os
 import pathlib
 import platform
@@ -37,6 +38,8 @@ from dreamer_tf.specs import space_from_json, space_to_json
 CHECKPOINT_NAME = re.compile(r"(\d{5,})-frames(\d+)-updates(\d+)")
 """How the folder of a checkpoint is called: serial number, env_frames and grad_steps."""
 LOCK_NAME = "trainer.lock"
+
+_LOGGER = logging.getLogger(__name__)
 
 _PACKAGES = (
     "tensorflow",
@@ -260,16 +263,20 @@ def is_owing(folder):
       folder: Run folder.
 
     Returns:
-      False also where there is no checkpoint, or none that tells.
+      True also where that cannot be read: another start does no harm. False where there is nothing.
     """
     folder, newest = pathlib.Path(folder), _newest_checkpoint(folder)
     path = folder / "checkpoints" / newest[0] / "state.json" if newest else None
     if not (path and path.is_file()):
         return False
-    state = json.loads(path.read_text(encoding="utf-8"))
-    every = configs.read(folder).run.eval_every
-    missed = every and state["clocks"]["eval"]["last"] // every < int(newest[2]) // every
-    return bool(state["pending_updates"] or missed)
+    try:
+        state = json.loads(path.read_text(encoding="utf-8"))
+        every = configs.read(folder).run.eval_every
+        missed = every and state["clocks"]["eval"]["last"] // every < int(newest[2]) // every
+        return bool(state["pending_updates"] or missed)
+    except (OSError, ValueError, KeyError, TypeError) as error:  # A `ConfigError` is a ValueError.
+        _LOGGER.debug("%s does not tell what is due: %r", folder, error)
+        return True
 
 
 def _newest_checkpoint(folder):

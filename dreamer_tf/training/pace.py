@@ -30,23 +30,24 @@ class Counters:
         self.agent_steps += steps
         self.env_frames += steps * frames_per_step
 
-    def catch_up(self, agent_steps, frames_per_step, episodes=0):
+    def catch_up(self, agent_steps, frames_per_step, episodes=0, *, fitted=False):
         """Goes forward, never back, to what the replay holds.
-
-        Where nothing was acted yet, frames are the updates of `OfflineTrainer`, and do not add up.
 
         Args:
           agent_steps: Interactions ever stored.
           frames_per_step: Simulator steps of each.
           episodes: Episodes ever stored.
+          fitted: Whether frames so far are the updates of an `OfflineTrainer`.
 
         Returns:
           Number of agent steps by which these counters were behind.
         """
         self.episodes = max(self.episodes, episodes)
         behind = max(0, agent_steps - self.agent_steps)
-        frames = self.env_frames if self.agent_steps else 0
-        self.env_frames = max(self.env_frames, frames + behind * frames_per_step)
+        if fitted:
+            self.env_frames = max(self.env_frames, agent_steps * frames_per_step)
+        else:
+            self.env_frames += behind * frames_per_step
         self.agent_steps += behind
         return behind
 

@@ -292,10 +292,10 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
         run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
         counters = Counters(**state["counters"]) if state else Counters()
         rows = resume(state, replay, vector_env, config.env.resume_steps, terminal.message)
-        # What was only recorded is nothing that these counters are behind of.
-        recorded = isinstance(vector_env, NoEnvs)
+        recorded = isinstance(vector_env, NoEnvs)  # Nothing that these counters are behind of.
         stored = (0, 0) if recorded else (replay.agent_steps, replay.stored)
-        ahead = counters.catch_up(stored[0], vector_env.frames_per_step, stored[1])
+        fitted = bool(state) and not state["envs"]
+        ahead = counters.catch_up(stored[0], vector_env.frames_per_step, stored[1], fitted=fitted)
         run_folder.add_start(folder, counters.env_frames)
     introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, own.writers)

@@ -460,6 +460,10 @@ def test_replayed_returns_have_their_own_mix_and_slow_critic():
     ("options", "part"),
     [
         ({"pyramid.depth": 1, "decoder.blocks": 8}, "8 blocks .* share its 4 channels"),
+        (
+            {"optimizer.schedule": "cosine", "optimizer.anneal": 9},
+            "must be after the warmup",
+        ),
         ({"harmony": True, "loss_scales.dyn": 0, "loss_scales.rep": 0}, "dyn and .rep are 0"),
     ],
 )

@@ -80,6 +80,9 @@ def test_an_observation_called_action_gets_another_name():
         assert sorted(env.obs_space) == ["arm", "observation/action"]
         assert list(env.act_space) == keys
         assert env.reset(0)["observation/action"].shape == (2,)
+    taken = spaces.Dict({"action": last, "observation": spaces.Dict({"action": last})})
+    with pytest.raises(EnvError, match="several entries would be called observation/action"):
+        envs.from_user(peculiar.Returning(taken, taken.sample(), action_space=arm))
 
 
 def test_keys_that_become_one_are_refused():

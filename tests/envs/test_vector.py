@@ -164,6 +164,7 @@ def test_they_may_differ_in_the_bounds_of_observations():
 
     with VectorEnv([CountingEnv, Bounded], seed=0, workers="inline") as env:
         assert len(run(env, 3)) == 3
+    assert not Space(np.int32, (), 0, 2).is_like(Space(np.int32, (), 0, 4))
 
 
 def test_an_error_in_closing_ends_nothing(caplog):

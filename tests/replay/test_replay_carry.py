@@ -240,8 +240,9 @@ def test_without_ongoing_only_finished_episodes_are_sampled(tmp_path):
 def test_a_full_replay_can_be_learned_from_however_small(tmp_path):
     replay = open_replay(tmp_path, capacity=20)
     add_rows(replay, 0, 8)
+    assert replay.can_sample(4, 8) and not replay.can_sample(4, 24)
     add_rows(replay, 1, 8)
-    assert replay.can_sample(4, 16) and not replay.can_sample(4, 24)
+    assert replay.can_sample(4, 24)  # A third episode would cost the first.
     add_rows(replay, 2, 8)
     assert replay.rows == 16 and replay.can_sample(4, 24)
 

@@ -159,9 +159,9 @@ def test_another_action_repeat_counts_for_what_comes_and_updates_are_no_frames()
     assert counters.catch_up(50, frames_per_step=4) == 0 and counters.env_frames == 100
     counters.catch_up(60, frames_per_step=4)
     assert counters.env_frames == 140
-    for updates, frames in ((7, 20), (50, 50)):
-        learned = Counters(env_frames=updates, grad_steps=updates)
-        learned.catch_up(10, frames_per_step=2)
+    for updates, played, frames in ((7, 0, 20), (50, 0, 50), (7, 10, 20)):
+        learned = Counters(env_frames=updates, agent_steps=played, grad_steps=updates)
+        learned.catch_up(10, frames_per_step=2, fitted=True)
         assert (learned.env_frames, learned.agent_steps) == (frames, 10)
 
 

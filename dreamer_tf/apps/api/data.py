@@ -1,5 +1,6 @@
 """Experience that was recorded before: learning from it, and Minari datasets out of runs."""
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -87,12 +88,12 @@ def fit(
     folder = pathlib.Path(logdir or run_folder.default_folder(resolved.config))
     config = dataclasses.replace(resolved.config, logdir=str(folder))
     resolved = dataclasses.replace(resolved, config=config)
-    with run_folder.begun_or_removed(folder):
+    with run_folder.begun_or_removed(folder), contextlib.ExitStack() as stack:
         run = session.run(
             resolved,
             env,
             agent=None if isinstance(agent, str) else agent,
-            recorded=_bring(dataset, folder, resolved.config),
+            recorded=_bring(dataset, folder, resolved.config, stack),
             choose_size=choose_size,
             callbacks=[*callbacks, *stop_when(stop)],
             writers=writers,
@@ -102,10 +103,19 @@ def fit(
     return Result.of(run)
 
 
-def _bring(dataset, folder, config):
-    """Puts recorded episodes into the replay of a new run, and returns their spaces."""
+def _bring(dataset, folder, config, stack):
+    """Puts recorded episodes into the replay of a new run, and returns their spaces.
+
+    Where the run then does not begin, they are taken away when the stack is closed.
+    """
     if run_folder.has_run(folder):
         return _spaces_of(folder)
+    if (folder / _REPLAY).exists():
+        raise RunFolderError(
+            f"{folder} holds a replay and no run: choose another folder, or remove {_REPLAY}/ "
+            f"there if nothing in it is needed"
+        )
+    stack.callback(_take_back, folder)
     if isinstance(dataset, str | os.PathLike) and pathlib.Path(dataset).is_dir():
         return _bring_run(pathlib.Path(dataset), folder / _REPLAY)
     if isinstance(dataset, str | os.PathLike):
@@ -124,7 +134,6 @@ def _bring(dataset, folder, config):
     recorded = RecordedEpisodes(dataset, image_size=config.env.image_size, keys=config.env.keys)
     spaces = NoEnvs(recorded.obs_space, recorded.act_space, recorded.native_act_space)
     rows = specs.row_spaces(spaces.obs_space, spaces.act_space)
-    shutil.rmtree(folder / _REPLAY, ignore_errors=True)  # Of a start that was refused or killed.
     replay = Replay(folder / _REPLAY, rows, capacity=0, seed=0)
     for episode in recorded:
         for row in episode:
@@ -134,6 +143,11 @@ def _bring(dataset, folder, config):
     return spaces
 
 
+def _take_back(folder):
+    if not run_folder.has_run(folder):
+        shutil.rmtree(folder / _REPLAY, ignore_errors=True)
+
+
 def _bring_run(source, folder):
     spaces = _spaces_of(source)
     files = [path for _, path in episode_files(source / _REPLAY)]
@@ -141,8 +155,6 @@ def _bring_run(source, folder):
         raise RunFolderError(f"there is no episode in {source / _REPLAY} to learn from")
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
-        if (folder / file.name).exists():  # Of a start that was refused or killed.
-            continue
         try:
             os.link(file, folder / file.name)
         except OSError:  # Another file system, or one without links.

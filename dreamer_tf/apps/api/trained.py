@@ -217,7 +217,7 @@ def _load_policy(logdir, acting, **chosen):
 
     def make_policy(vector_env):
         actions = "native_act_space" if exported else "act_space"
-        # Nothing relies on the bounds of observations; those of actions say what one means.
+        # Nothing relies on the bounds of observed numbers; those of actions say what one means.
         same = {"obs_space": are_alike, actions: operator.eq}
         for name, kind in (("obs_space", "observations"), (actions, "actions")):
             expected, got = getattr(agent, name), getattr(vector_env, name)

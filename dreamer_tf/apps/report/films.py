@@ -8,6 +8,7 @@ import re
 
 import imageio.v3 as imageio
 import numpy as np
+from PIL import Image, ImageSequence
 
 _FOLDER = "videos"
 _NAME = re.compile(r"(\d+)-(.+)")  # as the training loop calls them: 000060000-eval.mp4
@@ -100,10 +101,9 @@ def _embed(path):
 def _mp4_of_gif(path):
     # By name: for a damaged file imageio would try other readers, whose errors say less.
     frames = imageio.imread(path, plugin="pillow", mode="RGB")
-    shown = [
-        imageio.immeta(path, plugin="pillow", index=index).get("duration") or _MILLISECONDS
-        for index in range(len(frames))
-    ]
+    with Image.open(path) as gif:  # In one pass: to seek a picture is to read all before it.
+        pictures = ImageSequence.Iterator(gif)
+        shown = [picture.info.get("duration") or _MILLISECONDS for picture in pictures]
     # A picture that does not change is there once, and shown for longer.
     milliseconds = math.gcd(*map(round, shown))
     frames = np.repeat(frames, [round(each) // milliseconds for each in shown], axis=0)

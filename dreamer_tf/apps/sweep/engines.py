@@ -19,12 +19,12 @@ import time
 from dreamer_tf import config as configs
 from dreamer_tf.common.extras import install_hint
 from dreamer_tf.runs.errors import RunFolderInUse
-from dreamer_tf.runs.run_folder import RunFolderLock
+from dreamer_tf.runs.run_folder import RunFolderLock, saved_frames
 
 OUTPUT = "output.log"
 """File in the run folder that gets what the run prints."""
 
-_LOST_NODES = 3  # in a row, without an end of the run in between
+_LOST_NODES = 3  # in a row, without anything saved in between
 _PATIENCE = 60  # seconds for an earlier process to let go of a run folder
 _PAUSE = 0.2  # seconds
 _EXECUTORS_OWN = ("max_num_timeout", "python")  # What submitit takes as it is made.
@@ -142,7 +142,7 @@ class _RayRun:
 
     def __init__(self, ray, start, job):
         self._ray, self._start, self._job = ray, start, job
-        self._lost, self._stopping = 0, None
+        self._lost, self._saved, self._stopping = 0, 0, None
         self._begin()
 
     def _begin(self):
@@ -160,12 +160,13 @@ class _RayRun:
         except self._ray.exceptions.RayError:
             if self._stopping is not None:
                 return 128 + self._stopping
-            self._lost += 1
+            saved = saved_frames(self._job.folder)
+            self._lost, self._saved = 1 if saved > self._saved else self._lost + 1, saved
             if self._lost == _LOST_NODES:
                 return _LOST
             self._begin()
             return None
-        self._started, self._lost = True, 0
+        self._started = True
         if code is None:
             self._answer = self._actor.poll.remote()
         else:
@@ -198,7 +199,8 @@ class OnSlurm:
         Args:
           folder: Folder for submitit's own files.
           resources: Dict of parameters of ``submitit.AutoExecutor.update_parameters``, such as
-            ``timeout_min``, ``cpus_per_task``, ``gpus_per_node``, ``slurm_partition``.
+            ``timeout_min``, ``cpus_per_task``, ``gpus_per_node``, ``slurm_partition``; and of the
+            executor's own, such as ``slurm_max_num_timeout``.
           cluster: ``slurm``, or ``local`` and ``debug`` of submitit, to try it out; None: Slurm if
             it is there, else local.
 
@@ -211,7 +213,7 @@ class OnSlurm:
         try:
             self._executor = submitit.AutoExecutor(folder, cluster=cluster, **own)
             self._executor.update_parameters(name="dreamer", **others)
-        except (NameError, TypeError, ValueError) as error:
+        except (AssertionError, NameError, TypeError, ValueError) as error:
             raise configs.ConfigError(f"--resources of the engine slurm: {error}") from error
 
     def __call__(self, job, slot):

@@ -41,7 +41,7 @@ class Ended:
             return f"stopped by {signal.Signals(self.code - 128).name}, saved"
         last = last_line(self.job.folder / OUTPUT)
         if self.code == 0:
-            return f"ended before {self.job.steps:,} frames: {last}"
+            return f"ended before all that is due in {self.job.steps:,} frames: {last}"
         return f"exit code {self.code}: {last}"
 
 
@@ -49,7 +49,7 @@ class Runner:
     """Runs jobs, at most ``parallel`` at a time.
 
     Ctrl-C and SIGTERM are handed on to the runs, which save and end; nothing new is started. A
-    second Ctrl-C is handed on too, and ends them at once.
+    further one, more than a second later, is handed on too, and ends them at once.
     """
 
     def __init__(self, parallel=1, *, gpus=(), engine=None, on_start, on_end):

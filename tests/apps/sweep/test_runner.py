@@ -98,7 +98,7 @@ def test_failures_do_not_stop_the_others_and_say_why(tmp_path):
     reasons = {one.job.seed: one.reason for one in ended if not one.finished}
     assert reasons[0] == "exit code 2: the reason"
     assert reasons[1] == "killed by SIGKILL, perhaps for lack of memory"
-    assert reasons[2] == "ended before 100 frames: no output"
+    assert reasons[2] == "ended before all that is due in 100 frames: no output"
     assert set(reasons) == {0, 1, 2} and runner.stopped is None
     assert (tmp_path / "0" / OUTPUT).read_text().splitlines() == ["first words", "the reason"]
 
