@@ -38,6 +38,10 @@ def make(
     Raises:
       ValueError: If there is no such agent, or it cannot serve these spaces.
     """
+    if "action" in obs_space:
+        raise ValueError(
+            "an observation must not be called 'action', as the vector of all actions is in batches"
+        )
     return (kind or find(config.agent))(config, obs_space, act_space)
 
 

@@ -89,10 +89,6 @@ class Agent(tf.Module, abc.ABC):
           name: Name of the algorithm.
         """
         super().__init__(name=name)
-        if "action" in obs_space:
-            raise ValueError(
-                "an observation must not be called 'action', as the vector of all actions is"
-            )
         # Held in one untracked place: tf.Module would wrap the dicts for checkpoints.
         self._spaces = (tuple(obs_space.items()), tuple(act_space.items()))
         self._native_act_space = self._spaces[1]

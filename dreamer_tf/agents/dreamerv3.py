@@ -232,9 +232,7 @@ class DreamerV3(Agent):
         if config.weight_decay:
             kept = [v for v in variables if not v.name.startswith("kernel")]
             optimizer.exclude_from_weight_decay(var_list=kept)
-        # Without a clip no ratio is too large.
-        clip = AdaptiveClip(config.grad_clip or math.inf)
-        return GradientStep(name, variables, optimizer, clip)
+        return GradientStep(name, variables, optimizer, AdaptiveClip(config.grad_clip or math.inf))
 
     def _trained_networks(self):
         """Those that the one optimiser moves."""
@@ -393,8 +391,7 @@ class DreamerV3(Agent):
 
         Returns:
           Dict of ``policy`` and ``value`` ``[B, K]``, means over the imagined steps, and
-          ``replay_value`` ``[B, K-1]``, zeros ``[B, 1]`` where K is 1; returns ``[H, B·K]``; dict
-          of scalar metrics.
+          ``replay_value`` ``[B, K-1]``; returns ``[H, B·K]``; dict of scalar metrics.
         """
         shape = batch_size, count = recent.deter.shape[:2]
         imagined, returns, metrics = self.behavior.imagined_losses(trajectory, reward, cont)
@@ -407,10 +404,7 @@ class DreamerV3(Agent):
         rows = {key: batch[key][:, -count:] for key in ("reward", "is_last", "is_terminal")}
         bootstrap = tf.reshape(returns[0], [batch_size, count])
         time_first = tf.nest.map_structure(swap_time, (feat, rows, bootstrap))
-        if count > 1:
-            losses["replay_value"] = swap_time(self.behavior.replay_loss(*time_first))
-        else:  # What has no row behind it has no return along rows.
-            losses["replay_value"] = tf.zeros(shape)
+        losses["replay_value"] = swap_time(self.behavior.replay_loss(*time_first))
         return losses, returns, metrics
 
     # ------------------------------------------------------------------ acting

@@ -359,8 +359,10 @@ class ActorCritic(tf.Module):
           bootstrap: ``[T, B]`` imagined returns of the states, without gradient.
 
         Returns:
-          ``[T-1, B]``.
+          ``[T-1, B]``; where T is 1, which has no return along rows, zeros ``[1, B]``.
         """
+        if feat.shape[0] == 1:
+            return tf.zeros(bootstrap.shape)
         returns = self.replay_returns(
             batch["reward"], batch["is_last"], batch["is_terminal"], bootstrap
         )

@@ -211,10 +211,10 @@ def make_vector_env(
             )
         constructor = functools.partial(envs.from_user, env, **common)
     options = {"step_timeout": env_config.step_timeout, **options}
-    if workers == "ray":  # In an evaluation all others wait, so it needs no cores besides.
-        ray = dataclasses.asdict(env_config.ray) | ({"cpus": 0.0} if evaluation else {})
-        workers = envs.RayNodes(**ray)
-    return envs.VectorEnv([constructor] * count, seed=seed, workers=workers, **options)
+    # In an evaluation all others wait, so it needs no cores besides.
+    ray = dataclasses.asdict(env_config.ray) | ({"cpus": 0.0} if evaluation else {})
+    start = envs.RayNodes(**ray) if workers == "ray" else workers
+    return envs.VectorEnv([constructor] * count, seed=seed, workers=start, **options)
 
 
 def evaluation_limit(config: configs.Config) -> int:

@@ -47,9 +47,8 @@ def overshooting_kl(model, post, action, is_first, noise):
     distance, length = noise.shape[0], action.shape[1]
     if not 2 <= distance < length:
         raise ValueError(
-            f"overshooting predicts over 2 steps and more: it takes sequences of at least 3 rows "
-            f"(replay.batch_length) and a largest distance of at least 2 and less than their rows; "
-            f"got {length} rows and {distance}"
+            f"expected at least 3 rows in a sequence (replay.batch_length) and a largest distance "
+            f"between 2 and {length - 1} in sequences of {length} rows, got {distance}"
         )
     post, action, is_first = tf.nest.map_structure(swap_time, (post, action, is_first))
     target = tf.nest.map_structure(tf.stop_gradient, post.stats)
