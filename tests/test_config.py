@@ -355,24 +355,6 @@ def test_an_old_name_that_is_given_now_is_an_error_with_the_new_one(given):
         config.load([], given)
 
 
-def test_a_mapping_is_one_option_however_it_is_given():
-    expected = '{"name": "arm", "sizes": [1, 2], "true": true}'
-    mapping = {"name": "arm", "sizes": [1, 2], "true": True}
-    words = ["--env.kwargs", "name=arm", "sizes=[1, 2]", "true=true"]
-    single = ["--env.kwargs.name", "arm", "--env.kwargs.sizes", "[1, 2]", "--env.kwargs.true=true"]
-    for overrides in (
-        {"env.kwargs": mapping},
-        {"env": {"kwargs": mapping}},
-        {"env.kwargs": expected},
-        words,
-        single,
-        ["--env.kwargs", expected],
-        ["--env.kwargs", "{name: arm, sizes: [1, 2], 'true': true}"],
-    ):
-        assert config.load([], overrides).config.env.kwargs == expected
-    assert config.from_text(expected) == mapping and config.from_text("") == {}
-
-
 @pytest.mark.parametrize("key", ["beta1", "beta2"])
 def test_an_average_must_take_in_what_is_new(key):
     with pytest.raises(config.ConfigError, match=f"{key} .*less than 1"):
@@ -392,42 +374,6 @@ def test_a_run_from_before_an_option_was_parted_keeps_what_both_had(tmp_path):
     earlier = [line for line in lines if "replay_lambda" not in line]
     (tmp_path / "config.yaml").write_text("".join(earlier))
     assert config.read(tmp_path).dreamerv3.replay_lambda == 0.9
-
-
-def test_numbers_and_text_of_a_mapping_stay_what_they_are(tmp_path):
-    resolved = config.load([], {"env.kwargs": {"force": float("inf"), "name": "#fff"}})
-    config.save(resolved.config, tmp_path)
-    kept = config.from_text(config.read(tmp_path).env.kwargs)
-    assert kept == {"force": float("inf"), "name": "#fff"}
-    words = [
-        "--env.kwargs",
-        "color=red #fff",
-        "none=null",
-        "empty=",
-        "force=.inf",
-        "kinds=['#']",
-    ]
-    given = config.from_text(config.load([], words).config.env.kwargs)
-    expected = {"color": "red #fff", "none": None, "empty": None, "force": float("inf")}
-    assert given == expected | {"kinds": ["#"]}
-
-
-@pytest.mark.parametrize("overrides", [
-    {"env.kwargs": [1]},
-    {"env.kwargs": {"lock": object()}},
-    ["--env.kwargs", "size"],
-    ["--env.kwargs", "{size: "],
-    ["--env.kwargs", "size=["],
-])  # fmt: skip
-def test_what_is_no_mapping_says_what_would_be(overrides):
-    with pytest.raises(config.ConfigError, match="env.kwargs.*expected"):
-        config.load([], overrides)
-
-
-def test_a_mapping_survives_the_run_folder(tmp_path):
-    resolved = config.load([], {"env.kwargs": {"size": 5}})
-    config.save(resolved.config, tmp_path)
-    assert config.from_text(config.read(tmp_path).env.kwargs) == {"size": 5}
 
 
 def test_an_environment_of_ones_own_is_a_task():
