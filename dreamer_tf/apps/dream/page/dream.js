@@ -42,8 +42,9 @@ function notice(text, kind = "") {
 // Runs a question to the server, one at a time; refusals are shown. Whether it was answered.
 function ask(question) {
   if (busy) return Promise.resolve(false);
-  asked = answer(question);
-  return asked;
+  const answered = answer(question);
+  asked = answered.catch(() => false); // what it throws is for who asked, not for who waits
+  return answered;
 }
 
 async function answer(question) {
