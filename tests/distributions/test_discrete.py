@@ -116,6 +116,19 @@ def test_recorded_distribution(count):
     assert_close(tape.gradient(scaled, logits), recorded["grad_pred_logits"], 1e-4)
 
 
+def test_points_that_no_number_has_trained_learn_exactly_alike():
+    rng = np.random.default_rng(0)
+    logits = np.repeat(rng.standard_normal([4096, 1], np.float32), 255, 1)
+    logits[:, 127] = rng.standard_normal(4096)
+    logits = tf.constant(logits)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = TwoHot(logits, symexp_bins(255)).log_prob(tf.zeros([4096]))
+    gradient = tape.gradient(loss, logits).numpy()
+    untrained = np.delete(gradient, [126, 127, 128], 1)
+    np.testing.assert_array_equal(untrained, np.repeat(untrained[:, :1], 252, 1))
+
+
 @pytest.mark.parametrize("count", [2, 6, 7, 255])
 def test_equal_or_mirrored_probabilities_predict_exactly_zero(count):
     bins = symexp_bins(count)
