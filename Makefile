@@ -29,7 +29,7 @@ thorough: setup
 faults: setup
 	$(BIN)/python -m pytest -m "faults or not slow" $(ARGS) tests/faults
 
-# Nine runs, one after the other. A folder of runs from before must be moved away first.
+# Nine runs, one after the other. Runs from before must be moved away: they are refused.
 learn: setup
 	$(BIN)/python -m tests.learn $(ARGS)
 
@@ -38,7 +38,7 @@ minutes: setup
 	$(BIN)/python -m tests.minutes $(ARGS)
 
 agents: setup
-	$(BIN)/python -m tests.learn --seeds 0 --agents build/agents $(ARGS)
+	$(BIN)/python -m tests.learn --seeds 0 --logdir build/runs_of_agents --agents build/agents $(ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

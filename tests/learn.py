@@ -57,8 +57,13 @@ def train(command, seed, folder):
     Args:
       command: Words of the command line, as one text.
       seed: The seed.
-      folder: Run folder, which must not exist yet.
+      folder: Run folder.
+
+    Raises:
+      FileExistsError: If there is one already, whose return would be that of earlier code.
     """
+    if folder.exists():
+        raise FileExistsError(f"{folder} is there: an earlier run would be judged; move it")
     words = [*shlex.split(command), "--seed", str(seed), "--logdir", str(folder)]
     subprocess.run([sys.executable, "-m", "dreamer_tf.apps.train", *words], check=True)
     [curve] = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
@@ -91,7 +96,11 @@ def main(argv=None):
         line = f"{name}: {mean:.0f} ({shown}; random {task['random']})"
         try:
             passed, lowest = judge(list(task["returns"].values()), list(returns.values()))
-            line += f", {'passed' if passed else 'TOO LOW'}: at least {lowest:.0f} is right"
+            verdict = "passed" if passed else "TOO LOW"
+            # What was just recorded cannot be judged by itself.
+            line += (
+                f", {'recorded' if arguments.record else verdict}: at least {lowest:.0f} is right"
+            )
             code = max(code, 0 if passed else 1)
         except NothingRecorded as error:
             line += f", not judged: {error}"

@@ -67,7 +67,12 @@ def measure(words, folder, threshold, limit, *, lines=None, pattern=EVALUATIONS,
     begin = time.monotonic()
     with output.open("w") as printed:
         program = subprocess.Popen(
-            words, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True
+            words,
+            # What a Python program prints to a file would otherwise come thousands of bytes late.
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             running = True
@@ -75,6 +80,7 @@ def measure(words, folder, threshold, limit, *, lines=None, pattern=EVALUATIONS,
                 time.sleep(0.5)
                 running = program.poll() is None
                 text = lines.read_text(errors="replace") if lines.exists() else ""
+                text = text[: text.rfind("\n") + 1]  # A number may be cut off at the end.
                 if is_learned(map(float, re.findall(pattern, text)), threshold, window):
                     return (time.monotonic() - begin) / 60
             return None

@@ -47,7 +47,7 @@ two:
         (["--only", "one"], [0, 0, 1], 1, "TOO LOW: at least 0"),
         (["--only", "one"], [0, 0, 0], 0, "passed"),
         (["--only", "two"], [9, 9, 9], 2, "not judged: 1 of at least 3"),
-        (["--only", "two", "--record"], [7, 8, 9], 0, "two: 8 (7, 8, 9; random 1), passed"),
+        (["--only", "two", "--record"], [7, 8, 9], 0, "two: 8 (7, 8, 9; random 1), recorded"),
         (["--only", "two", "--agents", "{agents}"], [7, 9, 8], 0, "not judged"),
     ],
 )
@@ -82,3 +82,8 @@ def test_the_command_trains_judges_and_records(
     assert published == (best if "--agents" in words else [])
     if "--record" in words:
         assert task["returns"] == {0: 7.0, 1: 8.0, 2: 9.0}
+
+
+def test_an_earlier_run_is_not_judged(tmp_path):
+    with pytest.raises(FileExistsError, match="move it"):
+        learn.train("--task a", 0, tmp_path)

@@ -7,6 +7,7 @@ a config.
 
 import argparse
 import contextlib
+import copy
 import dataclasses
 import functools
 import itertools
@@ -287,7 +288,8 @@ def read_tree(path: pathlib.Path) -> dict:
         ConfigError: It is not YAML, or holds no keys.
     """
     try:
-        tree = YAML(typ="safe", pure=True).load(path)
+        # A copy: what is read may be changed.
+        tree = copy.deepcopy(_parsed(path.read_bytes()))
     except YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     if tree is None:
@@ -296,6 +298,12 @@ def read_tree(path: pathlib.Path) -> dict:
         raise ConfigError(f"{path}: expected keys with values, got {type(tree).__name__}.")
     require_end(tree, path)
     return tree
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(content):
+    """What a YAML text holds. It is slow to read, and many runs have the same."""
+    return YAML(typ="safe", pure=True).load(content)
 
 
 # ---- The command line.

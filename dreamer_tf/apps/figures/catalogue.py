@@ -11,6 +11,7 @@ import math
 
 from dreamer_tf.apps.figures.aggregation import BINS
 from dreamer_tf.apps.figures.collection import gather, split_name
+from dreamer_tf.apps.figures.drawing import ends_apart
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.run_folders import ACHIEVEMENTS
 from dreamer_tf.common.extras import install_hint
@@ -191,7 +192,8 @@ class Kind:
         option = chosen.get("option", "")
         collection = gather(arguments.indir, option=option, **reading)
         drawing = draw(collection, **chosen)
-        return dataclasses.replace(drawing, notes=(*collection.notes, *drawing.notes))
+        ends = ends_apart(collection) if "at" in chosen and chosen["at"] is None else ()
+        return dataclasses.replace(drawing, notes=(*collection.notes, *drawing.notes, *ends))
 
 
 _STATISTICS = ("matplotlib", "rliable")

@@ -6,7 +6,7 @@ import json
 import pathlib
 
 from dreamer_tf.apps.figures.errors import FigureError
-from dreamer_tf.apps.figures.palette import PUBLISHED, rank
+from dreamer_tf.apps.figures.palette import BASELINE, PUBLISHED, rank
 from dreamer_tf.apps.figures.run_folders import is_run_folder, read_run_folder
 from dreamer_tf.apps.figures.scores import Curve, FinalScore, is_score_file, read_score_file
 from dreamer_tf.apps.figures.tasks import canonical, title
@@ -115,25 +115,27 @@ def gather(
         raise FigureError(
             f"{finals[0].source} holds final scores, not learning curves: give it to --baselines"
         )
-    others, finals = _read_all(baselines, "", unfinished, notes)
+    others, finals = _read_all(baselines, "", unfinished, notes, metric)
     _refuse_twins(curves, option)
     _refuse_twins(others)
     own = {curve.method for curve in curves}
-    others = [_published(curve, own) for curve in others]
-    finals = [_published(final, own) for final in finals]
+    others = [_apart(curve, own) for curve in others]
+    finals = [_apart(final, own) for final in finals]
     return _select(Collection(curves, others, finals, tuple(notes)), tasks, methods)
 
 
-def _published(score, own):
+def _apart(score, own):
     """A baseline under a name of its own, if one of the runs has the same method."""
     if score.method not in own:
         return score
-    return dataclasses.replace(score, method=score.method + PUBLISHED)
+    ending = BASELINE if getattr(score, "settings", None) else PUBLISHED
+    return dataclasses.replace(score, method=score.method + ending)
 
 
 def _read_all(paths, group_by, unfinished, notes, metric=""):
     reader = _Reader(group_by, unfinished, notes, metric)
-    for path in paths:
+    # What has a name keeps it, wherever it stands: a folder around it is read afterwards.
+    for path in sorted(paths, key=lambda text: not split_name(text)[0]):
         reader.read(path)
     reader.check_finished()
     return reader.curves, reader.finals
@@ -157,13 +159,15 @@ class _Reader:
         name, path = split_name(text)
         if not path.exists():
             raise FigureError(f"there is nothing at {path}")
-        first_curve, first_final = len(self.curves), len(self.finals)
+        first_curve, first_final, seen = len(self.curves), len(self.finals), len(self._seen)
         found = self._folder(path) if path.is_dir() else self._once(path, self._file)
         if not found:
             raise FigureError(
                 f"{path} is no run folder and holds none, nor score files: a run folder has "
                 f"config.yaml and scores.json, a score file ends in .json or .json.gz"
             )
+        if name and len(self._seen) == seen:
+            raise FigureError(f"all of {path} has another name already; {name} would have nothing")
         if name:
             self.curves[first_curve:] = [_named(c, name) for c in self.curves[first_curve:]]
             self.finals[first_final:] = [_named(f, name) for f in self.finals[first_final:]]

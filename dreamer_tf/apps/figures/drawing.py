@@ -67,6 +67,28 @@ def finals(curves, at, window, notes):
     return scores
 
 
+def ends_apart(collection):
+    """A note on methods that are compared where each ends, if these are not the same frames.
+
+    Args:
+      collection: `Collection`.
+
+    Returns:
+      The note in a tuple, about the first task of which it holds; an empty one: there is none.
+    """
+    for task in collection.tasks:
+        ends = {m: collection.of(task, m) for m in collection.methods}
+        ends = {m: max(curve.end for curve in curves) for m, curves in ends.items() if curves}
+        # A hundredth: the last episodes of two runs do not end at the same frame.
+        if min(ends.values()) < 0.99 * max(ends.values()):
+            where = ", ".join(f"{method} at {end:,.0f}" for method, end in ends.items())
+            return (
+                f"{title(task)}: scores are of unlike numbers of frames, {where}; "
+                f"--at {min(ends.values()):.0f} compares them after as many",
+            )
+    return ()
+
+
 def named(tasks):
     """Tasks as a text that stays short."""
     titles = [title(task) for task in tasks[:_NAMED]]

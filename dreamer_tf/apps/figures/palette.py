@@ -28,7 +28,9 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 _HATCHES = {"v": "////", "P": "....", "X": "xxxx", "*": "\\\\\\\\"}
 
 PUBLISHED = " (published)"
-"""Ends the name of a method that comes from a score file while a run has the same method."""
+"""Ends the name of a baseline that comes from a score file while a run has the same method."""
+BASELINE = " (baseline)"
+"""Ends it where the baseline is a run folder."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,11 +119,16 @@ def family(method):
 
     A label of the table, such as ``Reward only``, is that method too.
     """
-    name = method.removesuffix(PUBLISHED)
+    name = method.removesuffix(_apart(method))
     if name.lower() in _BY_LABEL:
         return _BY_LABEL[name.lower()]
     fitting = [known for known in _KNOWN if name == known or name.startswith(known + "_")]
     return max(fitting, key=len, default=None)
+
+
+def _apart(method):
+    """The ending that tells a baseline from the runs; empty for a method of theirs."""
+    return next((end for end in (PUBLISHED, BASELINE) if method.endswith(end)), "")
 
 
 def rank(method):
@@ -163,7 +170,7 @@ def styles(methods, algorithms=None):
 def _candidates(method, known, others):
     """The looks that a method may take beside others, best first."""
     if known:
-        looks = _variants(_KNOWN[known], others, method.endswith(PUBLISHED))
+        looks = _variants(_KNOWN[known], others, bool(_apart(method)))
         own = _KNOWN.get(method)
         return [(own.color, own.dash, own.marker), *looks] if own else looks
     start = zlib.crc32(method.encode())
@@ -177,15 +184,15 @@ def _candidates(method, known, others):
     )
 
 
-def _variants(style, others, published):
+def _variants(style, others, apart):
     """The looks in the colour of a style: its own, then those that have least in common with it."""
     dashes = [style.dash, *(dash for dash in DASHES if dash != style.dash)]
-    if published:
+    if apart:
         dashes = [*dashes[1:], dashes[0]]
     # Markers that go with a hatching first, so that bars differ, too.
     markers = [style.marker, *(m for m in (*_HATCHES, *_MARKERS) if m != style.marker)]
     looks = [(style.color, dash, marker) for marker in markers for dash in dashes]
-    if not published:
+    if not apart:
         same = [other for other in others if other.color == style.color]
         looks.sort(key=lambda look: sum((s.dash == look[1]) + (s.marker == look[2]) for s in same))
     return looks
@@ -195,9 +202,10 @@ def _label(method):
     known = family(method)
     if known is None or (method not in _KNOWN and method.lower() in _BY_LABEL):
         return method
-    rest = method.removesuffix(PUBLISHED)[len(known) + 1 :]
+    apart = _apart(method)
+    rest = method.removesuffix(apart)[len(known) + 1 :]
     words = [_SUFFIXES.get(part, part) for part in rest.split("_") if part]
-    if method.endswith(PUBLISHED):
-        words.append("published")
+    if apart:
+        words.append(apart.strip(" ()"))
     label = _KNOWN[known].label
     return f"{label} ({', '.join(words)})" if words else label

@@ -93,15 +93,37 @@ def _metric_curve(path, settings, name):
     Raises:
       FigureError: If a line is no metrics.
     """
-    found = {}
-    for step, metrics in metric_lines(path, name):
-        found.setdefault(step, []).append(metrics[name])
+    found = metric_values(path, name)
     if not found:
         return None
     xs = np.array(sorted(found), float)
     ys = np.array([np.mean(found[x]) for x in xs])
     task, method = canonical(settings["task"]), short_name(settings["agent"])
     return Curve(task, method, str(settings["seed"]), xs, ys, path)
+
+
+def metric_values(path, name):
+    """The values of a metric by the frames at which they were logged, in the order of the file.
+
+    An evaluation of work that a killed process lost was made again, and does not count; episodes
+    were played, whatever was lost since.
+
+    Args:
+      path: The run folder.
+      name: Name of the metric.
+
+    Returns:
+      Dict of frames to a list of values.
+
+    Raises:
+      FigureError: If a line is no metrics.
+    """
+    found = {}
+    for step, metrics in metric_lines(path, name):
+        if name.startswith("eval/"):
+            found = {x: ys for x, ys in found.items() if x < step}
+        found.setdefault(step, []).append(metrics[name])
+    return found
 
 
 def metric_lines(path, name):

@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-_SPEED = "speed/frames"
+SPEED = "speed/frames"
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -37,21 +37,27 @@ class History:
       series: `Series` by the name of the metric, in the order of their first appearance.
       env_frames: Frames at the last line; 0 without any.
       notes: What could not be read, for the user.
+      starts: env_frames at which the run began and continued.
     """
 
     series: dict[str, Series]
     env_frames: int
     notes: tuple[str, ...]
+    starts: tuple[int, ...] = ()
 
     def seconds(self):
         """Seconds that each log interval took, float64 ``[N]``: its frames over their speed.
 
-        The points are those of ``speed/frames``. Start-up and work that was lost do not count.
+        The points are those of ``speed/frames``. Start-up and work that was lost do not count, nor
+        frames that the run came by without playing: an interval begins no earlier than its start.
         """
-        speed = self.series.get(_SPEED)
+        speed = self.series.get(SPEED)
         if speed is None:
             return np.zeros(0)
-        frames = np.diff(speed.xs, prepend=0)
+        begins = np.concatenate([[0], speed.xs[:-1]])
+        for start in self.starts:
+            begins[(begins < start) & (start <= speed.xs)] = start
+        frames = speed.xs - begins
         return np.divide(frames, speed.ys, out=np.zeros(len(speed.ys)), where=speed.ys > 0)
 
 
@@ -59,7 +65,8 @@ def read_metrics(path, restarts=()):
     """Reads a ``metrics.jsonl``.
 
     Work that a killed process lost stays in the file, and the steps after the restart follow it:
-    where steps fall back, the points beyond the restart are dropped.
+    where steps fall back, the points beyond the restart are dropped, but for those of training
+    episodes: they are in the replay before they are in the file.
 
     Args:
       path: The file; missing: a run that has logged nothing yet.
@@ -87,7 +94,7 @@ def read_metrics(path, restarts=()):
                     if isinstance(value, numbers.Real) and math.isfinite(value):
                         points.setdefault(name, []).append((step, value))
     series = {name: _series(pairs) for name, pairs in points.items() if pairs}
-    return History(series, last, _notes(path, unreadable))
+    return History(series, last, _notes(path, unreadable), tuple(sorted(restarts)))
 
 
 def _parse(text):
@@ -106,13 +113,13 @@ def _drop_lost(points, step, restarts):
     Without a record of that checkpoint it is known to lie before ``step``, the first line since.
     """
     restart = max((frames for frames in restarts if frames <= step), default=step - 1)
-    for pairs in points.values():
-        while pairs and pairs[-1][0] > restart:
+    for name, pairs in points.items():
+        while not name.startswith("train/") and pairs and pairs[-1][0] > restart:
             pairs.pop()
 
 
 def _series(pairs):
-    xs, ys = zip(*pairs, strict=True)
+    xs, ys = zip(*sorted(pairs, key=lambda pair: pair[0]), strict=True)
     return Series(np.array(xs, np.int64), np.array(ys, np.float64))
 
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from dreamer_tf.apps.report.curves import EVALUATION, TRAINING
+from dreamer_tf.apps.report.metrics_file import SPEED
 
 _END = 0.9
 _UPDATING = ("updating", "data")
@@ -54,18 +55,24 @@ def typical(history, name):
 def time_shares(history):
     """Which share of the logged time each activity took.
 
-    Updates that were made beside acting took none, but for what acting waited for them.
+    Updates that were made beside acting took none, but for what acting waited for them; a run may
+    have made them so in some of its starts.
 
     Returns:
       Dict of activity to share, in a fixed order; empty if the run has logged no interval.
     """
+    found = {name: history.series.get(f"time/{name}") for name in _ACTIVITIES}
+    found = {name: series for name, series in found.items() if series is not None}
     seconds = history.seconds()
-    names = [name for name in _ACTIVITIES if f"time/{name}" in history.series]
     if not seconds.sum():
         return {}
-    spent = {name: history.series[f"time/{name}"].ys for name in names}
-    spent = {name: float(ys @ seconds) for name, ys in spent.items() if len(ys) == len(seconds)}
-    if "waiting" in spent:
-        spent = {name: value for name, value in spent.items() if name not in _UPDATING}
+    took = dict(zip(history.series[SPEED].xs.tolist(), seconds.tolist(), strict=True))
+    beside = set(found["waiting"].xs.tolist()) if "waiting" in found else set()
+    spent = {}
+    for name, series in found.items():
+        counted = took.keys() - (beside if name in _UPDATING else set())
+        pairs = zip(series.xs.tolist(), series.ys.tolist(), strict=True)
+        spent[name] = sum(share * took[x] for x, share in pairs if x in counted)
+    spent = {name: value for name, value in spent.items() if value or name not in _UPDATING}
     total = sum(spent.values())
     return {name: value / total for name, value in spent.items()} if total else {}

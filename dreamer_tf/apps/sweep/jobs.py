@@ -10,7 +10,7 @@ import typing
 from dreamer_tf import config as configs
 from dreamer_tf.apps.sweep.benchmarks import Benchmark
 from dreamer_tf.common import nearest
-from dreamer_tf.runs.run_folder import is_owing, saved_frames
+from dreamer_tf.runs.run_folder import continue_config, has_run, is_owing, saved_frames
 
 _SET_HERE = {"task": "--tasks", "seed": "--seeds", "logdir": "--logdir"}
 
@@ -73,7 +73,7 @@ def plan(
 
     Raises:
       ConfigError: If a preset or override does not fit or is what the sweep sets, or a pattern
-        fits no task.
+        fits no task, or a run was begun with other options.
     """
     presets = list(presets or benchmark.presets)
     _refuse_what_is_set_here(overrides)
@@ -85,8 +85,21 @@ def plan(
             folder = pathlib.Path(logdir) / task / f"seed{seed}"
             own = ["--task", task, "--seed", str(seed), "--logdir", str(folder)]
             words = ("--configs", *presets, *own, *overrides)
+            _refuse_other_options(words, folder)
             jobs.append(Job(task, seed, folder, steps, words))
     return jobs
+
+
+def _refuse_other_options(words, folder):
+    """A finished run would keep the options that it had, and count as one with these."""
+    if not has_run(folder):
+        return
+    _, changes = continue_config(configs.parse_args(words), folder)
+    for key, old, new in changes:
+        if key != "steps":
+            raise configs.ConfigError(
+                f"{folder} was begun with {key} {old}, not {new}; choose another --logdir"
+            )
 
 
 def _choose(known, patterns):

@@ -10,6 +10,7 @@ options that a search varies are those of ``train``.
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import pathlib
@@ -17,6 +18,7 @@ import re
 import statistics
 
 from dreamer_tf import config as configs
+from dreamer_tf.apps.figures.run_folders import metric_values
 from dreamer_tf.common.extras import install_hint
 from dreamer_tf.config.options import unknown_key
 
@@ -107,7 +109,11 @@ def search(logdir, searched, *, trials, objective, seed, at_once, plan, run, say
     Raises:
       ConfigError: If Optuna is not installed, or the folder holds a search for something else.
     """
-    optuna, study = _open(logdir, searched, objective, seed)
+    basis = [
+        " ".join(word for word in job.words if word != str(job.folder))
+        for job in plan(pathlib.Path(logdir) / "trial", [])
+    ]
+    optuna, study = _open(logdir, searched, objective, seed, basis)
     running = optuna.trial.TrialState.RUNNING
     while True:
         done = [t for t in study.trials if t.state.is_finished()]
@@ -138,11 +144,9 @@ def worth(jobs, objective):
     """Mean over runs of the last values of a metric; None: a run is not finished, or has none."""
     values = []
     for job in jobs:
-        path = job.folder / "metrics.jsonl"
-        if not job.is_finished or not path.is_file():
+        if not job.is_finished:
             return None
-        lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        found = [line[objective] for line in lines if objective in line][-LAST_VALUES:]
+        found = sum(metric_values(job.folder, objective).values(), start=[])[-LAST_VALUES:]
         if not found or not all(map(math.isfinite, found)):
             return None
         values.append(statistics.mean(found))
@@ -153,7 +157,7 @@ def _words(searched, trial):
     return [word for one in searched for word in (f"--{one.key}", one.suggest(trial))]
 
 
-def _open(logdir, searched, objective, seed):
+def _open(logdir, searched, objective, seed, basis):
     try:
         import optuna
     except ImportError as error:
@@ -172,11 +176,17 @@ def _open(logdir, searched, objective, seed):
     # With another seed at each start: with the same one it would propose the same values again.
     study.sampler = optuna.samplers.TPESampler(seed=seed + len(study.trials))
     wanted = {"objective": objective, "searched": [dataclasses.asdict(s) for s in searched]}
-    wanted = json.loads(json.dumps(wanted))
-    earlier = study.user_attrs.get("wanted")
-    if earlier not in (None, wanted):
-        raise configs.ConfigError(
-            f"{path} is a search of {earlier}, not of {wanted}; choose another --logdir"
-        )
+    wanted = json.loads(json.dumps(wanted | {"runs": basis}))
+    # Trials of runs that are longer, or of other tasks, are worth something else.
+    for key, earlier in study.user_attrs.get("wanted", {}).items():
+        if earlier != wanted[key]:
+            now = wanted[key]
+            if isinstance(now, list):
+                pairs = itertools.zip_longest(earlier, now)
+                earlier, now = next((a, b) for a, b in pairs if a != b)
+            raise configs.ConfigError(
+                f"{path} is a search of other trials ({key}: {earlier}, not {now}); "
+                f"choose another --logdir"
+            )
     study.set_user_attr("wanted", wanted)
     return optuna, study

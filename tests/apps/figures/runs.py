@@ -23,7 +23,7 @@ def score_file(path, content):
     return path
 
 
-def run_folder(path, *, xs=(50, 100), ys=(1.0, 2.0), reached=100, **overrides):
+def run_folder(path, *, xs=(50, 100), ys=(1.0, 2.0), reached=100, metrics=(), **overrides):
     """Makes the folder of a run.
 
     Args:
@@ -31,6 +31,7 @@ def run_folder(path, *, xs=(50, 100), ys=(1.0, 2.0), reached=100, **overrides):
       xs: Frames of its scores; empty: it has none yet.
       ys: Its scores.
       reached: Frames that it has collected.
+      metrics: Further lines of its metrics.
       **overrides: Options, by dotted key with ``__`` for the dot.
     """
     keys = {key.replace("__", "."): value for key, value in overrides.items()}
@@ -39,7 +40,8 @@ def run_folder(path, *, xs=(50, 100), ys=(1.0, 2.0), reached=100, **overrides):
     if len(xs):
         scores = [entry(config.task, config.agent, config.seed, xs, ys)]
         write_json(path / "scores.json", scores)
-    lines = [{"step": 0, "speed/frames": 1.0}, {"step": reached, "speed/frames": 2.0}]
+    ends = [{"step": 0, "speed/frames": 1.0}, {"step": reached, "speed/frames": 2.0}]
+    lines = [*ends[:1], *metrics, *ends[1:]]
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 

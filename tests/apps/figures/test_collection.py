@@ -75,6 +75,14 @@ def test_two_curves_of_one_seed_are_refused_unless_told_apart(tmp_path):
     assert len(gather([tmp_path / "long"], option="env.image_size").runs) == 1  # A list.
 
 
+def test_what_has_a_name_keeps_it_beside_the_folder_around_it(tmp_path):
+    run_folder(tmp_path / "long", seed=1)
+    quick = f"quick={run_folder(tmp_path / 'short')}"
+    for paths in ([tmp_path, quick], [quick, tmp_path]):
+        assert gather(paths).methods == ["dreamer", "quick"]
+    assert "slow would have nothing" in refusal([quick, f"slow={tmp_path / 'short'}"])
+
+
 def test_a_name_may_hold_an_equals_sign_if_the_path_exists(tmp_path):
     folder = run_folder(tmp_path / "lr=1e-4")
     assert gather([folder]).methods == ["dreamer"]
@@ -104,6 +112,22 @@ def test_a_baseline_of_the_same_method_is_shown_apart(tmp_path):
     assert found.baselines == ["dreamer (published)", "planet"]
     assert found.final("dmc_walker_walk", "planet") == 4
     assert found.final("dmc_walker_walk", "sac") is None
+
+
+def test_a_run_as_baseline_has_the_metric_of_the_runs_and_is_not_published(tmp_path):
+    new = run_folder(tmp_path / "new", metrics=[{"step": 100, "train/return": 3.0}])
+    old = run_folder(tmp_path / "old", metrics=[{"step": 100, "train/return": 2.0}])
+    found = gather([new], [old], metric="train/return")
+    assert found.methods == ["dreamer", "dreamer (baseline)"]
+    assert [curve.ys.tolist() for curve in found.curves] == [[3.0], [2.0]]
+
+
+def test_an_evaluation_that_was_made_again_counts_once(tmp_path):
+    evaluations = [(30, 1.0), (60, 2.0), (90, 3.0), (60, 4.0), (90, 5.0)]  # Lost from 60 on.
+    lines = [{"step": x, "eval/return": y, "train/return": y} for x, y in evaluations]
+    run = run_folder(tmp_path / "run", metrics=lines)
+    ys = {m: gather([run], metric=m).runs[0].ys.tolist() for m in ("eval/return", "train/return")}
+    assert ys == {"eval/return": [1.0, 4.0, 5.0], "train/return": [1.0, 3.0, 4.0]}
 
 
 def test_baselines_of_other_tasks_are_left_out(tmp_path):

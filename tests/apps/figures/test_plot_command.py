@@ -88,6 +88,17 @@ def test_the_atari_figure_and_the_strip(tmp_path, capsys):
 
 
 @needs_libraries
+def test_scores_after_unlike_numbers_of_frames_are_noted(tmp_path, capsys):
+    own = score_file(tmp_path / "own.json", [entry(xs=[50, 100, 110], ys=[1.0, 2.0, 3.0])])
+    other = score_file(tmp_path / "other.json", [entry(method="sac", xs=[50, 100])])
+    words = ["--figure", "bars", "--indir", str(own), "--baselines", str(other)]
+    commands.plot([*words, "--out", str(tmp_path)])
+    assert "dreamer at 110, sac at 100; --at 100 compares" in capsys.readouterr().err
+    commands.plot([*words, "--out", str(tmp_path), "--at", "100"])
+    assert "note" not in capsys.readouterr().err
+
+
+@needs_libraries
 def test_an_improvement_needs_two_methods(runs, capsys):
     message = failure(capsys, "--figure", "improvement", "--indir", runs / "runs" / "long")
     assert "--baselines" in message

@@ -69,6 +69,30 @@ def test_time_is_frames_over_speed(tmp_path):
     assert summary.time_shares(history) == {"acting": 0.25, "waiting": 0.0, "other": 0.75}
 
 
+def test_episodes_beyond_a_restart_were_played_and_stay(tmp_path):
+    steps = [(10, 1), (20, 2), (30, 3), (25, 4)]
+    lines = [{"step": step, "train/return": value} for step, value in steps]
+    history = read_metrics(metrics_file(tmp_path / "m", lines), [15])
+    assert points(history, "train/return") == [(10, 1), (20, 2), (25, 4), (30, 3)]
+
+
+def test_an_interval_begins_no_earlier_than_its_start(tmp_path):
+    """The frames of recorded episodes, and of an earlier task, took this run no time."""
+    lines = [{"step": step, "speed/frames": 50.0} for step in (100, 10_300, 10_400)]
+    history = read_metrics(metrics_file(tmp_path / "m", lines), [0, 10_000, 10_200])
+    assert history.seconds().tolist() == [2, 2, 2]
+
+
+def test_updates_count_where_they_were_not_made_beside_acting(tmp_path):
+    parts = {"time/acting": 0.5, "time/updating": 0.5}
+    lines = [
+        {"step": 100, "speed/frames": 50.0, **parts},
+        {"step": 200, "speed/frames": 50.0, **parts, "time/waiting": 0.5},
+    ]
+    shares = summary.time_shares(read_metrics(metrics_file(tmp_path / "m", lines)))
+    assert shares == {"acting": 0.5, "updating": 0.25, "waiting": 0.25}
+
+
 def test_the_final_score_is_the_mean_of_the_last_tenth(tmp_path):
     pairs = [(100, 9.0), (890, 1.0), (900, 2.0), (1000, 4.0)]
     lines = [{"step": step, "eval/return": value} for step, value in pairs]

@@ -196,11 +196,13 @@ def test_what_is_not_installed_is_named_by_its_extra(module, make, extra, tmp_pa
 RATE = "dreamerv3.optimizer.learning_rate"
 
 
-def try_search(folder, trials, tried, stop_at=None, objective="eval/return"):
+def try_search(folder, trials, tried, stop_at=None, objective="eval/return", options=()):
     """Searches with runs that are worth minus their learning rate's distance from 1e-4."""
 
     def plan(place, words):
-        return [Job("task", seed, place / f"seed{seed}", STEPS, tuple(words)) for seed in (0, 1)]
+        return [
+            Job("task", seed, place / f"seed{seed}", STEPS, (*options, *words)) for seed in (0, 1)
+        ]
 
     def run(jobs):
         for job in jobs:
@@ -249,8 +251,10 @@ def test_a_stopped_search_goes_on_where_it_was(tmp_path):
 
 def test_a_folder_holds_one_search(tmp_path):
     try_search(tmp_path, 1, {})
-    with pytest.raises(config.ConfigError, match=r"is a search of .*'eval/return'.* not of"):
+    with pytest.raises(config.ConfigError, match=r"objective: eval/return, not"):
         try_search(tmp_path, 1, {}, objective="train/return")
+    with pytest.raises(config.ConfigError, match=r"runs: , not --steps 9\)"):
+        try_search(tmp_path, 2, {}, options=["--steps", "9"])
 
 
 @pytest.mark.parametrize(

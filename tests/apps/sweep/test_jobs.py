@@ -96,6 +96,17 @@ def test_what_the_sweep_sets_are_options_of_train():
     assert {"task", "seed", "logdir", "steps"} <= set(options())
 
 
+def test_a_run_with_other_options_does_not_count_as_one_of_these(tmp_path):
+    def planned(*words):
+        return plan(DMC20, tmp_path, tasks=["dmc_walker_run"], seeds=[0], overrides=words)
+
+    [job] = planned("--dreamer.imag_horizon", "10", "--steps", "1000")
+    configs.save(configs.parse_args(job.words).config, job.folder)
+    assert planned("--dreamer.imag_horizon", "10", "--steps", "2000")[0].folder == job.folder
+    with pytest.raises(configs.ConfigError, match=r"imag_horizon 10, not 20; .*--logdir"):
+        planned("--dreamer.imag_horizon", "20", "--steps", "1000")
+
+
 def test_a_run_is_finished_when_its_newest_checkpoint_has_all_frames(tmp_path):
     [job] = plan(
         DMC20, tmp_path, tasks=["dmc_walker_run"], seeds=[0], overrides=["--steps", "1000"]
