@@ -153,6 +153,20 @@ class Space:
         low, high = self.low.astype(np.int64), self.high.astype(np.int64)
         return np.asarray(rng.integers(low, high, self.shape, endpoint=True)).astype(self.dtype)
 
+    def convert(self, key: str, value: ArrayLike) -> np.ndarray:
+        """An array in this dtype, whatever its shape.
+
+        Raises:
+          ValueError: If bytes, integers or bools would not be what they were.
+        """
+        array = np.asarray(value)
+        converted = array.astype(self.dtype, copy=False)
+        exact = self.dtype == np.float32 or array.dtype == self.dtype
+        if not exact and (array.dtype.kind not in "biu" or (converted != array).any()):
+            span = f" from {array.min()} to {array.max()}" if array.size else ""
+            raise ValueError(f"{key!r}: expected {self.dtype}, got {array.dtype}{span}")
+        return converted
+
     def check(self, key: str, value: ArrayLike) -> None:
         """Raises an error naming ``key`` unless ``value`` is an element of this space.
 

@@ -1,4 +1,4 @@
-"""One decision of an agent with draws that are fed in."""
+"""One decision of an agent with draws that are fed in, and updates that are not compiled."""
 
 import tensorflow as tf
 
@@ -8,3 +8,9 @@ def act(agent, obs, state, is_first, noise, mode="train"):
     noise = {"action": ()} | noise if mode == "eval" else noise
     _, state = agent.act(obs, state, tf.constant(is_first), noise, mode)
     return state.action, state
+
+
+def uncompiled(*agents):
+    """Lets agents make updates operation by operation: a few take less time than compiling."""
+    for agent in agents:
+        agent._train = agent._draw_and_update

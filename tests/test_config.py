@@ -7,7 +7,7 @@ import pathlib
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dreamer_tf import config
@@ -224,6 +224,7 @@ _FINITE = {"allow_nan": False, "allow_infinity": False}
     size=st.tuples(st.integers(1, 10**6), st.integers(1, 10**6)),
     jit=st.booleans(),
 )
+@settings(max_examples=12)  # Each reads a file with every option.
 def test_any_allowed_value_survives_saving(tmp_path_factory, task, learning_rate, scale, size, jit):
     values = {
         "task": task,
@@ -380,6 +381,18 @@ def test_an_environment_of_ones_own_is_a_task():
     assert config.parse_args(["--env", "my_robot:Arm"]).config.task == "my_robot:Arm"
     with pytest.raises(config.ConfigError, match="--env takes module:name.*got 'robot'.*env.count"):
         config.parse_args(["--env", "robot"])
+
+
+def test_a_class_of_ones_own_has_the_options_of_the_agent_that_it_derives_from():
+    resolved = config.load(["dreamerv3_gym", "size12m"], {"agent": "mine:Frugal"})
+    assert not [
+        text for text in config.remarks(resolved.presets, resolved.config) if "is for" in text
+    ]
+    changed = config.change_acting(resolved.config, {"dreamerv3.policy": "planner"})
+    assert changed.dreamerv3.policy == "planner"
+    ours = config.load(["dreamerv3_gym"]).config
+    with pytest.raises(config.ConfigError, match="none of the run's agent, which is dreamerv3"):
+        config.change_acting(ours, {"planet.planner.horizon": 3})
 
 
 def test_what_one_start_may_do_is_not_kept(tmp_path):

@@ -28,19 +28,19 @@ LEARNER = "import time\nfor n in range(400): print(f'reward={n}'); time.sleep(0.
 
 
 @pytest.mark.parametrize(
-    ("threshold", "program", "code", "shown"),
+    ("threshold", "program", "limit", "code", "shown"),
     [
-        (20, LEARNER, 0, "0.0 minutes"),
-        (500, "print('reward=3')", 1, "not learned within"),
-        (500, LEARNER, 1, "not learned within 0.02"),
+        (20, LEARNER, "5", 0, " minutes"),
+        (500, "print('reward=3')", "5", 1, "not learned within"),
+        (500, LEARNER, "0.02", 1, "not learned within 0.02"),
     ],
     ids=["learns", "ends", "takes long"],
 )
 def test_another_program_is_timed_by_what_it_prints(
-    tmp_path, capsys, threshold, program, code, shown
+    tmp_path, capsys, threshold, program, limit, code, shown
 ):
     (tmp_path / "program.py").write_text(program)
-    words = ["--program", f"{sys.executable} {tmp_path / 'program.py'}", "--limit", "0.02"]
+    words = ["--program", f"{sys.executable} {tmp_path / 'program.py'}", "--limit", limit]
     words += ["--pattern", r"reward=(\d+)", "--threshold", str(threshold), "--window", "2"]
     with pytest.raises(SystemExit) as ended:
         minutes.main([*words, "--logdir", str(tmp_path / "out")])

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamer_tf.behaviors import ActionEncoder, GuidedPlanner, LatentModel
-from dreamer_tf.config import Config, OptimizerConfig
+from dreamer_tf.config import Config, OptimizerConfig, save
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.export.functions import ExportedFunctions
 from dreamer_tf.export.native_actions import NativeActions
@@ -83,7 +83,7 @@ class Agent(tf.Module, abc.ABC):
         """Prepares what agents share.
 
         Args:
-          config: `Config`; ``seed`` and ``jit`` are read here.
+          config: `Config`.
           obs_space: Dict of observation key to `Space`.
           act_space: Dict of action key to `Space`.
           name: Name of the algorithm.
@@ -92,6 +92,7 @@ class Agent(tf.Module, abc.ABC):
         # Held in one untracked place: tf.Module would wrap the dicts for checkpoints.
         self._spaces = (tuple(obs_space.items()), tuple(act_space.items()))
         self._native_act_space = self._spaces[1]
+        self._config = config
         self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
 
@@ -149,7 +150,7 @@ class Agent(tf.Module, abc.ABC):
 
         Raises:
           KeyError: If an observation is missing.
-          ValueError: If one has the wrong shape, or the mode is unknown.
+          ValueError: If one has the wrong shape or other numbers, or the mode is unknown.
         """
         if mode not in MODES:
             raise ValueError(f"mode is one of {', '.join(MODES)}; got {mode!r}")
@@ -174,7 +175,7 @@ class Agent(tf.Module, abc.ABC):
         for key, space in self.obs_space.items():
             if key not in obs:
                 raise KeyError(f"observation {key!r} is missing; got {', '.join(obs)}")
-            array = np.asarray(obs[key], space.dtype)
+            array = space.convert(key, obs[key])
             ndims = len(space.shape)
             if array.shape[array.ndim - ndims :] != space.shape or array.ndim - ndims > 1:
                 expected = f"[N, *{space.shape}] or {space.shape}"
@@ -375,7 +376,9 @@ class Agent(tf.Module, abc.ABC):
             raise ExportError(f"the agent {self.name!r} has no networks to export")
         native = NativeActions(self.act_space, native_actions or self.native_act_space)
         policy = ExportedFunctions(self, native).policy()
-        return write(policy, path, with_litert=litert, with_onnx=onnx, info=info)
+        outcome = write(policy, path, with_litert=litert, with_onnx=onnx, info=info)
+        save(self._config, path)  # What an evaluation of the export makes the environment of.
+        return outcome
 
 
 def make_step(
@@ -393,14 +396,9 @@ def make_step(
       beside: Further networks that it moves.
     """
     variables = [v for part in (network, *beside) for v in part.trainable_variables]
-    optimizer = DecayedAdam(
-        learning_rate=config.learning_rate,
-        epsilon=config.epsilon,
-        decay=config.weight_decay,
-        name=f"{name}_adam",
-    )
-    clip = GlobalNormClip(config.grad_clip)
-    return GradientStep(name, variables, optimizer, clip)
+    options = {"epsilon": config.epsilon, "decay": config.weight_decay, "name": f"{name}_adam"}
+    optimizer = DecayedAdam(learning_rate=config.learning_rate, **options)
+    return GradientStep(name, variables, optimizer, GlobalNormClip(config.grad_clip))
 
 
 def weighted_sum(

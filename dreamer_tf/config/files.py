@@ -11,6 +11,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from dreamer_tf.common import replacing
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.options import build, checked, flatten, options
+from dreamer_tf.config.remarks import AGENTS
 from dreamer_tf.config.resolve import CONFIG_NAME, load, read_tree
 from dreamer_tf.config.schema import ACTING, FOR_ONE_START, Config
 
@@ -97,6 +98,7 @@ def change_acting(
                 f"{key} cannot change after training. What can is how the agent acts: "
                 f"{config.agent}.policy, .planner and the like, where the agent has them."
             )
-        if key.partition(".")[0] != config.agent:
+        # The options of a class of one's own are those of the agent that it derives from.
+        if config.agent in AGENTS and key.partition(".")[0] != config.agent:
             raise ConfigError(f"{key} is none of the run's agent, which is {config.agent}.")
     return build(flatten(config) | layer)

@@ -5,7 +5,7 @@ import typing
 from dreamer_tf.config.options import options
 from dreamer_tf.config.schema import Config
 
-_AGENTS = frozenset(options()["agent"].choices or ())
+AGENTS = frozenset(options()["agent"].choices or ())
 _SHOWN = 3
 _Values = typing.Mapping[str, typing.Any]
 
@@ -32,7 +32,8 @@ def remarks(
             continue
         if is_part and is_new and "task" not in values and _repeats_elsewhere(values, config):
             found.append(_of_another_suite(name, config))
-        if is_part and agents and config.agent not in agents:
+        # A class of one's own derives from one of them: which, is not known here.
+        if is_part and agents and config.agent in AGENTS - agents:
             found.append(_of_another_agent(name, values, config.agent))
         elif is_part and is_new and _is_in_vain(name, presets, config.agent):
             found.append(f"the preset {name} changes nothing here: its values are there without it")
@@ -47,7 +48,7 @@ def remarks(
 
 def _agents(values):
     """The agents whose options are among some."""
-    return {key.partition(".")[0] for key in values} & _AGENTS
+    return {key.partition(".")[0] for key in values} & AGENTS
 
 
 def _of_another_agent(name, values, agent):

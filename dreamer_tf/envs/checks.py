@@ -14,6 +14,7 @@ from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space, row_spaces
 logger = logging.getLogger(__name__)
 
 ACTIONS_CHECKED_STEPS = 100
+_MOST = np.iinfo(np.int32).max
 
 
 class CheckedEnv(Env):
@@ -110,11 +111,25 @@ class CheckedEnv(Env):
 
 
 def check_keys(obs_space: Mapping[str, Space], act_space: Mapping[str, Space]) -> None:
-    """Raises `EnvError` if the keys of observations, actions and the reserved ones overlap."""
+    """Raises `EnvError` if keys, reserved ones included, overlap, or actions have other bounds.
+
+    Agents act with numbers from -1 to 1 and with classes from 0 on; an export stretches the former
+    to ``native_act_space``.
+    """
     try:
         row_spaces(obs_space, act_space)
     except ValueError as error:
         raise EnvError(f"{error}; rename it, or leave it out by env.keys") from error
+    for key, space in act_space.items():
+        if space.dtype == np.float32 and not ((space.low == -1).all() and (space.high == 1).all()):
+            raise EnvError(
+                f"action {key!r}: float32 actions are numbers from -1 to 1, got {space}; stretch "
+                f"them in step, and tell the simulator's own range by native_act_space"
+            )
+        if space.dtype == np.int32 and not ((space.low == 0).all() and space.high.max() < _MOST):
+            raise EnvError(
+                f"action {key!r}: int32 actions are classes from 0 to K - 1, got {space}"
+            )
 
 
 def check_value(key: str, value: ArrayLike, space: Space) -> None:

@@ -137,7 +137,8 @@ class _Examination:
             row = self._ask("step", action) if number else self._ask("reset", seed)
             if row is None or not self._is_repeatable:
                 return
-            keys = [key for key in before if not np.array_equal(row[key], before[key])]
+            # What is only logged may be said at the end alone.
+            keys = [key for key in before if not np.array_equal(row.get(key), before[key])]
             if keys:
                 self.notices.append(
                     f"played again with the seed {seed} and the same actions, the episode differs "

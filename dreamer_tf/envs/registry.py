@@ -102,7 +102,8 @@ def make(
         offered_env = functools.partial(offers[prefix].load(), name, **options)
         return from_user(offered_env, keys=keys, **options)
     env = make_env(name, **options, **special.get(prefix, {}))
-    return CheckedEnv(SelectedEnv.of(env, keys))
+    # By its id, an environment selects its keys itself.
+    return CheckedEnv(env if prefix in _BY_ID else SelectedEnv.of(env, keys))
 
 
 def _dmc(name, **options):

@@ -32,6 +32,7 @@ class RunLog(Writer):
         config: Config,
         terminal: LiveTerminal | PlainTerminal,
         env_frames: int,
+        saved: int,
         writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
     ) -> None:
         """Opens all writers.
@@ -41,6 +42,7 @@ class RunLog(Writer):
           config: `Config`.
           terminal: See ``terminal.py``.
           env_frames: Where the run continues.
+          saved: Where its weights were saved; evaluations after that were of others, now lost.
           writers: Functions of the run folder that return a `Writer`, such as its class.
         """
         folder = pathlib.Path(folder)
@@ -51,7 +53,7 @@ class RunLog(Writer):
             method=short_name(config.agent),
             seed=config.seed,
             scalar="eval/return" if config.run.eval_every else "train/return",
-            until=env_frames,
+            until=saved if config.run.eval_every else env_frames,
         )
         self._own = [
             MetricsFile(folder / METRICS_NAME),
@@ -146,18 +148,20 @@ class _Guest(Writer):
     def _open(self, make, folder):
         self._writer = make(folder)
 
+    # What it is asked for is looked up where errors are met: it may lack a method.
+
     def write(self, env_frames, scalars):
         # A copy: nobody's changes are seen by the next writer.
-        self._try(self._writer.write, env_frames, dict(scalars))
+        self._try(lambda: self._writer.write(env_frames, dict(scalars)))
 
     def video(self, env_frames, name, frames, fps):
-        self._try(self._writer.video, env_frames, name, frames, fps)
+        self._try(lambda: self._writer.video(env_frames, name, frames, fps))
 
     def flush(self):
-        self._try(self._writer.flush)
+        self._try(lambda: self._writer.flush())
 
     def close(self):
-        self._try(self._writer.close)
+        self._try(lambda: self._writer.close())
 
     def _try(self, function, *arguments):
         try:

@@ -93,8 +93,13 @@ class MLflow(Writer):
         films = (self._folder / "mlflow").as_uri() if uri == own else None
         self._id = _kept(self._folder, f"mlflow {uri}", lambda: self._begin(config.task, films))
         known = self._client.get_run(self._id).data.params
-        values = configs.flatten(config).items()
-        params = [Param(key, str(value)) for key, value in values if key not in known]
+        values = {key: str(value) for key, value in configs.flatten(config).items()}
+        self._client.update_run(self._id, status="RUNNING")
+        # What has changed since the first start: parameters there cannot.
+        for key, value in values.items():
+            if known.get(key, value) != value:
+                self._client.set_tag(self._id, key, value)
+        params = [Param(key, value) for key, value in values.items() if key not in known]
         for start in range(0, len(params), _MOST_PARAMS):
             self._client.log_batch(self._id, params=params[start : start + _MOST_PARAMS])
 

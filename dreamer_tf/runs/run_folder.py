@@ -135,14 +135,21 @@ def continue_config(resolved, folder):
     return configs.Resolved(merged.config, origins), changes
 
 
-def add_start(folder, env_frames):
-    """Adds the present program to ``info.json``: when, from which frame, with what, on what."""
+def add_start(folder, env_frames, saved):
+    """Adds the present program to ``info.json``: when, from which frame, with what, on what.
+
+    Args:
+      folder: Run folder.
+      env_frames: How many were played.
+      saved: At how many its weights were saved. After a kill these are fewer.
+    """
     path = pathlib.Path(folder) / "info.json"
     starts = upkeep.read_or_set_aside(path, _parse_starts) or []
     starts.append(
         {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "env_frames": env_frames,
+            "saved_frames": saved,
             "command": shlex.join(sys.argv),
             "python": platform.python_version(),
             "platform": platform.platform(),

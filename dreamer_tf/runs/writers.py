@@ -194,8 +194,8 @@ class Scores(Writer):
         """Reads the curve so far.
 
         Args:
-          path: The file. If it exists, its curve is continued; if it is damaged, the curve is made
-            anew from the metrics beside it.
+          path: The file. If it exists, its curve is continued; if it is missing or damaged, the
+            curve is made anew from the metrics beside it.
           task: Name of the task.
           method: Name of the agent.
           seed: The run's seed.
@@ -213,11 +213,10 @@ class Scores(Writer):
         }
         self._scalar = scalar
         self._saved = 0
-        existed = os.path.lexists(self._path)
         points = upkeep.read_or_set_aside(self._path, _parse_curve)
-        if points is None and existed:
+        if points is None:
             points = _logged_curve(self._path.with_name(METRICS_NAME), scalar)
-        for x, y in points or ():
+        for x, y in points:
             if x <= until:
                 self.write(x, {scalar: y})
 

@@ -57,7 +57,7 @@ def play_episodes(envs, policy, count, *, limit=0, recorder=None, stopped=lambda
 
     With several environments each plays its fixed share, so that short episodes do not count for
     more than long ones. Where the environment dies, its next episode is played instead. If the
-    recorder gets no picture, the same episodes are played without.
+    recorder gets no picture, the same episodes are played again, filmed otherwise or not at all.
 
     Args:
       envs: `dreamer_tf.envs.VectorEnv`; every environment begins a new episode.
@@ -71,13 +71,13 @@ def play_episodes(envs, policy, count, *, limit=0, recorder=None, stopped=lambda
       `Played` with ``count`` `Episode`, fewer if the environment dies too often; None if stopped.
     """
     begun = envs.episodes
-    if recorder is not None:
+    while recorder is not None and not recorder.failed:
         try:
             return _play(envs, policy, count, limit, recorder, stopped)
         except NoPictureError as error:
             reason = (str(error).strip().splitlines() or ["it does not say why"])[-1]
-            _LOGGER.warning("no video, because the environment draws no picture: %s", reason)
-            recorder.failed = True
+            instead = recorder.use_seen() or "no video"
+            _LOGGER.warning("%s, because the environment draws no picture: %s", instead, reason)
             envs.restore(begun)
     return _play(envs, policy, count, limit, None, stopped)
 
@@ -154,7 +154,7 @@ class Evaluator:
           limit: env_frames after which the end of an episode is not waited for; 0: it is.
         """
         self._limit = limit
-        self._draws = True
+        self._draws = self._films = True
         self._make_envs = make_envs
         self._envs = None
         self._begun = [0] * count
@@ -165,7 +165,8 @@ class Evaluator:
 
         Args:
           policy: Function of (observations, state) to (actions, state).
-          make_recorder: Function of the environments that returns a recorder or None.
+          make_recorder: Function of the environments, and of whether they could be drawn so far,
+            that returns a recorder or None.
           stopped: Function without arguments that tells to give up.
 
         Returns:
@@ -175,9 +176,9 @@ class Evaluator:
         try:
             if self._envs is None:
                 self._envs = self._make_envs()
-            self._envs.restore(self._begun)
+            self._envs.restore(fit(self._begun, len(self._envs)))
             # Each attempt to draw may cost a worker; a package that is missing stays so.
-            recorder = make_recorder(self._envs) if self._draws else None
+            recorder = make_recorder(self._envs, self._draws) if self._films else None
             episodes = play_episodes(
                 *(self._envs, policy, self._episodes),
                 limit=self._limit,
@@ -186,7 +187,8 @@ class Evaluator:
             )
         except EnvAbandoned:
             return None
-        self._draws = self._draws and not (recorder and recorder.failed)
+        self._draws = self._draws and not (recorder and (recorder.failed or recorder.used_seen))
+        self._films = self._films and not (recorder and recorder.failed)
         if episodes is None:
             return None
         self._begun = self._envs.episodes.tolist()
@@ -199,7 +201,7 @@ class Evaluator:
 
     def restore(self, state):
         """Continues with the episodes after those of an earlier run."""
-        self._begun = fit(state["episodes"], len(self._begun))
+        self._begun = list(state["episodes"])  # Vectorised ones are as many as they are.
 
     def close(self):
         """Closes the environments."""
@@ -213,14 +215,17 @@ class Recorder:
     Of a long episode it keeps every second one, every fourth, and so on, evenly to its end.
     """
 
-    def __init__(self, picture, stream=0):
+    def __init__(self, picture, stream=0, seen=None):
         """Begins without pictures.
 
         Args:
           picture: Function of a row that returns uint8 ``[height, width, channels]``.
           stream: Index of the environment.
+          seen: Such a function that needs no drawing, to use where that fails.
         """
         self._picture = picture
+        self._seen = seen
+        self.used_seen = False
         self._stream = stream
         self._over = False
         self._filmed = False  # Another episode began since.
@@ -256,7 +261,19 @@ class Recorder:
     def film_again(self, stream):
         """Films the next episode instead, if this stream's present one is filmed."""
         if stream == self._stream and not self._filmed:
-            self.frames, self._over, self._rows, self._every = [], False, 0, 1
+            self._begin()
+
+    def use_seen(self):
+        """Begins anew with what the agent sees, and says so; where it sees nothing, fails: ""."""
+        self._begin()
+        if self._seen is None:
+            self.failed = True
+            return ""
+        self._picture, self._seen, self.used_seen = self._seen, None, True
+        return "a video of what the agent sees"
+
+    def _begin(self):
+        self.frames, self._over, self._rows, self._every = [], False, 0, 1
 
 
 def make_recorder(envs, *, can_render):
@@ -277,7 +294,7 @@ def make_recorder(envs, *, can_render):
         return Recorder(lambda row: row[key]) if keys else None
     if not keys:
         return Recorder(lambda row: envs.render(0))
-    return Recorder(_RenderedOrSeen(envs, key))
+    return Recorder(_RenderedOrSeen(envs, key), seen=lambda row: row[key])
 
 
 class _RenderedOrSeen:

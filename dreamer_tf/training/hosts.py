@@ -162,7 +162,13 @@ def _check(config, replicas):
         raise configs.ConfigError(
             "jit compiles the update for one device; with several, set --jit false"
         )
-    if config.agent == "dreamerv3" and config.dreamerv3.objective == "dreamerpro":
+    others = {
+        "planet",
+        "dreamer",
+        "dreamerv2",
+        "random",
+    }  # A class of one's own may derive from it.
+    if config.agent not in others and config.dreamerv3.objective == "dreamerpro":
         raise configs.ConfigError(
             "dreamerv3.objective dreamerpro assigns all rows of a batch to prototypes together and "
             "learns on one device only; reconstruction, r2 and infonce learn on several"

@@ -103,9 +103,12 @@ class Learner:
                     if interrupt():
                         break
             finally:
-                # What comes after a block, a checkpoint for one, finds the replay up to date.
-                self._write(store)
-            self._guard.check()
+                # What comes after a block, a checkpoint for one, finds the replay up to date. A
+                # device that works ahead is waited for here.
+                with self.stopwatch.section("updating"):
+                    self._write(store)
+            with self.stopwatch.section("updating"):
+                self._guard.check()
         return made
 
     def draw(self):

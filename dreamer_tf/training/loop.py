@@ -324,7 +324,7 @@ class Trainer:
         with self._parts.stopwatch.section("evaluation"):
             outcome = self._parts.evaluator.play(
                 functools.partial(self._parts.agent.policy, mode="eval"),
-                self._make_recorder if film else lambda envs: None,
+                self._make_recorder if film else lambda envs, draws: None,
                 self._stopped,
             )
             if outcome is None:
@@ -359,8 +359,9 @@ class Trainer:
         told = nothing_learned(parts.config, parts.replay, frames, self._is_ready())
         parts.log.terminal.message(told)
 
-    def _make_recorder(self, envs):
-        return make_recorder(envs, can_render=self._parts.config.env.workers != "inline")
+    def _make_recorder(self, envs, draws):
+        in_processes = self._parts.config.env.workers != "inline"
+        return make_recorder(envs, can_render=in_processes and draws)
 
     def _is_last_evaluation(self, frames):
         """Whether no other is due before the end, and videos are wanted: it is filmed, too.

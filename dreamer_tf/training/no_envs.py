@@ -8,17 +8,19 @@ class NoEnvs:
 
     frames_per_step = 1
 
-    def __init__(self, obs_space, act_space, native_act_space):
+    def __init__(self, obs_space, act_space, native_act_space, *, is_evaluated=False):
         """Takes the spaces of the recorded episodes.
 
         Args:
           obs_space: Dict of observation key to `Space`.
           act_space: Dict of action key to `Space`.
           native_act_space: The actions as the environment took them.
+          is_evaluated: Whether there is an environment to evaluate in.
         """
         self.obs_space = obs_space
         self.act_space = act_space
         self.native_act_space = native_act_space
+        self.is_evaluated = is_evaluated
         self.episodes = np.zeros(0, np.int64)
 
     def __len__(self):

@@ -3,8 +3,9 @@
 A start that is refused leaves everything as it was: all checks come before the first change.
 """
 
+import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dreamer_tf.config import Config
@@ -12,6 +13,7 @@ from dreamer_tf.envs.registry import FAMILIES
 from dreamer_tf.replay import Replay
 from dreamer_tf.runs import run_folder, upkeep
 from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.training.no_envs import NoEnvs
 
 UNNAMED = "custom"
 """The task of an environment that has no name, such as a lambda's."""
@@ -54,6 +56,27 @@ def check_capacity(folder: pathlib.Path, changes: Changes, replay: Replay, confi
         )
 
 
+def for_this_start(
+    folder: pathlib.Path, config: Config, state: Mapping[str, Any] | None, envs: Any
+) -> Config:
+    """The config as it holds for one start: without evaluations where there is nothing to play in.
+
+    Raises:
+      RunFolderError: If recorded episodes are to be learned from in the folder of a run that acts:
+        its frames would be counted as updates from then on.
+    """
+    if not isinstance(envs, NoEnvs):
+        return config
+    if state and state["envs"]:
+        raise RunFolderError(
+            f"the run in {folder} acts in an environment. To learn from its episodes alone, give "
+            f"another folder: dreamer_tf.fit({str(folder)!r}, logdir=…)"
+        )
+    if envs.is_evaluated:
+        return config
+    return dataclasses.replace(config, run=dataclasses.replace(config.run, eval_every=0))
+
+
 def clear(
     folder: pathlib.Path, changes: Changes, replay: Replay, tell: Callable[[str], None]
 ) -> None:
@@ -70,6 +93,9 @@ def clear(
     if old != new:
         apart = upkeep.put_curves_apart(folder, old, run_folder.saved_frames(folder))
         tell(f"the curves of {old} are in {apart}")
+    if any(key == "run.eval_every" and not (was and now) for key, was, now in changes):
+        # The curve is of evaluations or of training episodes; it is made anew from the metrics.
+        (folder / "scores.json").unlink(missing_ok=True)
     replay.evict()
 
 
@@ -78,8 +104,10 @@ def _task_change(changes):
     tasks = [(old, new) for key, old, new in changes if key == "task"]
     old, new = tasks[0] if tasks else ("", "")
     is_unnamed = UNNAMED in (old, new) and not any(map(_is_registered, (old, new)))
-    return ("", "") if is_unnamed else (old, new)
+    # A class that was handed over has its own name, and ``module:Class`` from the command line.
+    is_found = {name.rpartition(":")[2] for name in (old, new)} == {min(old, new, key=len)}
+    return ("", "") if is_unnamed or is_found else (old, new)
 
 
 def _is_registered(task):
-    return ":" in task or task.partition("_")[0] in FAMILIES
+    return task.partition("_")[0] in FAMILIES

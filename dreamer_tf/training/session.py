@@ -284,21 +284,23 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
     state = checkpoints.restore(anew=config.run.start_anew)
     if state is None and config.run.from_run:
         start_from(agent, config.run.from_run, terminal.message)
+    config = opening.for_this_start(folder, config, state, vector_env)
     with run_folder.explained(folder):
         # Everything fits. Only now is anything changed in the folder.
         checkpoints.set_damaged_aside()
         opening.clear(folder, changes, replay, terminal.message)
-        configs.save(config, folder, resolved.origins)
+        configs.save(resolved.config, folder, resolved.origins)
         run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
         counters = Counters(**state["counters"]) if state else Counters()
+        saved = counters.env_frames
         rows = resume(state, replay, vector_env, config.env.resume_steps, terminal.message)
         recorded = isinstance(vector_env, NoEnvs)  # Nothing that these counters are behind of.
         stored = (0, 0) if recorded else (replay.agent_steps, replay.stored)
         fitted = bool(state) and not state["envs"]
         ahead = counters.catch_up(stored[0], vector_env.frames_per_step, stored[1], fitted=fitted)
-        run_folder.add_start(folder, counters.env_frames)
+        run_folder.add_start(folder, counters.env_frames, saved)
     introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
-    log = RunLog(folder, config, terminal, counters.env_frames, own.writers)
+    log = RunLog(folder, config, terminal, counters.env_frames, saved, own.writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
     make = functools.partial(make_agent, kind=own.agent)
@@ -423,7 +425,7 @@ def _make_sampler(options):
 
 
 def derive_seed(seed: int, *names: str) -> int:
-    """A seed for one named part of a run.
+    """A seed for one named part of a run, an int in [0, 2**31).
 
     Parts with different names get unrelated seeds, and the same name always gets the same one, so
     that adding a part does not change the numbers that another part draws.
@@ -431,9 +433,6 @@ def derive_seed(seed: int, *names: str) -> int:
     Args:
       seed: The run's seed.
       *names: What the seed is for, for example ``"replay"``.
-
-    Returns:
-      An int in [0, 2**31).
     """
     text = "/".join(str(part) for part in (seed, *names))
     digest = hashlib.sha256(text.encode()).digest()

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
-from tests.acting import act
+from tests.acting import act, uncompiled
 
 OBS_SPACE = {"image": Space(np.uint8, (64, 64, 3)), "position": Space(np.float32, (3,))}
 ACT_SPACE = {"action": Space(np.float32, (2,), -1, 1)}
@@ -52,6 +52,7 @@ def unchanged(before, variables):
 
 def test_actor_and_critic_leave_the_world_model_bit_identical():
     agent = make_agent()
+    uncompiled(agent)
     agent.model_step.optimizer.learning_rate = 0.0
     model = snapshot(agent.world_model.trainable_variables)
     actor, critic = (
@@ -67,6 +68,7 @@ def test_actor_and_critic_leave_the_world_model_bit_identical():
 @pytest.mark.parametrize("trained", ["model", "actor", "critic"])
 def test_each_learning_rate_moves_only_its_own_networks(trained):
     agent = make_agent()
+    uncompiled(agent)
     for step in (agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step):
         step.optimizer.learning_rate = 1e-3 if step.name == trained else 0.0
     parts = {
@@ -85,6 +87,7 @@ def test_every_variable_gets_a_gradient(discount_model):
     # Below the free nats nothing would train the prior.
     options = {"dreamer.discount_model": discount_model, "dreamer.free_nats": 0.0}
     agent = make_agent(**options)
+    uncompiled(agent)
     steps = [agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step]
     trained = {id(v) for step in steps for v in step.targets}
     networks = [*agent.world_model.networks.values(), agent.behavior.actor, agent.behavior.critic]
@@ -205,6 +208,7 @@ def test_same_seed_same_numbers():
 def test_checkpoint_holds_everything(tmp_path):
     batch = make_batch()
     agent, other = make_agent(), make_agent()
+    uncompiled(agent, other)
     for _ in range(2):
         agent.train_step(batch, ())
     path = tf.train.Checkpoint(agent=agent).write(str(tmp_path / "agent"))
@@ -270,6 +274,9 @@ def test_bfloat16_agrees_roughly_with_float32():
 @pytest.mark.parametrize("eval_mode", ["tanh_mean", "best_of_samples"])
 def test_mode_actions(eval_mode):
     agent = make_agent(**{"dreamer.actor.eval_mode": eval_mode})
+    # The best of samples is found by drawing some; the mean needs none.
+    draws = agent.acting.draws(agent.rng, 2, "eval")
+    assert len(draws) == (100 if eval_mode == "best_of_samples" else 0)
     obs = {key: np.zeros((2, *space.shape), space.dtype) for key, space in OBS_SPACE.items()}
     action = agent.policy(obs, mode="eval")[0]["action"]
     assert action.shape == (2, 2) and np.all(np.abs(action) <= 1)

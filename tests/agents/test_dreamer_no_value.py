@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
+from tests.acting import uncompiled
 
 OBS_SPACE = {"position": Space(np.float32, (3,))}
 ACT_SPACE = {"action": Space(np.float32, (2,), -1, 1)}
@@ -83,6 +84,7 @@ def test_the_actor_loss_and_its_gradient_equal_a_slow_reference(discount_model):
 
 def test_there_is_no_critic_anywhere(tmp_path):
     agent, other, batch = make_agent(), make_agent(), make_batch()
+    uncompiled(agent, other)
     assert agent.parameter_counts().keys() == {"encoder", "rssm", "decoder", "reward", "actor"}
     actor = [variable.numpy() for variable in agent.behavior.actor.trainable_variables]
     metrics, _ = agent.train_step(batch, ())

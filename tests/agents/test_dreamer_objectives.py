@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
+from tests.acting import uncompiled
 
 OBS_SPACE = {"image": Space(np.uint8, (16, 16, 3)), "position": Space(np.float32, (3,))}
 ACT_SPACE = {"action": Space(np.float32, (2,), -1, 1)}
@@ -67,6 +68,7 @@ def test_the_model_minimises_the_terms_of_its_objective(objective, terms):
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_every_variable_is_learned_by_one_step(objective):
     agent = make_agent(objective)
+    uncompiled(agent)
     agent.train_step(make_batch(), ())
     agent.train_step(make_batch(seed=1), ())
     steps = [agent.model_step, agent.behavior.actor_step, agent.behavior.critic_step]
@@ -92,6 +94,7 @@ def test_the_diagnostic_decoder_changes_nothing_but_itself(objective):
     options = {"dreamer.model_optimizer": {"grad_clip": 0.1, "epsilon": 1.0}}
     shown = make_agent(objective, **options)
     hidden = make_agent(objective, **options, **{"dreamer.diagnostic_decoder": False})
+    uncompiled(shown, hidden)
     decoder = values(shown.diagnostic.decoder.trainable_variables)
     for seed in range(3):
         ours, _ = shown.train_step(make_batch(seed=seed), ())
@@ -168,6 +171,7 @@ def test_candidates_that_the_options_name():
     batch, losses = make_batch(), []
     for candidates in ("states", "observations"):
         agent = make_agent("contrastive", **{"dreamer.contrastive.candidates": candidates})
+        uncompiled(agent)
         metrics, _ = agent.train_step(batch, ())
         losses.append(float(metrics["contrastive_loss"]))
     assert losses[0] != losses[1]

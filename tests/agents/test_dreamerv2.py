@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf.specs import Space
-from tests.acting import act
+from tests.acting import act, uncompiled
 from tests.agents.small_dreamerv2 import (
     BOX,
     CATEGORY,
@@ -148,6 +148,7 @@ def test_keys_are_chosen_by_regular_expressions():
         "speed": Space(np.float32, (2,)),
     }
     agent = make_agent(spaces, **options)
+    uncompiled(agent)
     encoder, decoder = agent.world_model.encoder, agent.world_model.objective.decoder
     assert (encoder.images, encoder.plan.vectors) == (["front", "top"], ["speed"])
     # Predicted without being seen: information for training only.
@@ -170,6 +171,7 @@ def test_rewards_are_transformed_before_they_are_learned(clip, expected):
 
 def test_schedules_follow_the_updates():
     agent = make_agent(actor_gradient="both", actor_gradient_mix="linear(0,1,10)")
+    uncompiled(agent)
     mixes = [float(agent.train_step(make_batch(), ())[0]["actor_gradient_mix"]) for _ in range(3)]
     np.testing.assert_allclose(mixes, [0.0, 0.1, 0.2], atol=1e-6)
 
@@ -229,6 +231,7 @@ def test_one_trace_per_function_in_a_run():
 
 def test_nonfinite_batches_change_no_weight_and_are_counted():
     agent = make_agent()
+    uncompiled(agent)
     agent.train_step(make_batch(), ())
     variables = [v for step in steps(agent) for v in [*step.targets, *step.optimizer.variables]]
     before = snapshot(variables)
@@ -245,6 +248,7 @@ def test_checkpoint_holds_everything(tmp_path):
     options = {"reward_norm.momentum": 0.5, "slow_every": 2, "entropy_scale": "linear(0,1,9)"}
     batch = make_batch()
     agent, other = make_agent(**options), make_agent(**options)
+    uncompiled(agent, other)
     for _ in range(3):
         agent.train_step(batch, ())
     path = tf.train.Checkpoint(agent=agent).write(str(tmp_path / "agent"))

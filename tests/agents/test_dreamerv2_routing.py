@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from dreamer_tf.world_model import SplitKL
+from tests.acting import uncompiled
 from tests.agents.small_dreamerv2 import (
     NO_DECAY,
     OBS_SPACE,
@@ -21,6 +22,7 @@ from tests.agents.small_dreamerv2 import (
 @pytest.mark.parametrize("trained", ["model", "actor", "critic"])
 def test_each_learning_rate_moves_only_its_own_networks(trained):
     agent = make_agent(**NO_DECAY)
+    uncompiled(agent)
     for step in steps(agent):
         step.optimizer.learning_rate = 1e-3 if step.name == trained else 0.0
     agent.behavior.slow_critic.updates.assign(1)  # the next copy is far away
@@ -155,6 +157,7 @@ def test_detached_heads_learn_without_shaping_the_representation(name):
 def test_every_variable_gets_a_gradient(act_space, norm):
     options = {"discount_model": True, "free_nats": 0.0, "norm": norm}
     agent = make_agent(OBS_SPACE, act_space, **options)
+    uncompiled(agent)
     trained = {id(v) for step in steps(agent) for v in step.targets}
     networks = [*agent.world_model.networks.values(), *agent.behavior.networks.values()]
     assert trained == {id(v) for network in networks for v in network.trainable_variables}

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space, row_spaces
+from tests.acting import uncompiled
 
 OBS_SPACE = {
     "image": Space(np.uint8, (16, 16, 3)),
@@ -93,6 +94,7 @@ def agent():
 
 def test_rewards_and_values_are_predicted_as_exactly_zero_at_first():
     agent = make_agent()
+    uncompiled(agent)
     feat = np.random.default_rng(0).normal(size=(4, 5, agent.world_model.rssm.feat_size))
     feat = feat.astype(np.float32)
     reward, critic = agent.world_model.heads["reward"], agent.behavior.critic
@@ -211,6 +213,7 @@ def test_nonfinite_batches_change_nothing_and_are_counted(agent):
 
 def test_the_size_of_returns_stays_when_an_update_is_skipped():
     agent, batch = make_agent(), make_batch()
+    uncompiled(agent)
     agent.loss_scales["reward"] = np.inf  # The returns are finite all the same.
     metrics, _ = agent.train_step(batch, first_carry(agent, batch))
     assert metrics["nonfinite"] == 1 and np.isfinite(metrics["imag_return_std"])
@@ -236,6 +239,7 @@ def test_same_seed_same_numbers():
 def test_checkpoint_holds_everything(tmp_path):
     batch = make_batch()
     agent, other = make_agent(**FAST), make_agent(**FAST)
+    uncompiled(agent, other)
     for _ in range(2):
         agent.train_step(batch, first_carry(agent, batch))
     path = tf.train.Checkpoint(agent=agent).write(str(tmp_path / "agent"))
@@ -352,6 +356,7 @@ def test_a_single_observation_gives_a_single_action(agent):
 def test_keys_can_be_left_out_of_encoder_and_decoder():
     options = {"dreamerv3.encoder.keys": "position|speed", "dreamerv3.decoder.keys": "image"}
     agent, batch = make_agent(**options), make_batch()
+    uncompiled(agent)
     metrics, _ = agent.train_step(batch, first_carry(agent, batch))
     assert "image_loss" in metrics and "position_loss" not in metrics
     changed = batch | {"image": tf.zeros_like(batch["image"])}

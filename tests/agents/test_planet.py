@@ -7,7 +7,7 @@ import tensorflow as tf
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space
 from dreamer_tf.world_model import overshooting_kl
-from tests.acting import act
+from tests.acting import act, uncompiled
 from tests.agents.test_dreamer import ACT_SPACE, OBS_SPACE, make_batch, snapshot, unchanged
 
 
@@ -60,6 +60,7 @@ def slice_noise(noise, agent, index):
 @pytest.mark.parametrize("transition", ["rssm", "rnn", "ssm"])
 def test_every_variable_gets_a_gradient(transition, overshooting_scale):
     agent = make_agent(transition=transition, overshooting_scale=overshooting_scale, free_nats=0.0)
+    uncompiled(agent)
     networks = agent.world_model.networks.values()
     variables = {id(v) for network in networks for v in network.trainable_variables}
     assert variables == {id(v) for v in agent.model_step.targets}
@@ -167,6 +168,7 @@ def test_same_seed_same_numbers():
 def test_checkpoint_holds_everything(tmp_path):
     batch = make_batch()
     agent, other = make_agent(), make_agent()
+    uncompiled(agent, other)
     for _ in range(2):
         agent.train_step(batch, ())
     path = tf.train.Checkpoint(agent=agent).write(str(tmp_path / "agent"))
@@ -297,6 +299,7 @@ def test_actions_may_be_several_continuous_ones():
         "legs": Space(np.float32, (2, 2), -1, 1),
     }
     agent = make_agent(act_space=act_space)
+    uncompiled(agent)
     actions, _ = agent.policy(observations(3))
     assert {key: action.shape for key, action in actions.items()} == {
         "arm": (3, 2),
@@ -318,6 +321,7 @@ def test_discrete_actions_are_refused():
 def test_vectors_alone_serve_as_observations():
     obs_space = {"position": OBS_SPACE["position"]}
     agent = make_agent(obs_space=obs_space)
+    uncompiled(agent)
     metrics, _ = agent.train_step(make_batch(obs_space), ())
     assert metrics["nonfinite"] == 0 and "position_mse" in metrics
     assert agent.policy({"position": np.zeros(3, np.float32)})[0]["action"].shape == (2,)

@@ -27,6 +27,15 @@ class Plain(gymnasium.Env):
         return {}
 
 
+class Acting(Plain):
+    """Shows the last action under the name that actions have here."""
+
+    observation_space = spaces.Dict({key: Plain.observation_space for key in ("action", "pos")})
+
+    def look(self):
+        return {key: super(Acting, self).look() for key in ("action", "pos")}
+
+
 class WithoutInfo(Plain):
     """Returns None for info, from both."""
 
@@ -125,6 +134,7 @@ class ClaimsToDraw(Plain):
 
 gymnasium.register("Claims-v0", ClaimsToDraw)
 gymnasium.register("Sized-v0", Sized)
+gymnasium.register("Acting-v0", Acting)
 
 
 class Returning:

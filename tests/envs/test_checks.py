@@ -83,6 +83,20 @@ def test_reserved_and_double_keys_are_refused():
         CheckedEnv(Reserved())
 
 
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        (Space(np.float32, (2,), -2, 2), "numbers from -1 to 1, got .*-2 to 2.*native_act_space"),
+        (Space(np.float32, (2,)), "numbers from -1 to 1, got .*-inf to inf"),
+        (Space(np.int32, (), 1, 3), "classes from 0 to K - 1, got .*1 to 3"),
+        (Space(np.int32, ()), "classes from 0 to K - 1"),
+    ],
+)
+def test_actions_of_another_range_are_refused(space, message):
+    with pytest.raises(EnvError, match=f"'turn': .*{message}"):
+        CheckedEnv(CountingEnv(act_space={"turn": space}))
+
+
 def test_log_keys_are_finite_numbers_and_no_observations(caplog):
     class Told(CountingEnv):
         told = np.float32(3)

@@ -36,6 +36,11 @@ def test_ids_take_arguments_and_need_no_render_mode(caplog):
         envs.make(task + "Sized-v0")
 
 
+def test_keys_of_an_id_are_chosen_by_the_names_that_it_gives_them():
+    env = envs.make("gymnasium_tests.envs.peculiar:Acting-v0", keys="action|pos")
+    assert sorted(env.obs_space) == ["observation/action", "pos"]
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """A current folder with the module ``my_robot`` in it."""
@@ -110,6 +115,18 @@ def test_check_env_goes_the_way_of_training(caplog):
 def test_check_env_tells_what_training_would_end_with(make, message):
     with pytest.raises(EnvError, match="1 problem:\n1. .*" + message):
         check_env(make)
+
+
+def test_check_env_says_that_an_episode_differs_though_what_it_logs_is_not_there_again():
+    class Longer(peculiar.Plain):
+        def reset(self, **options):
+            self.length += 1
+            return super().reset(**options)
+
+        def info(self):
+            return {"log_length": self.length} if self.t >= self.length else {}
+
+    assert "the episode differs" in check_env(Longer)
 
 
 def test_check_env_says_that_no_end_came():

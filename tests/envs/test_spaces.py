@@ -196,3 +196,16 @@ def test_native_spaces_have_the_bounds_that_actions_reach():
             assert native.shape == np.shape(decoded)
     assert codecs["turn"].native_space.dtype == np.float32
     assert codecs["notch"].native_space.dtype == np.int32
+
+
+def test_arrays_are_converted_where_nothing_is_lost():
+    image = Space(np.uint8, (2, 2, 1))
+    assert image.convert("image", [[0, 255]]).dtype == np.uint8
+    assert Space(bool).convert("flag", 1).dtype == bool
+    assert Space(np.float32).convert("x", np.float64(0.5)) == 0.5
+    for wrong, said in (
+        (np.full(3, 0.5), "float64 from 0.5 to 0.5"),
+        (np.array([-1, 3]), "-1 to 3"),
+    ):
+        with pytest.raises(ValueError, match=f"'image': expected uint8, got .*{said}"):
+            image.convert("image", wrong)

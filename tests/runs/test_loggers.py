@@ -100,14 +100,16 @@ def test_mlflow_has_every_number_film_and_option(folder, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.chdir(folder)
-    for frames in 100, 200:
-        play(loggers.MLflow, folder, frames)
+    play(loggers.MLflow, folder, 100)
+    configs.save(configs.load([str(folder / "config.yaml")], {"steps": 9999}).config, folder)
+    play(loggers.MLflow, folder, 200)
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
     [experiment] = [e for e in client.search_experiments() if e.name != "Default"]
     [run] = client.search_runs([experiment.experiment_id])
     assert experiment.name == "dreamer-tf gymnasium_CartPole-v1"
     assert run.info.run_name == "pole" and run.info.status == "FINISHED"
     assert run.data.params["seed"] == "7" and run.data.params["run.prefill"] == "5000"
+    assert run.data.tags["steps"] == "9999" and "seed" not in run.data.tags
 
     def history(name):
         return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
@@ -156,7 +158,7 @@ def test_the_loggers_of_a_run_are_those_of_its_option(folder, monkeypatch):
     monkeypatch.setitem(loggers.LOGGERS, "wandb", ("json", Fake))
     config = configs.load([], {"run.loggers": ("wandb",)}).config
     loggers.check(config.run.loggers)
-    run_log = log.RunLog(folder, config, terminal, 0)
+    run_log = log.RunLog(folder, config, terminal, 0, 0)
     for frames in 1, 2:
         run_log.write(frames, {"loss": 1.0})
     run_log.close()

@@ -60,8 +60,8 @@ def test_a_default_given_by_name_replaces_the_earlier_value(tmp_path):
 
 
 def test_every_start_is_noted(tmp_path):
-    run_folder.add_start(tmp_path, 0)
-    run_folder.add_start(tmp_path, 500)
+    run_folder.add_start(tmp_path, 0, 0)
+    run_folder.add_start(tmp_path, 500, 400)
     starts = json.loads((tmp_path / "info.json").read_text())
     assert [start["env_frames"] for start in starts] == [0, 500]
     assert starts[0]["packages"]["numpy"] == np.__version__

@@ -94,6 +94,15 @@ def test_a_continued_curve_drops_what_was_lost(tmp_path):
     assert json.loads(path.read_text())[0]["ys"] == [10, 20, 99]
 
 
+def test_a_curve_that_is_not_there_is_made_of_the_metrics(tmp_path):
+    lines = [{"step": x, "eval/return": x / 100} for x in (1000, 3000, 2000)]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    curve = scores(tmp_path / "scores.json")
+    curve.close()
+    assert json.loads((tmp_path / "scores.json").read_text())[0]["xs"] == [1000, 2000]
+
+
 def events(folder):
     """All scalars of an event file, by name and step."""
     [path] = folder.iterdir()

@@ -109,25 +109,41 @@ def test_a_crash_of_an_environment_whose_share_is_played_does_not_count():
     assert len(played) == 1 and played.crashed == 0
 
 
-def test_an_environment_that_cannot_draw_is_asked_once(caplog):
+@pytest.mark.parametrize("image", [False, True])
+def test_an_environment_that_cannot_draw_is_asked_once(caplog, image):
     asked = []
 
     class Blind(CountingEnv):
+        looks = False
+
+        def _observe(self, action):
+            self.looks = True
+            obs = super()._observe(action)
+            self.looks = False
+            return obs
+
         def render(self):
+            if self.looks:
+                return super().render()
             asked.append(self)
             raise ModuleNotFoundError("No module named 'pygame'")
 
     def policy(arrived, state):
         return {"action": np.zeros((1, 2), np.float32)}, state
 
-    evaluator = Evaluator(lambda: VectorEnv([Blind], seed=0, workers="inline"), 1, 2)
+    make = lambda: VectorEnv([lambda: Blind(image=image)], seed=0, workers="inline")  # noqa: E731
+    evaluator = Evaluator(make, 1, 2)
     returns = []
     for _ in range(3):
         metrics, recorder, _ = evaluator.play(
-            policy, lambda envs: make_recorder(envs, can_render=True), lambda: False
+            policy, lambda envs, draws: make_recorder(envs, can_render=draws), lambda: False
         )
         returns.append(metrics["eval/return"])
-        assert recorder is None or not recorder.frames
+        if image:
+            assert len(recorder.frames) == 6 and recorder.frames[0].shape[-1] == 3
+        else:
+            assert recorder is None or not recorder.frames
     evaluator.close()
     assert returns == [15.0] * 3 and len(asked) == 1
-    assert caplog.text.count("no video, because") == 1
+    instead = "a video of what the agent sees" if image else "no video"
+    assert caplog.text.count(f"{instead}, because the environment draws no picture") == 1

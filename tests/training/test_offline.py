@@ -11,6 +11,7 @@ import pytest
 import dreamer_tf
 from dreamer_tf import agents, envs
 from dreamer_tf import config as configs
+from dreamer_tf.apps.api import data
 from dreamer_tf.apps.api import training as api
 from dreamer_tf.replay import read_episodes
 from dreamer_tf.runs import run_folder
@@ -27,8 +28,6 @@ OFFLINE = SMALL | {"run.log_every": 10, "run.eval_every": 20}
 @pytest.fixture
 def fit(agents, monkeypatch, tmp_path):
     """Function that fits the counting agent to a dataset in ``tmp_path / name``."""
-    import dreamer_tf.apps.api.data as data
-
     monkeypatch.setattr(data, "write_at_end", lambda folder, tell: None)
 
     def fit(dataset, name="fitted", updates=50, **options):
@@ -81,6 +80,24 @@ def test_a_fit_goes_on_in_an_environment(train, fit, monkeypatch):
     config = configs.read(result.logdir)
     due = 30 // config.run.train_every * config.run.train_updates
     assert 0 < int(again.agent.updates) - 50 <= due
+
+
+def test_a_fit_without_an_environment_leaves_evaluations_to_those_that_have_one(train, fit):
+    source = train("source").logdir
+    result = fit(source)
+    assert not result.curve.xs.size
+    assert configs.read(result.logdir).run.eval_every == OFFLINE["run.eval_every"]
+    again = fit(source, updates=90, env=SeededEnv)
+    assert again.curve.xs.tolist() == [60, 80]
+
+
+def test_a_run_that_acts_is_not_fitted_in_its_folder(train, fit):
+    run = train("source")
+    before = run.agent.updates.numpy(), (run.logdir / "config.yaml").read_bytes()
+    with pytest.raises(RunFolderError, match="acts in an environment.* another folder"):
+        fit(run.logdir, "source", updates=500)
+    assert (run.logdir / "config.yaml").read_bytes() == before[1]
+    assert int(dreamer_tf.load(run.logdir).updates) == before[0]
 
 
 def test_callbacks_stop_a_fit(train, fit):
@@ -186,6 +203,13 @@ def test_actions_outside_of_their_spaces_are_refused(actions, part):
 def test_what_is_no_dataset_says_what_would_be(fit, dataset):
     with pytest.raises(RunFolderError, match="run folder.*Minari"):
         fit(dataset)
+
+
+def test_whole_numbers_of_a_range_stay_a_range_in_a_dataset():
+    native, taken = Space(np.int32, (2,), -5, 5), Space(np.float32, (2,), -1, 1)
+    space = data._gym_space({"push": native, "gear": native}, {"push": taken, "gear": native})
+    assert space["push"] == gymnasium.spaces.Box(-5, 5, (2,), np.int32)
+    assert isinstance(space["gear"], gymnasium.spaces.MultiDiscrete)
 
 
 def test_replay_to_minari_and_back(train, fit, tmp_path, monkeypatch):

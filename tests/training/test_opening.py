@@ -129,6 +129,7 @@ def test_another_task_goes_on_where_wanted_with_curves_of_its_own(run, begun):
 
 def test_a_lambda_has_no_name_that_could_be_another_task(run, begun):
     run(env=lambda: SeededEnv(), steps=65)
+    run(env="tests.training.counting_agent:SeededEnv", steps=70)
     with pytest.raises(RunFolderError, match="'dmc_walker_walk' is another task"):
         dreamer_tf.train("dmc_walker_walk", logdir=begun)
 

@@ -255,7 +255,7 @@ def test_updates_that_fail_end_the_run_saved_with_all_before(run, agents, tmp_pa
     counters = newest_state(tmp_path / "run")["counters"]
     # It is noticed when the update after the fourth has been started.
     assert 4 + 4 <= counters["grad_steps"] <= 4 + 5
-    assert threading.active_count() < 50 and not updating()
+    assert not updating()
     agents.make.nonfinite = ()
     assert int(run(steps=100, **OVERLAP).updates) == 2 + 70 // 4 * 1.5 // 1
 

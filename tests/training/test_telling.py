@@ -39,6 +39,11 @@ def test_scores_are_evaluation_returns_and_without_evaluation_training_returns(r
     run("off", env=lambda: CountingEnv(4), **{"run.eval_every": 0})
     assert scores(tmp_path / "off")["xs"] == list(range(4, 101, 4))
     assert set(scores(tmp_path / "off")["ys"]) == {10.0}
+    # One curve has one kind of returns, whatever is switched between the starts of a run.
+    run("on", env=lambda: CountingEnv(4), steps=120, **{"run.eval_every": 0})
+    assert scores(tmp_path / "on")["xs"] == list(range(4, 121, 4))
+    run("on", env=lambda: CountingEnv(4), steps=150, **{"run.eval_every": 30})
+    assert scores(tmp_path / "on")["xs"] == [30, 60, 90, 150]
 
 
 def test_metrics_of_a_run(run, tmp_path):
@@ -177,11 +182,19 @@ def test_a_run_does_not_end_for_a_writer_of_the_callers(run, tmp_path, capsys):
         made.append(Broken(folder))
         return made[-1]
 
-    run(steps=60, writers=[broken, Kept("an object"), keeping(made)])
+    class Wordless:
+        """A writer with nothing of one."""
+
+        def __init__(self, folder):
+            pass
+
+    run(steps=60, writers=[broken, Kept("an object"), Wordless, keeping(made)])
     shown = capsys.readouterr().out
     failed = [line for line in shown.splitlines() if line.startswith("the writer")]
     assert failed == [
         "the writer Kept failed (TypeError: 'Kept' object is not callable); "
+        "the run goes on without it",
+        "the writer Wordless failed (AttributeError: 'Wordless' object has no attribute 'write'); "
         "the run goes on without it",
         "the writer broken failed (ConnectionError: nobody there); the run goes on without it",
     ]

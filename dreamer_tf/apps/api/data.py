@@ -77,8 +77,6 @@ def fit(
       RunFolderError: There are no episodes.
     """
     quiet_tensorflow()
-    if env is None:
-        overrides["run.eval_every"] = 0
     continues = logdir is not None and run_folder.has_run(logdir)
     if not (continues or isinstance(env, str)):
         overrides.setdefault("task", UNNAMED)  # Whatever it was.
@@ -93,7 +91,7 @@ def fit(
             resolved,
             env,
             agent=None if isinstance(agent, str) else agent,
-            recorded=_bring(dataset, folder, resolved.config, stack),
+            recorded=_bring(dataset, folder, resolved.config, stack, env is not None),
             choose_size=choose_size,
             callbacks=[*callbacks, *stop_when(stop)],
             writers=writers,
@@ -103,13 +101,13 @@ def fit(
     return Result.of(run)
 
 
-def _bring(dataset, folder, config, stack):
+def _bring(dataset, folder, config, stack, is_evaluated):
     """Puts recorded episodes into the replay of a new run, and returns their spaces.
 
     Where the run then does not begin, they are taken away when the stack is closed.
     """
     if run_folder.has_run(folder):
-        return _spaces_of(folder)
+        return _spaces_of(folder, is_evaluated)
     if (folder / _REPLAY).exists():
         raise RunFolderError(
             f"{folder} holds a replay and no run: choose another folder, or remove {_REPLAY}/ "
@@ -117,7 +115,7 @@ def _bring(dataset, folder, config, stack):
         )
     stack.callback(_take_back, folder)
     if isinstance(dataset, str | os.PathLike) and pathlib.Path(dataset).is_dir():
-        return _bring_run(pathlib.Path(dataset), folder / _REPLAY)
+        return _bring_run(pathlib.Path(dataset), folder / _REPLAY, is_evaluated)
     if isinstance(dataset, str | os.PathLike):
         name = os.fspath(dataset)
         if not _MINARI_ID.search(name):
@@ -132,7 +130,8 @@ def _bring(dataset, folder, config, stack):
             f"iterate_episodes(); got {type(dataset).__name__}"
         )
     recorded = RecordedEpisodes(dataset, image_size=config.env.image_size, keys=config.env.keys)
-    spaces = NoEnvs(recorded.obs_space, recorded.act_space, recorded.native_act_space)
+    found = recorded.obs_space, recorded.act_space, recorded.native_act_space
+    spaces = NoEnvs(*found, is_evaluated=is_evaluated)
     rows = specs.row_spaces(spaces.obs_space, spaces.act_space)
     replay = Replay(folder / _REPLAY, rows, capacity=0, seed=0)
     for episode in recorded:
@@ -148,8 +147,8 @@ def _take_back(folder):
         shutil.rmtree(folder / _REPLAY, ignore_errors=True)
 
 
-def _bring_run(source, folder):
-    spaces = _spaces_of(source)
+def _bring_run(source, folder, is_evaluated):
+    spaces = _spaces_of(source, is_evaluated)
     files = [path for _, path in episode_files(source / _REPLAY)]
     if not files:
         raise RunFolderError(f"there is no episode in {source / _REPLAY} to learn from")
@@ -162,9 +161,10 @@ def _bring_run(source, folder):
     return spaces
 
 
-def _spaces_of(folder):
+def _spaces_of(folder, is_evaluated=False):
     obs_space, act_space = run_folder.load_spaces(folder)
-    return NoEnvs(obs_space, act_space, run_folder.load_native_actions(folder) or act_space)
+    native = run_folder.load_native_actions(folder) or act_space
+    return NoEnvs(obs_space, act_space, native, is_evaluated=is_evaluated)
 
 
 def to_minari(logdir: str | os.PathLike, dataset_id: str, **about: Any) -> Any:
@@ -210,7 +210,7 @@ def to_minari(logdir: str | os.PathLike, dataset_id: str, **about: Any) -> Any:
         dataset_id,
         buffers,
         observation_space=_gym_space(spaces.obs_space),
-        action_space=_gym_space(spaces.native_act_space),
+        action_space=_gym_space(spaces.native_act_space, spaces.act_space),
         jpeg_encoding=False,  # What the agent saw, to the bit.
         **about,
     )
@@ -238,18 +238,19 @@ def _is_alone(values):
     return len(values) == 1 and not {"vector", "image", "action"}.isdisjoint(values)
 
 
-def _gym_space(spaces):
+def _gym_space(spaces, taken=None):
+    """The space of a dataset; integers that the agent takes as floats (``taken``) are a range."""
     from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
-    def convert(space):
-        if not space.is_discrete:
+    def convert(key, space):
+        if not (taken or spaces)[key].is_discrete:
             return Box(space.low, space.high, space.shape, space.dtype.type)
         count = space.high - space.low + 1
         if space.shape:
             return MultiDiscrete(count, start=space.low)
         return Discrete(int(count), start=int(space.low))
 
-    return _plain({key: convert(space) for key, space in spaces.items()}, Dict)
+    return _plain({key: convert(key, space) for key, space in spaces.items()}, Dict)
 
 
 def _minari():

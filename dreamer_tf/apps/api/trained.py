@@ -6,7 +6,6 @@ import logging
 import operator
 import os
 import pathlib
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -93,10 +92,7 @@ def export(
             "-1 and 1. Continue the run for a moment and it will.",
             logdir,
         )
-    written = agent.export(out, litert=litert, onnx=onnx, info={"task": config.task})
-    # What an evaluation of the export makes the environment of.
-    shutil.copyfile(pathlib.Path(logdir) / "config.yaml", pathlib.Path(out) / "config.yaml")
-    return written
+    return agent.export(out, litert=litert, onnx=onnx, info={"task": config.task})
 
 
 @dataclasses.dataclass(frozen=True)

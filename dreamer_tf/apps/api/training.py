@@ -65,8 +65,7 @@ class Result:
     def metrics(self) -> dict[str, Series]:
         """What the run logged, from its first start on: name, see docs/metrics.md, to `Series`."""
         starts = json.loads((self.logdir / "info.json").read_text(encoding="utf-8"))
-        restarts = [start["env_frames"] for start in starts]
-        return read_metrics(self.logdir / "metrics.jsonl", restarts).series
+        return read_metrics(self.logdir / "metrics.jsonl", starts).series
 
 
 def train(

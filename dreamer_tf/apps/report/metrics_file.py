@@ -61,16 +61,16 @@ class History:
         return np.divide(frames, speed.ys, out=np.zeros(len(speed.ys)), where=speed.ys > 0)
 
 
-def read_metrics(path, restarts=()):
+def read_metrics(path, starts=()):
     """Reads a ``metrics.jsonl``.
 
     Work that a killed process lost stays in the file, and the steps after the restart follow it:
-    where steps fall back, the points beyond the restart are dropped, but for those of training
+    where steps fall back, the points beyond what was saved are dropped, but for those of training
     episodes: they are in the replay before they are in the file.
 
     Args:
       path: The file; missing: a run that has logged nothing yet.
-      restarts: env_frames at which the run continued, as ``info.json`` has them.
+      starts: Dicts of the run's starts, as ``info.json`` has them.
 
     Returns:
       `History`.
@@ -88,13 +88,14 @@ def read_metrics(path, restarts=()):
                     continue
                 step = line.pop("step")
                 if step < last:
-                    _drop_lost(points, step, restarts)
+                    _drop_lost(points, step, starts[1:])
                 last = step
                 for name, value in line.items():
                     if isinstance(value, numbers.Real) and math.isfinite(value):
                         points.setdefault(name, []).append((step, value))
     series = {name: _series(pairs) for name, pairs in points.items() if pairs}
-    return History(series, last, _notes(path, unreadable), tuple(sorted(restarts)))
+    begun = sorted(start.get("env_frames", 0) for start in starts)
+    return History(series, last, _notes(path, unreadable), tuple(begun))
 
 
 def _parse(text):
@@ -112,9 +113,11 @@ def _drop_lost(points, step, restarts):
 
     Without a record of that checkpoint it is known to lie before ``step``, the first line since.
     """
-    restart = max((frames for frames in restarts if frames <= step), default=step - 1)
+    fitting = [start for start in restarts if start.get("env_frames", 0) <= step]
+    last = max(fitting, key=lambda start: start.get("env_frames", 0), default=None)
+    saved = last.get("saved_frames", last.get("env_frames", 0)) if last else step - 1
     for name, pairs in points.items():
-        while not name.startswith("train/") and pairs and pairs[-1][0] > restart:
+        while not name.startswith("train/") and pairs and pairs[-1][0] > saved:
             pairs.pop()
 
 

@@ -138,8 +138,7 @@ def _read_run(path, label):
     except FigureError as error:
         raise ReportError(str(error)) from error
     starts, notes = _read_starts(path / _INFO)
-    restarts = [start.get("env_frames", 0) for start in starts[1:]]
-    history = read_metrics(path / _METRICS, restarts)
+    history = read_metrics(path / _METRICS, starts)
     return Run(path, label, settings, history, starts, (*notes, *history.notes))
 
 

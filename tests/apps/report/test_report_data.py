@@ -48,12 +48,18 @@ def test_a_line_that_is_none_is_left_out_and_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("restarts", "kept"), [([15], [(10, 1), (25, 4)]), ([], [(10, 1), (20, 2), (25, 4)])]
+    ("restart", "kept"),
+    [
+        ({"env_frames": 15}, [(10, 1), (25, 4)]),
+        ({"env_frames": 22, "saved_frames": 15}, [(10, 1), (25, 4)]),
+        (None, [(10, 1), (20, 2), (25, 4)]),
+    ],
 )
-def test_work_that_was_lost_is_dropped(tmp_path, restarts, kept):
+def test_work_that_was_lost_is_dropped(tmp_path, restart, kept):
     steps = [(10, 1), (20, 2), (30, 3), (25, 4)]
     path = metrics_file(tmp_path / "m", [{"step": step, "a": value} for step, value in steps])
-    assert points(read_metrics(path, restarts), "a") == kept
+    starts = [{"env_frames": 0}, *([restart] if restart else [])]
+    assert points(read_metrics(path, starts), "a") == kept
 
 
 def test_time_is_frames_over_speed(tmp_path):
@@ -72,14 +78,16 @@ def test_time_is_frames_over_speed(tmp_path):
 def test_episodes_beyond_a_restart_were_played_and_stay(tmp_path):
     steps = [(10, 1), (20, 2), (30, 3), (25, 4)]
     lines = [{"step": step, "train/return": value} for step, value in steps]
-    history = read_metrics(metrics_file(tmp_path / "m", lines), [15])
+    starts = [{"env_frames": 0}, {"env_frames": 15}]
+    history = read_metrics(metrics_file(tmp_path / "m", lines), starts)
     assert points(history, "train/return") == [(10, 1), (20, 2), (25, 4), (30, 3)]
 
 
 def test_an_interval_begins_no_earlier_than_its_start(tmp_path):
     """The frames of recorded episodes, and of an earlier task, took this run no time."""
     lines = [{"step": step, "speed/frames": 50.0} for step in (100, 10_300, 10_400)]
-    history = read_metrics(metrics_file(tmp_path / "m", lines), [0, 10_000, 10_200])
+    starts = [{"env_frames": frames} for frames in (0, 10_000, 10_200)]
+    history = read_metrics(metrics_file(tmp_path / "m", lines), starts)
     assert history.seconds().tolist() == [2, 2, 2]
 
 
