@@ -385,9 +385,7 @@ def test_an_environment_of_ones_own_is_a_task():
 
 def test_a_class_of_ones_own_has_the_options_of_the_agent_that_it_derives_from():
     resolved = config.load(["dreamerv3_gym", "size12m"], {"agent": "mine:Frugal"})
-    assert not [
-        text for text in config.remarks(resolved.presets, resolved.config) if "is for" in text
-    ]
+    assert not config.remarks(resolved.presets, resolved.config)
     changed = config.change_acting(resolved.config, {"dreamerv3.policy": "planner"})
     assert changed.dreamerv3.policy == "planner"
     ours = config.load(["dreamerv3_gym"]).config

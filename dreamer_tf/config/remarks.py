@@ -32,8 +32,9 @@ def remarks(
             continue
         if is_part and is_new and "task" not in values and _repeats_elsewhere(values, config):
             found.append(_of_another_suite(name, config))
-        # A class of one's own derives from one of them: which, is not known here.
-        if is_part and agents and config.agent in AGENTS - agents:
+        if config.agent not in AGENTS and agents:
+            continue  # A class of one's own derives from an agent: from which, is not known here.
+        if is_part and agents and config.agent not in agents:
             found.append(_of_another_agent(name, values, config.agent))
         elif is_part and is_new and _is_in_vain(name, presets, config.agent):
             found.append(f"the preset {name} changes nothing here: its values are there without it")

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dreamer_tf import config as configs
+from dreamer_tf.config.remarks import AGENTS
 
 if TYPE_CHECKING:
     from dreamer_tf.agents.base import Agent
@@ -162,13 +163,9 @@ def _check(config, replicas):
         raise configs.ConfigError(
             "jit compiles the update for one device; with several, set --jit false"
         )
-    others = {
-        "planet",
-        "dreamer",
-        "dreamerv2",
-        "random",
-    }  # A class of one's own may derive from it.
-    if config.agent not in others and config.dreamerv3.objective == "dreamerpro":
+    # A class of one's own may derive from DreamerV3.
+    is_other = config.agent in AGENTS - {"dreamerv3"}
+    if not is_other and config.dreamerv3.objective == "dreamerpro":
         raise configs.ConfigError(
             "dreamerv3.objective dreamerpro assigns all rows of a batch to prototypes together and "
             "learns on one device only; reconstruction, r2 and infonce learn on several"
