@@ -24,7 +24,7 @@ def serve(obs, state):
 
 def test_training_episodes_end_with_a_life_and_evaluations_with_the_game(config):
     with contextlib.closing(session._make_evaluator(config, None, {})) as evaluator:
-        metrics, _, _ = evaluator.play(serve, lambda envs: None, lambda: False)
+        metrics, _, _ = evaluator.play(serve, lambda envs, draws: None, lambda: False)
     with session.start_envs(config) as envs:
         envs.step({"action": FIRE}, np.array([True]))
         frames = 4

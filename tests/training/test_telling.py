@@ -43,7 +43,7 @@ def test_scores_are_evaluation_returns_and_without_evaluation_training_returns(r
     run("on", env=lambda: CountingEnv(4), steps=120, **{"run.eval_every": 0})
     assert scores(tmp_path / "on")["xs"] == list(range(4, 121, 4))
     run("on", env=lambda: CountingEnv(4), steps=150, **{"run.eval_every": 30})
-    assert scores(tmp_path / "on")["xs"] == [30, 60, 90, 150]
+    assert scores(tmp_path / "on")["xs"] == [30, 60, 90, 120, 150]
 
 
 def test_metrics_of_a_run(run, tmp_path):
