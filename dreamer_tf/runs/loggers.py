@@ -92,12 +92,13 @@ class MLflow(Writer):
         # With a store of the run's own its films are beside it; a server knows where it keeps them.
         films = (self._folder / "mlflow").as_uri() if uri == own else None
         self._id = _kept(self._folder, f"mlflow {uri}", lambda: self._begin(config.task, films))
-        known = self._client.get_run(self._id).data.params
+        earlier = self._client.get_run(self._id).data
+        known = earlier.params
         values = {key: str(value) for key, value in configs.flatten(config).items()}
         self._client.update_run(self._id, status="RUNNING")
         # What has changed since the first start: parameters there cannot.
         for key, value in values.items():
-            if known.get(key, value) != value:
+            if known.get(key, value) != value or key in earlier.tags:
                 self._client.set_tag(self._id, key, value)
         params = [Param(key, value) for key, value in values.items() if key not in known]
         for start in range(0, len(params), _MOST_PARAMS):

@@ -7,20 +7,20 @@ class NoEnvs:
     """Stands where the environments of a run are, and has their spaces; nothing can act in it."""
 
     frames_per_step = 1
+    is_evaluated = False
+    """Whether there is an environment to evaluate in."""
 
-    def __init__(self, obs_space, act_space, native_act_space, *, is_evaluated=False):
+    def __init__(self, obs_space, act_space, native_act_space):
         """Takes the spaces of the recorded episodes.
 
         Args:
           obs_space: Dict of observation key to `Space`.
           act_space: Dict of action key to `Space`.
           native_act_space: The actions as the environment took them.
-          is_evaluated: Whether there is an environment to evaluate in.
         """
         self.obs_space = obs_space
         self.act_space = act_space
         self.native_act_space = native_act_space
-        self.is_evaluated = is_evaluated
         self.episodes = np.zeros(0, np.int64)
 
     def __len__(self):

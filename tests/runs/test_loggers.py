@@ -101,6 +101,7 @@ def test_mlflow_has_every_number_film_and_option(folder, monkeypatch):
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.chdir(folder)
     play(loggers.MLflow, folder, 100)
+    first = configs.read(folder)
     configs.save(configs.load([str(folder / "config.yaml")], {"steps": 9999}).config, folder)
     play(loggers.MLflow, folder, 200)
     client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
@@ -110,6 +111,9 @@ def test_mlflow_has_every_number_film_and_option(folder, monkeypatch):
     assert run.info.run_name == "pole" and run.info.status == "FINISHED"
     assert run.data.params["seed"] == "7" and run.data.params["run.prefill"] == "5000"
     assert run.data.tags["steps"] == "9999" and "seed" not in run.data.tags
+    configs.save(first, folder)
+    loggers.MLflow(folder).close()
+    assert client.get_run(run.info.run_id).data.tags["steps"] == str(first.steps)
 
     def history(name):
         return [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, name)]
@@ -121,6 +125,19 @@ def test_mlflow_has_every_number_film_and_option(folder, monkeypatch):
     assert films == {f"videos/{name}.mp4" for name in names}
     written = {path.name for path in folder.iterdir()}
     assert written == {"config.yaml", "loggers.json", "mlflow", "mlflow.db"}
+
+
+@pytest.mark.parametrize(("every", "kept"), [(10, [10, 30]), (0, [10, 20, 30])])
+def test_evaluations_of_weights_that_were_lost_are_dropped(folder, every, kept):
+    """Training episodes were played, whatever was lost."""
+    config = configs.load([], {"run.eval_every": every, "run.loggers": "none"}).config
+    scalar = "eval/return" if every else "train/return"
+    for env_frames, saved, steps in ((0, 0, (10, 20)), (25, 15, (30,))):
+        run_log = log.RunLog(folder, config, QuietTerminal(total=100), env_frames, saved)
+        for step in steps:
+            run_log.write(step, {scalar: 1.0})
+        run_log.close()
+    assert json.loads((folder / "scores.json").read_text())[0]["xs"] == kept
 
 
 def test_tensorboard_shows_films_that_move(folder):

@@ -87,11 +87,13 @@ def fit(
     config = dataclasses.replace(resolved.config, logdir=str(folder))
     resolved = dataclasses.replace(resolved, config=config)
     with run_folder.begun_or_removed(folder), contextlib.ExitStack() as stack:
+        recorded = _bring(dataset, folder, resolved.config, stack)
+        recorded.is_evaluated = env is not None
         run = session.run(
             resolved,
             env,
             agent=None if isinstance(agent, str) else agent,
-            recorded=_bring(dataset, folder, resolved.config, stack, env is not None),
+            recorded=recorded,
             choose_size=choose_size,
             callbacks=[*callbacks, *stop_when(stop)],
             writers=writers,
@@ -101,13 +103,13 @@ def fit(
     return Result.of(run)
 
 
-def _bring(dataset, folder, config, stack, is_evaluated):
+def _bring(dataset, folder, config, stack):
     """Puts recorded episodes into the replay of a new run, and returns their spaces.
 
     Where the run then does not begin, they are taken away when the stack is closed.
     """
     if run_folder.has_run(folder):
-        return _spaces_of(folder, is_evaluated)
+        return _spaces_of(folder)
     if (folder / _REPLAY).exists():
         raise RunFolderError(
             f"{folder} holds a replay and no run: choose another folder, or remove {_REPLAY}/ "
@@ -115,7 +117,7 @@ def _bring(dataset, folder, config, stack, is_evaluated):
         )
     stack.callback(_take_back, folder)
     if isinstance(dataset, str | os.PathLike) and pathlib.Path(dataset).is_dir():
-        return _bring_run(pathlib.Path(dataset), folder / _REPLAY, is_evaluated)
+        return _bring_run(pathlib.Path(dataset), folder / _REPLAY)
     if isinstance(dataset, str | os.PathLike):
         name = os.fspath(dataset)
         if not _MINARI_ID.search(name):
@@ -130,8 +132,7 @@ def _bring(dataset, folder, config, stack, is_evaluated):
             f"iterate_episodes(); got {type(dataset).__name__}"
         )
     recorded = RecordedEpisodes(dataset, image_size=config.env.image_size, keys=config.env.keys)
-    found = recorded.obs_space, recorded.act_space, recorded.native_act_space
-    spaces = NoEnvs(*found, is_evaluated=is_evaluated)
+    spaces = NoEnvs(recorded.obs_space, recorded.act_space, recorded.native_act_space)
     rows = specs.row_spaces(spaces.obs_space, spaces.act_space)
     replay = Replay(folder / _REPLAY, rows, capacity=0, seed=0)
     for episode in recorded:
@@ -147,8 +148,8 @@ def _take_back(folder):
         shutil.rmtree(folder / _REPLAY, ignore_errors=True)
 
 
-def _bring_run(source, folder, is_evaluated):
-    spaces = _spaces_of(source, is_evaluated)
+def _bring_run(source, folder):
+    spaces = _spaces_of(source)
     files = [path for _, path in episode_files(source / _REPLAY)]
     if not files:
         raise RunFolderError(f"there is no episode in {source / _REPLAY} to learn from")
@@ -161,10 +162,9 @@ def _bring_run(source, folder, is_evaluated):
     return spaces
 
 
-def _spaces_of(folder, is_evaluated=False):
+def _spaces_of(folder):
     obs_space, act_space = run_folder.load_spaces(folder)
-    native = run_folder.load_native_actions(folder) or act_space
-    return NoEnvs(obs_space, act_space, native, is_evaluated=is_evaluated)
+    return NoEnvs(obs_space, act_space, run_folder.load_native_actions(folder) or act_space)
 
 
 def to_minari(logdir: str | os.PathLike, dataset_id: str, **about: Any) -> Any:
