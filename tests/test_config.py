@@ -383,6 +383,23 @@ def test_an_environment_of_ones_own_is_a_task():
         config.parse_args(["--env", "robot"])
 
 
+def test_a_task_without_presets_and_agent_gets_what_python_gives_it(tmp_path, capsys):
+    words = ["--env", "my_robot:Arm", "--steps", "900"]
+    expected = config.load(["dreamerv3_gym"], {"task": "my_robot:Arm", "steps": 900}).config
+    resolved = config.parse_args(words, suitable=True)
+    assert (resolved.config, resolved.choose_size) == (expected, True)
+    with pytest.raises(SystemExit):
+        config.parse_args([*words, "--print_config"], suitable=True)
+    shown = capsys.readouterr().out
+    assert re.search("^agent +dreamerv3 +preset", shown, re.MULTILINE)
+    assert shown.endswith("without a GPU, the preset dreamerv3_quick\n")
+
+    config.save(expected, tmp_path)  # A run that is there keeps its own.
+    for other in (["--configs", "dmc"], ["--agent", "planet"], ["--logdir", str(tmp_path)]):
+        assert not config.parse_args([*words, *other], suitable=True).choose_size
+    assert not config.parse_args(["--seed", "1"], suitable=True).choose_size
+
+
 def test_a_class_of_ones_own_has_the_options_of_the_agent_that_it_derives_from():
     resolved = config.load(["dreamerv3_gym", "size12m"], {"agent": "mine:Frugal"})
     assert not config.remarks(resolved.presets, resolved.config)

@@ -16,7 +16,7 @@ from dreamer_tf import config as configs
 from dreamer_tf.apps import api
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.common import counted
-from dreamer_tf.config.resolve import add_version, program_name, unread_output
+from dreamer_tf.config.program import add_version, program_name, unread_output
 from dreamer_tf.envs import EnvError
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.replay import WrongSpacesError
@@ -61,7 +61,8 @@ def train(argv=None):
       argv: Words of the command line; None: those of this process.
     """
     with exit_codes():
-        resolved = configs.parse_args(argv, "Trains an agent, or continues the run in --logdir.")
+        description = "Trains an agent, or continues the run in --logdir."
+        resolved = configs.parse_args(argv, description, suitable=True)
         quiet_tensorflow()
         session.run(resolved, at_end=[write_at_end])
 

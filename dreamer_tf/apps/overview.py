@@ -11,7 +11,7 @@ import sys
 import dreamer_tf
 from dreamer_tf.common import nearest
 from dreamer_tf.config import options, preset_names
-from dreamer_tf.config.resolve import unread_output
+from dreamer_tf.config.program import unread_output
 
 COMMANDS = {
     "train": ("commands:train", "train an agent, or continue a run"),

@@ -15,12 +15,14 @@ from dreamer_tf.config.help import help_text
 from dreamer_tf.config.mappings import from_text
 from dreamer_tf.config.options import Option, flatten, options
 from dreamer_tf.config.planet import PlaNetConfig
+from dreamer_tf.config.program import command
 from dreamer_tf.config.remarks import remarks
 from dreamer_tf.config.resolve import (
+    OWN_ENV_PRESET,
     Resolved,
     add_preset,
-    command,
     load,
+    load_suitable,
     own_environment,
     parse_args,
     preset_names,
@@ -38,6 +40,7 @@ __all__ = [
     "DreamerV2Config",
     "DreamerV3Config",
     "EnvConfig",
+    "OWN_ENV_PRESET",
     "OptimizerConfig",
     "Option",
     "PlaNetConfig",
@@ -53,6 +56,7 @@ __all__ = [
     "from_text",
     "help_text",
     "load",
+    "load_suitable",
     "options",
     "own_environment",
     "parse_args",

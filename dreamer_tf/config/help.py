@@ -6,7 +6,8 @@ import textwrap
 from dreamer_tf.common import nearest
 from dreamer_tf.config.errors import ConfigError
 from dreamer_tf.config.options import Option, options, sections, suggestion, text
-from dreamer_tf.config.resolve import preset_names, preset_title, program_name, whole_presets
+from dreamer_tf.config.program import program_name
+from dreamer_tf.config.resolve import preset_names, preset_title, whole_presets
 
 ALL = "all"
 _COLUMN = 30

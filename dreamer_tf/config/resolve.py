@@ -5,16 +5,12 @@ others. The command line, ``--configs``, ``--key value`` and help, is the same f
 a config.
 """
 
-import argparse
-import contextlib
 import copy
 import dataclasses
 import functools
 import itertools
-import os
 import pathlib
 import re
-import signal
 import sys
 import typing
 
@@ -37,12 +33,15 @@ from dreamer_tf.config.options import (
     text,
     unknown_key,
 )
+from dreamer_tf.config.program import program_name
 from dreamer_tf.config.schema import EXCLUSIVE, Config
 
 DEFAULT = "default"
 COMMAND_LINE = "command line"
 ARGUMENT = "argument"
 CONFIG_NAME = "config.yaml"
+OWN_ENV_PRESET = "dreamerv3_gym"
+"""What trains where nobody says what, in the size that suits the machine."""
 BASE = "Base: "
 """What the first line of a preset begins with that is only there for others to build on."""
 
@@ -56,11 +55,14 @@ class Resolved:
         origins: By dotted key: ``default``, ``preset <name>`` (the one whose file holds the
             value), ``command line`` or ``argument`` (given from Python).
         presets: The values of each preset that was applied, in their order, by its name.
+        choose_size: Whether the preset that suits machine and observations is still to be added,
+            because none was named.
     """
 
     config: Config
     origins: dict[str, str]
     presets: dict[str, dict[str, typing.Any]] = dataclasses.field(default_factory=dict)
+    choose_size: bool = False
 
     def given(self) -> dict[str, typing.Any]:
         """The values that do not come from the defaults, by dotted key."""
@@ -104,6 +106,15 @@ def load(
     values |= layer
     origins |= dict.fromkeys(layer, origin)
     return Resolved(build(values), origins, applied)
+
+
+def load_suitable(overrides: typing.Any = ()) -> Resolved:
+    """What trains where nobody says what: `OWN_ENV_PRESET`, its size to be chosen.
+
+    Args:
+        overrides: As for `load`.
+    """
+    return dataclasses.replace(load([OWN_ENV_PRESET], overrides), choose_size=True)
 
 
 def add_preset(resolved: Resolved, name: str) -> Resolved:
@@ -309,7 +320,9 @@ def _parsed(content):
 # ---- The command line.
 
 
-def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") -> Resolved:
+def parse_args(
+    argv: typing.Sequence[str] | None = None, description: str = "", *, suitable: bool = False
+) -> Resolved:
     """Reads ``--configs NAME ... --key value ...``.
 
     ``--help``, also of a section, ``--version`` and ``--print_config`` print and end the program,
@@ -318,6 +331,7 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
     Args:
         argv: Words after the program's name; None: those of this process.
         description: What the command does, shown by ``--help``.
+        suitable: Whether a task without presets and agent gets those of `load_suitable`.
 
     Returns:
         The config and where its values came from.
@@ -352,11 +366,17 @@ def parse_args(argv: typing.Sequence[str] | None = None, description: str = "") 
         else:
             overrides += [f"--{name}", *values]
     resolved = load(presets, overrides)
+    earlier = pathlib.Path(resolved.config.logdir, CONFIG_NAME)
+    continues = bool(resolved.config.logdir) and earlier.is_file()
+    only_task = resolved.origins["task"] != DEFAULT and resolved.origins["agent"] == DEFAULT
+    if suitable and only_task and not presets and not continues:
+        resolved = load_suitable(overrides)
     if show:
-        earlier = pathlib.Path(resolved.config.logdir, CONFIG_NAME)
-        if resolved.config.logdir and earlier.is_file():  # What that run would do.
+        if continues:  # What that run would do.
             resolved = load([str(earlier), *presets], overrides)
         print_config(resolved)
+        if resolved.choose_size:
+            print("and the size that suits: without a GPU, the preset dreamerv3_quick")
         raise SystemExit(0)
     return resolved
 
@@ -387,49 +407,3 @@ def own_environment(values: typing.Sequence[str]) -> str:
 
 def _inside(group):
     return [key for key in options() if key.rpartition(".")[0] == group]
-
-
-def command(function: typing.Callable) -> typing.Callable:
-    """Makes a function a command: a `ConfigError` is one line on stderr and exit code 2."""
-
-    @functools.wraps(function)
-    def run(*args, **kwargs):
-        try:
-            return function(*args, **kwargs)
-        except ConfigError as error:
-            print(f"{program_name()}: {error}", file=sys.stderr)
-            raise SystemExit(2) from error
-
-    return run
-
-
-@contextlib.contextmanager
-def unread_output() -> typing.Iterator[None]:
-    """Ends a command without a traceback when nobody reads its output any more (``| head``).
-
-    Raises:
-        SystemExit: With code 141, as if SIGPIPE had ended the program.
-    """
-    try:
-        try:
-            yield
-        finally:
-            sys.stdout.flush()
-    except BrokenPipeError as error:
-        # What is still buffered would raise again when Python flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(128 + signal.SIGPIPE) from error
-
-
-def program_name() -> str:
-    """The name of the running command, as its messages show it."""
-    path = pathlib.Path(sys.argv[0])
-    if path.name == "__main__.py":  # python -m dreamer_tf.<room>
-        return f"python -m {path.parent.parent.name}.{path.parent.name}"
-    return path.name
-
-
-def add_version(parser: argparse.ArgumentParser) -> None:
-    """Gives a command without a config the option ``--version``."""
-    text = f"{program_name()} {__version__}"
-    parser.add_argument("--version", action="version", version=text, help="show the version")

@@ -55,7 +55,6 @@ def run(
     *,
     agent: "type[Agent] | None" = None,
     recorded: NoEnvs | None = None,
-    choose_size: bool = False,
     callbacks: Sequence[Callback] = (),
     writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
     quiet: bool = False,
@@ -69,7 +68,6 @@ def run(
       agent: A class of one's own; None: the config's.
       recorded: Spaces of the episodes in the folder's replay, to learn from these without acting;
         the environment is then for evaluations alone, and ``steps`` are updates. None: it acts.
-      choose_size: Whether to add the preset that suits the machine, see `sizes.suitable_size`.
       callbacks: Whom to tell what happens.
       writers: Further places for metrics and videos: functions of the run folder that return a
         `runs.writers.Writer`. If one fails, that is told, and the run goes on without it.
@@ -102,7 +100,7 @@ def run(
     with contextlib.suppress(envs.EnvAbandoned), contextlib.ExitStack() as stack:
         stack.enter_context(run_folder.begun_or_removed(folder))
         stack.enter_context(run_folder.RunFolderLock(folder))
-        is_new, presets = not run_folder.has_run(folder), resolved.presets
+        is_new, given = not run_folder.has_run(folder), resolved
         with run_folder.explained(folder):
             resolved, changes = run_folder.continue_config(resolved, folder)
         opening.check_task(folder, changes, resolved.config)
@@ -119,7 +117,7 @@ def run(
         )
         stop = stack.enter_context(StopSignals(terminal.message))
         terminal.message(f"run folder {folder}")
-        for remark in configs.remarks(presets, config, is_new):
+        for remark in configs.remarks(given.presets, config, is_new):
             terminal.message(f"note: {remark}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
@@ -127,7 +125,7 @@ def run(
         acts_in = env if recorded is None else recorded
         vector_env = stack.enter_context(start_envs(config, acts_in, **seen))
         resolved = configs.Resolved(config, resolved.origins)
-        if choose_size:
+        if given.choose_size:
             resolved = choose_size_for(resolved, vector_env.obs_space, terminal)
         evaluator = _make_evaluator(config, env, seen)
         stack.callback(evaluator.close)

@@ -6,12 +6,9 @@ from typing import Any
 from dreamer_tf import config as configs
 from dreamer_tf.specs import Space
 
-OWN_ENV_PRESET = "dreamerv3_gym"
-"""What trains in an environment of one's own where nobody says what, in the size that suits."""
-
 
 def suitable_size(obs_space: Mapping[str, Space], on_gpu: bool) -> tuple[str, str]:
-    """The preset that goes after `OWN_ENV_PRESET`.
+    """The preset that goes after `config.OWN_ENV_PRESET`.
 
     It sets neither ``env`` nor ``steps``: the environments run already when it is chosen.
 
@@ -46,5 +43,6 @@ def choose_size_for(
 
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     preset, reason = suitable_size(obs_space, on_gpu)
-    terminal.message(f"no presets given, {reason}: the same as --configs {OWN_ENV_PRESET} {preset}")
+    names = f"{configs.OWN_ENV_PRESET} {preset}"
+    terminal.message(f"no presets given, {reason}: the same as --configs {names}")
     return configs.add_preset(resolved, preset)

@@ -41,7 +41,7 @@ def test_the_size_suits_machine_and_observations(obs_space, on_gpu, preset):
 
 @pytest.mark.parametrize("preset", ["dreamerv3_quick", "size12m", "size50m"])
 def test_the_size_leaves_alone_what_has_begun_when_it_is_chosen(preset):
-    base = config.load([sizes.OWN_ENV_PRESET])
+    base = config.load([config.OWN_ENV_PRESET])
     changes = config.differences(base.config, config.add_preset(base, preset).config)
     assert {key.split(".")[0] for key, *_ in changes} <= {"replay", "run", "dreamerv3"}
 
@@ -50,7 +50,7 @@ def test_without_presets_dreamerv3_learns_and_the_run_says_so(agents, tmp_path, 
     agents.make.kind = RememberingAgent
     dreamer_tf.train(SeededEnv, logdir=tmp_path, steps=40, **OPTIONS)
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    presets = [sizes.OWN_ENV_PRESET, sizes.suitable_size({}, on_gpu)[0]]
+    presets = [config.OWN_ENV_PRESET, sizes.suitable_size({}, on_gpu)[0]]
     shown = capsys.readouterr().out
     assert f"the same as --configs {' '.join(presets)}\n" in shown
     assert "updates: " in shown and " 1,000,000 frames in " in shown

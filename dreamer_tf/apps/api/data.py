@@ -80,9 +80,7 @@ def fit(
     continues = logdir is not None and run_folder.has_run(logdir)
     if not (continues or isinstance(env, str)):
         overrides.setdefault("task", UNNAMED)  # Whatever it was.
-    env, resolved, choose_size = prepare(
-        env, configs, logdir, updates, agent, overrides, has_data=True
-    )
+    env, resolved = prepare(env, configs, logdir, updates, agent, overrides, has_data=True)
     folder = pathlib.Path(logdir or run_folder.default_folder(resolved.config))
     config = dataclasses.replace(resolved.config, logdir=str(folder))
     resolved = dataclasses.replace(resolved, config=config)
@@ -94,7 +92,6 @@ def fit(
             env,
             agent=None if isinstance(agent, str) else agent,
             recorded=recorded,
-            choose_size=choose_size,
             callbacks=[*callbacks, *stop_when(stop)],
             writers=writers,
             quiet=quiet,

@@ -14,12 +14,12 @@ import numpy as np
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.apps.report.metrics_file import Series, read_metrics
 from dreamer_tf.common import own_name
-from dreamer_tf.config import Resolved
+from dreamer_tf.config import Resolved, load_suitable
 from dreamer_tf.config import load as load_config
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.runs.writers import Writer
-from dreamer_tf.training import session, sizes
+from dreamer_tf.training import session
 from dreamer_tf.training.callbacks import Callback, Run, stop_when
 from dreamer_tf.training.opening import UNNAMED
 
@@ -116,12 +116,11 @@ def train(
       RunFolderInUse: Another trainer works in the folder.
     """
     quiet_tensorflow()
-    env, resolved, choose_size = prepare(env, configs, logdir, steps, agent, overrides)
+    env, resolved = prepare(env, configs, logdir, steps, agent, overrides)
     run = session.run(
         resolved,
         env,
         agent=None if isinstance(agent, str) else agent,
-        choose_size=choose_size,
         callbacks=[*callbacks, *stop_when(stop)],
         writers=writers,
         quiet=quiet,
@@ -139,7 +138,7 @@ def prepare(
     overrides: dict[str, Any],
     *,
     has_data: bool = False,
-) -> tuple[Any, Resolved, bool]:
+) -> tuple[Any, Resolved]:
     """Reads what `train` and `fit` are given.
 
     Args:
@@ -152,15 +151,12 @@ def prepare(
       has_data: Whether there is something to learn from without an environment.
 
     Returns:
-      The environment or its constructor, if it is no task by name; the `config.Resolved`; and
-      whether the presets have to be chosen.
+      The environment or its constructor, if it is no task by name, and the `config.Resolved`.
     """
     overrides = dict(overrides)
     continues = logdir is not None and run_folder.has_run(logdir)
     nothing_said = not configs and not continues and _may_be_sized(agent)
-    choose_size = nothing_said and (env is not None or has_data)
-    if choose_size:
-        configs = [sizes.OWN_ENV_PRESET]
+    suitable = nothing_said and (env is not None or has_data)
     if isinstance(env, str):
         overrides["task"], env = env, None
     if env is not None:
@@ -171,7 +167,7 @@ def prepare(
         overrides["logdir"] = os.fspath(logdir)
     if steps is not None:
         overrides["steps"] = steps
-    return env, load_config(configs, overrides), choose_size
+    return env, load_suitable(overrides) if suitable else load_config(configs, overrides)
 
 
 def _may_be_sized(agent):

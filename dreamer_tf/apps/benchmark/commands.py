@@ -28,7 +28,7 @@ from dreamer_tf.apps.benchmark import suite
 from dreamer_tf.apps.benchmark.suite import text_of
 from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.common import write_json
-from dreamer_tf.config.resolve import program_name
+from dreamer_tf.config.program import program_name
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.machine import keep_freed_memory, machine, quiet_tensorflow
 from dreamer_tf.training import session

@@ -12,7 +12,7 @@ import sys
 from dreamer_tf.apps.commands import exit_codes
 from dreamer_tf.apps.dream.errors import DreamError
 from dreamer_tf.common.extras import install_hint
-from dreamer_tf.config.resolve import add_version, program_name
+from dreamer_tf.config.program import add_version, program_name
 from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
 
 PORT = 8765

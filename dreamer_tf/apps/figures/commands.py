@@ -10,7 +10,7 @@ import sys
 from dreamer_tf.apps.figures.catalogue import KINDS, OPTIONS
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.common import nearest
-from dreamer_tf.config.resolve import add_version, program_name, unread_output
+from dreamer_tf.config.program import add_version, program_name, unread_output
 
 _FORMATS = ("pdf", "png", "svg")
 

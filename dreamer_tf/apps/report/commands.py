@@ -9,7 +9,7 @@ import sys
 
 from dreamer_tf.apps.report.document import write_report
 from dreamer_tf.apps.report.errors import ReportError
-from dreamer_tf.config.resolve import add_version, program_name, unread_output
+from dreamer_tf.config.program import add_version, program_name, unread_output
 
 
 def report(argv=None):

@@ -18,7 +18,7 @@ from dreamer_tf.apps.sweep.jobs import plan
 from dreamer_tf.apps.sweep.runner import Runner
 from dreamer_tf.apps.sweep.search import Searched, search
 from dreamer_tf.common import nearest
-from dreamer_tf.config.resolve import add_version
+from dreamer_tf.config.program import add_version
 
 
 def sweep(argv=None):
