@@ -1,8 +1,8 @@
 """Plays an exported policy in a gymnasium environment, with TensorFlow and without dreamer_tf.
 
-python examples/play_export.py EXPORT gymnasium_id
+python examples/play_export.py EXPORT CartPole-v1
 
-For environments whose observation is one vector or one image of the size that the agent was trained
+For environments of gymnasium whose observation is one vector or one image of the size that the agent was trained
 on, and whose steps the agent does not repeat (``--env.action_repeat 1``).
 """
 

@@ -54,7 +54,7 @@ def test_dmc_tf2_has_the_sizes_of_the_authors_code():
 
 def test_atari_has_the_numbers_of_the_papers_discrete_control():
     atari = config.load(["atari"]).config
-    assert (atari.env.action_repeat, atari.env.time_limit) == (4, 27_000)
+    assert (atari.env.action_repeat, atari.env.time_limit) == (4, 108_000)
     game = atari.env.atari
     assert (game.sticky_actions, game.noops, game.end_on_life_loss) == (0.25, 30, True)
     agent = atari.dreamer

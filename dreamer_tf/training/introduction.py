@@ -32,9 +32,7 @@ def introduce(tell, config, agent, counters, frames_per_step):
     left = max(0, config.steps - counters.env_frames)
     if counts:
         if devices and not config.jit and config.run.devices == 1:
-            tell(
-                "--jit true can make updates several times as quick on a GPU, once it has compiled"
-            )
+            tell("--jit true may make updates several times as quick on a GPU, once compiled")
         every, rows = config.run.train_every, config.replay.batch_size * config.replay.batch_length
         updates = float(updates_per_block(config, frames_per_step))
         tell(
