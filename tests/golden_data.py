@@ -4,6 +4,7 @@ The folder is taken from the variable GOLDEN, by default tests/golden. Every siz
 files, so the same tests run on another recording.
 """
 
+import ast
 import json
 import os
 import pathlib
@@ -21,14 +22,24 @@ class Golden:
             self.arrays = dict(arrays)
         description = json.loads((FOLDER / f"{name}.json").read_text())
         self.settings = description["hyperparameters"]
+        self._described = description["arrays"]
 
     def __getitem__(self, key):
         return self.arrays[key]
+
+    def setting(self, key):
+        """What an array was recorded with, as text."""
+        return self._described[key]["setting"]
 
     def group(self, prefix):
         """Arrays below ``prefix/``, without it."""
         start = prefix + "/"
         return {k.removeprefix(start): v for k, v in self.arrays.items() if k.startswith(start)}
+
+
+def parse_pairs(text):
+    """``a=1, b=2`` as a dict."""
+    return {k.strip(): ast.literal_eval(v) for k, v in (p.split("=") for p in text.split(","))}
 
 
 BFLOAT16 = 3e-2

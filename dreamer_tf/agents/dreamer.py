@@ -116,7 +116,13 @@ class Dreamer(Agent):
         The decoder is a part of the model only if its objective is reconstruction.
         """
         config, obs_space = self.config, self.obs_space
-        encoder = MultiEncoder(obs_space, **_options(config.encoder), dtype=dtype, name="encoder")
+        dense = {"activation": config.dense_activation, "dtype": dtype}
+        keyed = {
+            "image_activation": config.image_activation,
+            "vector_activation": config.dense_activation,
+            "dtype": dtype,
+        }
+        encoder = MultiEncoder(obs_space, **_options(config.encoder), **keyed, name="encoder")
         rssm = RSSM(
             DenseGRU(config.rssm.deter, config.rssm.hidden, dtype=dtype, name="cell"),
             GaussianLatent(config.rssm.stoch, config.rssm.min_std),
@@ -126,19 +132,19 @@ class Dreamer(Agent):
         )
         rssm.build(encoder.output_size, self.actions.size)
         decoder = MultiDecoder(
-            obs_space, rssm.feat_size, **_options(config.decoder), dtype=dtype, name="decoder"
+            obs_space, rssm.feat_size, **_options(config.decoder), **keyed, name="decoder"
         )
         objective = {
             "reconstruction": lambda: Reconstruction(decoder, dict.fromkeys(obs_space, 1.0)),
             "contrastive": lambda: _contrastive(
-                config.contrastive, encoder.output_size, rssm.feat_size, dtype
+                config.contrastive, encoder.output_size, rssm.feat_size, dense
             ),
             "reward": RewardOnly,
         }[config.objective]()
-        heads = {"reward": NormalHead(**_options(config.reward), dtype=dtype, name="reward")}
+        heads = {"reward": NormalHead(**_options(config.reward), **dense, name="reward")}
         self.loss_scales = objective.scales | {"reward": 1.0, "kl": config.kl_scale}
         if config.discount_model:
-            heads["cont"] = BernoulliHead(**_options(config.cont), dtype=dtype, name="cont")
+            heads["cont"] = BernoulliHead(**_options(config.cont), **dense, name="cont")
             self.loss_scales["cont"] = config.discount_scale
         for head in heads.values():
             head.build(rssm.feat_size)
@@ -352,15 +358,13 @@ def _build_explorer(config, action):
     return GaussianNoise(config.exploration_noise)
 
 
-def _contrastive(config, embed_size, feat_size, dtype):
+def _contrastive(config, embed_size, feat_size, dense):
     sequences, steps = {
         "window": (config.window_sequences, config.window_steps),
         "batch": (None, 1),
         "time": (1, None),
     }[config.negatives]
-    state_model = GaussianHead(
-        config.layers, config.units, feat_size, dtype=dtype, name="state_model"
-    )
+    state_model = GaussianHead(config.layers, config.units, feat_size, **dense, name="state_model")
     state_model.build(embed_size)
     return Contrastive(
         state_model,

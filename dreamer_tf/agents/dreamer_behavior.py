@@ -78,7 +78,7 @@ class ActorOnly(tf.Module):
         """
         super().__init__(name="behavior")
         self.config = config
-        self.actor = _build_actor(config.actor, action, dtype)
+        self.actor = _build_actor(config.actor, config.dense_activation, action, dtype)
         self.actor.build(feat_size)
         self.actor_step = make_step("actor", self.actor, config.actor_optimizer)
 
@@ -196,7 +196,7 @@ class ActorCritic(ActorOnly):
     def __init__(self, config, feat_size, action, *, dtype):
         """Builds networks and optimisers, see `ActorOnly`."""
         super().__init__(config, feat_size, action, dtype=dtype)
-        options = dataclasses.asdict(config.critic)
+        options = dataclasses.asdict(config.critic) | {"activation": config.dense_activation}
         self.critic = NormalHead(**options, dtype=dtype, name="critic")
         self.critic.build(feat_size)
         self.critic_step = make_step("critic", self.critic, config.critic_optimizer)
@@ -271,8 +271,8 @@ class ActorCritic(ActorOnly):
         return -tf.reduce_mean(weights * log_prob)
 
 
-def _build_actor(config, action, dtype):
-    network = {"dtype": dtype, "name": "actor"}
+def _build_actor(config, activation, action, dtype):
+    network = {"activation": activation, "dtype": dtype, "name": "actor"}
     if action.is_discrete:
         return OneHotActor(config.layers, config.units, action.size, **network)
     return TanhNormalActor(

@@ -11,7 +11,6 @@ An update filters the replayed sequences, imagines from every posterior state, a
 losses of world model, actor and critic; one optimiser moves all networks. Nothing of the imagined
 trajectories carries a gradient: the actor learns by REINFORCE for every kind of action. The critic
 also learns from the replayed rewards, and that part shapes the world model too.
-
 Sequences start from the carry that the replay keeps with each row; the update returns it anew.
 
 Differences from the paper and the authors' code (more in docs/differences.md):
@@ -170,6 +169,7 @@ class DreamerV3(Agent):
             PyramidDecoder(self._pyramid(), config.units, config.blocks, dtype=dtype, name="cnn"),
             config.layers,
             config.units,
+            symlog=config.symlog,
             number_loss=config.number_loss,
             dtype=dtype,
             name="decoder",

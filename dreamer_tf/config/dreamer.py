@@ -79,6 +79,8 @@ class DreamerConfig:
     )
     policy: str = shared.policy("actor")
     planner: GuidedPlannerConfig = shared.guided_planner()
+    dense_activation: str = shared.activation("elu", text="of the dense layers")
+    image_activation: str = shared.activation("relu", text="of the convolutions")
     clip_rewards: str = shared.clip_rewards("none")
     discount_model: bool = shared.discount_model(False)
     discount_scale: float = shared.discount_scale(10.0)

@@ -66,11 +66,12 @@ class SymlogDecoderConfig(HeadConfig):
     """Its units are also half the width of the layer from the state to images."""
 
     keys: str = shared.keys()
+    symlog: bool = option(True, "it predicts the symlog of observed numbers, not these themselves")
     blocks: int = option(8, "blocks of the layer from the deterministic state to images", minimum=1)
     number_loss: str = option(
         "squared",
-        "loss of observed numbers, on the scale of symlog: squared error, or huber, which grows "
-        "linearly where the error is large",
+        "loss of observed numbers, on the scale that is predicted: squared error, or huber, which "
+        "grows linearly where the error is large",
         ("squared", "huber"),
     )
 

@@ -21,7 +21,8 @@ def _shared(text, choices=None, **bounds):
 # The world model.
 latent_min_std = _shared("Gaussian state: smallest standard deviation", above=0)
 classes = _shared("classes of each categorical variable (K)", minimum=2)
-activation = _shared("of the hidden layers", ("elu", "relu", "silu", "tanh"))
+ACTIVATIONS = ("elu", "relu", "leaky_relu", "silu", "gelu", "tanh")
+activation = _shared("of the hidden layers", ACTIVATIONS)
 free_nats = _shared("KL below this many nats is not penalised", minimum=0)
 free_nats_per = _shared(
     "batch: max(mean KL, free nats), as in the author's TF2 code and DreamerV2; step: mean over "
@@ -66,7 +67,7 @@ exploration_noise = _shared("standard deviation added to continuous actions in t
 
 @dataclasses.dataclass(frozen=True)
 class HeadConfig:
-    layers: int = option(3, "dense layers", minimum=1)
+    layers: int = option(3, "dense layers before the output", minimum=0)
     units: int = option(300, "width of those layers", minimum=1)
 
 
@@ -156,7 +157,7 @@ class OptimizerConfig:
 
     learning_rate: float = option(3e-4, "learning rate", above=0)
     epsilon: float = option(1e-5, "added to the root of the gradients' mean square", above=0)
-    grad_clip: float = option(100.0, "largest global norm of the gradient", above=0)
+    grad_clip: float = option(100.0, "largest global norm of the gradient; 0: any", minimum=0)
     weight_decay: float = option(
         0.0,
         "share by which every weight shrinks in an update, whatever the learning rate",

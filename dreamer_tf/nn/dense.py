@@ -127,7 +127,7 @@ class MLP(keras.Model):
         self.out = (
             dense_layer(outputs, out_initializer, dtype=dtype, name="out") if outputs else None
         )
-        self.output_size = outputs or widths[-1]
+        self.output_size = outputs or (widths[-1] if widths else None)
 
     def build(self, size):
         """Creates the weights for inputs ``[..., size]``."""
@@ -137,6 +137,7 @@ class MLP(keras.Model):
             act.build(size)
         if self.out:
             self.out.build((None, size))
+        self.output_size = self.output_size or size
 
     def call(self, x):
         """``[..., size] -> [..., outputs]``."""

@@ -299,8 +299,9 @@ class SymlogEncoder(KeyEncoder):
 class SymlogDecoder(KeyDecoder):
     """Features to a distribution per observation key, of what `SymlogKeys` makes of it.
 
-    Images and numbers have a `SquaredError`, the latter with the logarithmic scale of `symlog` and,
-    if so chosen, a `PseudoHuber` instead; categories have an `IndependentOneHot`.
+    Images and numbers have a `SquaredError`, the latter on the logarithmic scale of `symlog` unless
+    they stay as they are and, if so chosen, a `PseudoHuber` instead; categories have an
+    `IndependentOneHot`.
 
     Reference: arXiv:2301.04104, section "World model learning".
     """
@@ -313,6 +314,7 @@ class SymlogDecoder(KeyDecoder):
         layers,
         units,
         *,
+        symlog=True,
         number_loss="squared",
         dtype="float32",
         **kwargs,
@@ -326,11 +328,12 @@ class SymlogDecoder(KeyDecoder):
           image_network: `PyramidDecoder`, not yet built; left out if there are no images.
           layers: Dense layers for all other observations.
           units: Width of those layers.
+          symlog: Whether their symlog is predicted, not numbers themselves.
           number_loss: Loss of numbers: ``squared`` or ``huber``.
           dtype: Keras dtype policy.
           **kwargs: Keras model arguments.
         """
-        super().__init__(SymlogKeys(obs_space), dtype=dtype, **kwargs)
+        super().__init__(SymlogKeys(obs_space, symlog), dtype=dtype, **kwargs)
         self._sizes = sizes
         self._number_dist = NUMBER_LOSSES[number_loss]
         stoch_size, deter_size = sizes

@@ -108,7 +108,7 @@ class GlobalNormClip:
         """Describes the clip.
 
         Args:
-          limit: Largest global norm.
+          limit: Largest global norm; 0: any.
         """
         self.limit = limit
 
@@ -123,6 +123,8 @@ class GlobalNormClip:
         Returns:
           List of limited gradients.
         """
+        if self.limit == 0:
+            return gradients
         scale = self.limit / tf.maximum(tf.norm(norms), self.limit)
         return [gradient * scale for gradient in gradients]
 

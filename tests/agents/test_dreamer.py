@@ -65,6 +65,20 @@ def test_actor_and_critic_leave_the_world_model_bit_identical():
     assert not unchanged(critic, agent.behavior.critic.trainable_variables)
 
 
+def test_layers_and_their_activations_are_as_the_options_say():
+    options = {"dense_activation": "tanh", "image_activation": "silu", "actor": {"layers": 0}}
+    agent = make_agent(dreamer=options | {"decoder": {"vector_layers": 2}})
+    model, behavior = agent.world_model, agent.behavior
+    decoder = model.objective.decoder
+    dense = [model.heads["reward"], behavior.critic, model.encoder.mlp, decoder.mlp]
+    for networks, name in ((dense, "tanh"), ([model.encoder.cnn, decoder.cnn], "silu")):
+        used = {act.activation.__name__ for network in networks for act in network.acts}
+        assert used == {name}
+    assert not behavior.actor.hidden and behavior.actor.out.kernel.shape[0] == model.rssm.feat_size
+    uncompiled(agent)
+    assert np.isfinite(agent.train_step(make_batch(), ())[0]["actor_loss"])
+
+
 @pytest.mark.parametrize("trained", ["model", "actor", "critic"])
 def test_each_learning_rate_moves_only_its_own_networks(trained):
     agent = make_agent()

@@ -24,6 +24,7 @@ def actor(golden):
         init_std=settings["init_std"],
         min_std=settings["min_std"],
         mean_scale=settings["mean_scale"],
+        activation=settings["activation"],
     )
     actor.build(golden["in/feat"].shape[-1])
     recorded = {f"actor/{k}": v for k, v in golden.group("param/tanh_normal").items()}
@@ -92,7 +93,8 @@ def test_the_mode_is_the_tanh_of_the_mean_or_the_likeliest_sample(actor, golden)
 @pytest.fixture(scope="module")
 def one_hot(golden):
     settings = golden.settings
-    actor = OneHotActor(settings["layers"], settings["units"], settings["classes"])
+    sizes = settings["layers"], settings["units"], settings["classes"]
+    actor = OneHotActor(*sizes, activation=settings["activation"])
     actor.build(golden["in/feat"].shape[-1])
     recorded = {f"actor/{k}": v for k, v in golden.group("param/onehot").items()}
     load_weights(v1_weights(heads={"actor": actor}), recorded)

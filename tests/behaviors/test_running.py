@@ -1,12 +1,14 @@
 """The slow copy and the reward scale against the recordings."""
 
+import ast
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from dreamer_tf.behaviors import RewardScale, SlowCopy
 from dreamer_tf.nn import MLP
-from tests.golden_data import Golden, assert_close
+from tests.golden_data import Golden, assert_close, parse_pairs
 
 
 def linear(kernel):
@@ -20,7 +22,9 @@ def test_recorded_updates():
     golden = Golden("v2_behavior")
     recorded = golden.group("slow")
     slow, fast = linear(recorded["initial"]), linear(recorded["0/critic"])
-    copy = SlowCopy(slow, fast, every=2, fraction=0.25)
+    setting = parse_pairs(golden.setting("slow/0/slow"))
+    every, fraction = setting["slow_target_update"], setting["slow_target_fraction"]
+    copy = SlowCopy(slow, fast, every=every, fraction=fraction)
     slow.out.kernel.assign(recorded["initial"])
     count = sum(key.endswith("critic") for key in recorded)
     assert count >= 5
@@ -71,9 +75,11 @@ def test_a_checkpoint_holds_the_copy(tmp_path):
 
 def test_recorded_reward_scale():
     golden = Golden("v2_behavior")
-    settings = {"m0.9": (0.9, 2.0, 1e-8), "m1": (1.0, 1.0, 1e-8), "m0": (0.0, 1.0, 1e-2)}
-    for name, (momentum, scale, epsilon) in settings.items():
-        reward_scale = RewardScale(momentum=momentum, scale=scale, epsilon=epsilon)
+    names = {key.split("/")[0] for key in golden.group("streamnorm")} - {"in"}
+    assert len(names) >= 3
+    for name in names:
+        s = ast.literal_eval(golden.setting(f"streamnorm/{name}/0/out"))
+        reward_scale = RewardScale(momentum=s["momentum"], scale=s["scale"], epsilon=s["eps"])
         recorded = golden.group(f"streamnorm/{name}")
         for index in range(len(recorded) // 3):
             reward = tf.constant(recorded[f"{index}/in"])

@@ -44,10 +44,11 @@ def recording(request):
         resampling=resampling,
         outer=s["outer"],
     )
-    encoder = SymlogEncoder(obs_space, PyramidEncoder(pyramid), s["layers"], s["units"])
+    symlog = {"symlog": s["symlog"]}
+    encoder = SymlogEncoder(obs_space, PyramidEncoder(pyramid), s["layers"], s["units"], **symlog)
     sizes = (s["stoch"] * s["classes"], s["deter"])
     images = PyramidDecoder(pyramid, s["units"], s["bspace"])
-    decoder = SymlogDecoder(obs_space, sizes, images, s["layers"], s["units"])
+    decoder = SymlogDecoder(obs_space, sizes, images, s["layers"], s["units"], **symlog)
     load(encoder_places(encoder) | decoder_places(decoder), golden.group("param"))
     return golden, encoder, decoder
 
@@ -149,6 +150,14 @@ def test_observations_of_other_kinds_are_refused_by_name():
     spaces = {"a": Space(np.uint8, (32, 32, 3)), "b": Space(np.uint8, (64, 64, 3))}
     with pytest.raises(ValueError, match="same height and width"):
         SymlogEncoder(spaces, None, 1, 4)
+
+
+@pytest.mark.parametrize(("symlog", "scaled"), [(True, np.log1p(5.0)), (False, 5.0)])
+def test_a_decoder_predicts_the_symlog_of_numbers_or_these_themselves(symlog, scaled):
+    spaces = {"speed": Space(np.float32, (2,))}
+    decoder = SymlogDecoder(spaces, (3, 5), None, 1, 4, symlog=symlog)
+    targets = decoder.targets({"speed": tf.constant([[5.0, 0.0]])})
+    np.testing.assert_allclose(targets["speed"], [[scaled, 0.0]], rtol=1e-6)
 
 
 def test_flags_and_matrices_are_observations_too():

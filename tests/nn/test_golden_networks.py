@@ -11,7 +11,12 @@ from tests.golden_data import Golden, assert_close, load_weights, v1_weights
 def image_networks(golden):
     shape = golden["in/image"].shape[2:]
     obs_space = {"image": Space(np.uint8, shape)}
-    sizes = {"depth": golden.settings["cnn_depth"], "vector_layers": 1, "vector_units": 1}
+    sizes = {
+        "depth": golden.settings["cnn_depth"],
+        "vector_layers": 1,
+        "vector_units": 1,
+        "image_activation": golden.settings["activation"],
+    }
     encoder = MultiEncoder(obs_space, **sizes)
     decoder = MultiDecoder(obs_space, golden.settings["decoder_input"], **sizes)
     load_weights(v1_weights(encoder=encoder, decoder=decoder), golden.group("param"))
@@ -52,7 +57,8 @@ def test_recorded_discount_head():
 
 
 def build_head(golden, name, kind):
-    head = kind(golden.settings["layers"][name], golden.settings["units"])
+    s = golden.settings
+    head = kind(s["layers"][name], s["units"], activation=s["activation"])
     head.build(golden["in/feat"].shape[-1])
     recorded = {f"{name}/{key}": value for key, value in golden.group(f"param/{name}").items()}
     load_weights(v1_weights(heads={name: head}), recorded)

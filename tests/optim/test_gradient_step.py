@@ -34,6 +34,12 @@ def test_recorded_steps():
             assert_close(variable.numpy(), expected)
 
 
+def test_a_clip_of_zero_limits_nothing():
+    gradients = [tf.constant([3e9, 4e9]), tf.constant([0.0])]
+    limited = GlobalNormClip(0.0)(gradients, tf.constant([5e9, 0.0]), [])
+    np.testing.assert_array_equal(limited[0], gradients[0])
+
+
 @pytest.mark.parametrize("loss, gradient", [(np.nan, 1.0), (np.inf, 1.0), (0.0, np.nan)])
 def test_nonfinite_steps_change_nothing(loss, gradient):
     variables = variables_of([np.ones(3, np.float32)])

@@ -18,9 +18,10 @@ def golden():
 def rssm(golden):
     settings = golden.settings
     rssm = RSSM(
-        DenseGRU(settings["deter"], settings["hidden"]),
+        DenseGRU(settings["deter"], settings["hidden"], activation=settings["activation"]),
         GaussianLatent(settings["stoch"], settings["min_std"]),
         settings["hidden"],
+        activation=settings["activation"],
     )
     rssm.build(settings["embed"], settings["action"])
     load_weights(v1_weights(rssm=rssm), golden.group("param"))
