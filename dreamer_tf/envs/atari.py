@@ -5,7 +5,7 @@ import numpy as np
 from dreamer_tf.common.extras import install_hint
 from dreamer_tf.envs.base import FrameEnv
 from dreamer_tf.envs.errors import EnvError, nearest
-from dreamer_tf.envs.spaces import resize
+from dreamer_tf.envs.pictures import resize
 from dreamer_tf.specs import Space
 
 _ALIASES = {"james_bond": "jamesbond"}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from dreamer_tf.envs.errors import EnvError
+from dreamer_tf.envs.structure import describe
 from dreamer_tf.specs import LOG_PREFIX, Row, Space
 
 
@@ -127,22 +128,50 @@ class FrameEnv(Env):
     def reset(self, seed: int) -> Row:
         self._frames = 0
         self._begin(seed)
-        return make_row(self._observe(), is_first=True)
+        return make_row(self._observed(), is_first=True)
 
     def step(self, action: Mapping[str, np.ndarray]) -> Row:
         total, terminated, truncated = 0.0, False, False
         for _ in range(self._action_repeat):
-            reward, terminated, truncated = self._advance(action)
-            total += float(reward)
+            reward, terminated, truncated = self._advanced(action)
+            total += reward
             self._frames += 1
             truncated = truncated or self._frames == self._time_limit
             if terminated or truncated:
                 break
         last = terminated or truncated
-        row = make_row(self._observe(), total, is_last=last, is_terminal=terminated)
-        log = self._log() if last else {}
-        with np.errstate(over="ignore"):  # What is too large is not logged, see ``CheckedEnv``.
-            return row | {LOG_PREFIX + name: np.float32(value) for name, value in log.items()}
+        row = make_row(self._observed(), total, is_last=last, is_terminal=terminated)
+        return row | self._logged() if last else row
+
+    def _advanced(self, action):
+        """One frame, with what a subclass says about it checked."""
+        result = self._advance(action)
+        try:
+            reward, terminated, truncated = result
+            return float(reward), bool(terminated), bool(truncated)
+        except (TypeError, ValueError) as error:
+            raise EnvError(
+                f"{type(self).__name__}._advance() must return reward, terminated and truncated, "
+                f"a number and two bools; got {describe(result)}"
+            ) from error
+
+    def _observed(self):
+        obs = self._observe()
+        if not isinstance(obs, Mapping):
+            raise EnvError(
+                f"{type(self).__name__}._observe() must return a dict of observations; got "
+                f"{describe(obs)}"
+            )
+        return obs
+
+    def _logged(self):
+        """What is logged, as a part of a row; what is no number is left out by `CheckedEnv`."""
+        log = self._log()
+        if not isinstance(log, Mapping):
+            raise EnvError(
+                f"{type(self).__name__}._log() must return a dict of numbers; got {describe(log)}"
+            )
+        return {f"{LOG_PREFIX}{name}": _float32(value) for name, value in log.items()}
 
 
 def make_row(
@@ -161,11 +190,29 @@ def make_row(
       is_first: Whether the episode begins here.
       is_last: Whether the episode has no further row.
       is_terminal: Whether the task ended here.
+
+    Raises:
+      EnvError: If the reward is too large for float32.
     """
+    received = _float32(reward)
+    if isinstance(received, np.float32) and np.isinf(received) and np.isfinite(reward):
+        raise EnvError(
+            f"'reward': {reward!r} is too large for float32, which agents learn from; divide "
+            f"rewards by a constant"
+        )
     return {
         **obs,
-        "reward": np.float32(reward),
+        "reward": received,
         "is_first": np.bool_(is_first),
         "is_last": np.bool_(is_last),
         "is_terminal": np.bool_(is_terminal),
     }
+
+
+@np.errstate(all="ignore")  # The environment may have made errors of rounding.
+def _float32(value):
+    """A number as float32; what is none stays what it is, for the checks of the row."""
+    try:
+        return np.float32(value)
+    except (TypeError, ValueError, OverflowError):
+        return value

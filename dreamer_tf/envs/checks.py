@@ -1,5 +1,6 @@
 """Stops with the key's name when an environment returns what its spaces do not allow."""
 
+import contextlib
 import logging
 from collections.abc import Mapping
 
@@ -8,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.envs.structure import to_array
+from dreamer_tf.envs.structure import describe, to_array
 from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space, row_spaces
 
 logger = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ class CheckedEnv(Env):
 
     def reset(self, seed: int) -> Row:
         self._running = True
-        return self._checked(self._env.reset(seed))
+        return self._checked("reset", self._env.reset(seed))
 
     def step(self, action: Mapping[str, np.ndarray]) -> Row:
         if not self._running:
@@ -72,7 +73,7 @@ class CheckedEnv(Env):
             problems = [_problem(key, action[key], space) for key, space in self.act_space.items()]
             _raise(problems)
         self._steps += 1
-        return self._checked(self._env.step(action))
+        return self._checked("step", self._env.step(action))
 
     def render(self) -> np.ndarray:
         return self._env.render()
@@ -80,11 +81,18 @@ class CheckedEnv(Env):
     def close(self) -> None:
         self._env.close()
 
-    def _checked(self, row):
-        log = {key: value for key, value in row.items() if key.startswith(LOG_PREFIX)}
+    def _checked(self, method, row):
+        if not isinstance(row, Mapping):
+            raise EnvError(
+                f"{method}() of an Env must return a row, a dict of the observations, reward, "
+                f"is_first, is_last and is_terminal, as make_row joins them; got {describe(row)}. "
+                f"What follows gymnasium's API is no subclass of dreamer_tf.envs.Env"
+            )
+        log = {key: value for key, value in row.items() if str(key).startswith(LOG_PREFIX)}
         row = {key: value for key, value in row.items() if key not in log}
         _check_keys("observation", row, self._spaces)
-        self._running = not row["is_last"]
+        with contextlib.suppress(ValueError):  # Several flags: what is wrong is told below.
+            self._running = not row["is_last"]
         _raise([self._problem(key, row[key], space) for key, space in self._spaces.items()])
         return row | _loggable(log)
 
@@ -150,12 +158,16 @@ def _loggable(log):
 
 def _check_keys(name, values, spaces):
     if values.keys() != spaces.keys():
-        missing = ", ".join(map(repr, sorted(spaces.keys() - values.keys()))) or "none"
-        unexpected = ", ".join(map(repr, sorted(values.keys() - spaces.keys()))) or "none"
+        missing, unexpected = spaces.keys() - values.keys(), values.keys() - spaces.keys()
         raise EnvError(
-            f"expected the {name} keys {sorted(spaces)}, got {sorted(values)}: missing {missing}, "
-            f"unexpected {unexpected}"
+            f"expected the {name} keys {_sorted(spaces)}, got {_sorted(values)}: missing "
+            f"{', '.join(map(repr, _sorted(missing))) or 'none'}, unexpected "
+            f"{', '.join(map(repr, _sorted(unexpected))) or 'none'}"
         )
+
+
+def _sorted(keys):
+    return sorted(keys, key=str)
 
 
 def _problem(key, value, space):

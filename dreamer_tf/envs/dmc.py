@@ -6,13 +6,13 @@ from dreamer_tf.envs import gl
 from dreamer_tf.envs.background import MovingBackground
 from dreamer_tf.envs.base import FrameEnv
 from dreamer_tf.envs.errors import EnvError, nearest
+from dreamer_tf.envs.spaces import UNBOUNDED
 from dreamer_tf.specs import Space
 
 _ALIASES = {"cup_catch": "ball_in_cup_catch"}
 _CAMERAS = {"quadruped": 2}
 # arXiv:1811.04551, appendix A; all other domains, of which it has two, repeat actions twice.
 _PLANET_ACTION_REPEATS = {"cartpole": 8, "reacher": 4, "cheetah": 4, "ball_in_cup": 4}
-_UNBOUNDED = 1e9  # MuJoCo gives an actuator without limits the bounds -1e10 and 1e10.
 _FAST_FLAGS = {"shadow": False, "reflection": False}
 _FILM_SIDE = 256  # pixels; the least for the longer side of a picture that people look at
 _GEOM, _PLANE = 5, 0  # mjOBJ_GEOM, and mjGEOM_PLANE: floors are planes.
@@ -160,7 +160,7 @@ class DMControl(FrameEnv):
 
     def _action_bounds(self, name):
         spec = self._env.action_spec()
-        if (spec.maximum > _UNBOUNDED).any() or (spec.minimum < -_UNBOUNDED).any():
+        if (spec.maximum > UNBOUNDED).any() or (spec.minimum < -UNBOUNDED).any():
             raise EnvError(f"the actions of {name} have no bounds, so they cannot be normalised")
         shape = spec.shape
         return np.broadcast_to(spec.minimum, shape), np.broadcast_to(spec.maximum, shape)

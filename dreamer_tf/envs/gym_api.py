@@ -3,23 +3,27 @@
 import inspect
 import logging
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+import re
+from collections.abc import Mapping
 
 import numpy as np
 
-from dreamer_tf.envs.base import Env, FrameEnv
-from dreamer_tf.envs.checks import CheckedEnv
+from dreamer_tf.envs.base import FrameEnv
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.envs.gym_vector import is_vectorized
-from dreamer_tf.envs.selected import SelectedEnv
-from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, named_apart, observation_codecs
+from dreamer_tf.envs.names import named_apart
+from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
 from dreamer_tf.envs.structure import describe, get_entry, set_entry, to_array
 from dreamer_tf.specs import LOG_PREFIX
 
 logger = logging.getLogger(__name__)
 
-_FINAL_KEYS = ("final_obs", "final_observation", "terminal_observation")
+FINAL_KEYS = ("final_obs", "final_observation", "terminal_observation")
+"""Where the info of one that resets itself keeps what an episode ended with."""
+# What Python says where a seed is handed to what takes none.
+_NO_SEED = re.compile(
+    r"argument 'seed'|(reset|seed)\(\) takes (no|0 positional|1 positional argument but 2) "
+    r"|has no attribute 'seed'"
+)
 _LARGEST_SEED = 2**31 - 1  # Many simulators keep theirs in a signed number of 32 bits.
 
 
@@ -49,26 +53,22 @@ class GymEnv(FrameEnv):
         super().__init__(action_repeat=action_repeat, time_limit=time_limit)
         self._env = env
         self._observation, self._info, self._problems = None, {}, []
-        problems = []
-        for name, codecs, arguments in (
-            ("_observations", observation_codecs, (env.observation_space, image_size, keys)),
-            ("_actions", action_codecs, (env.action_space,)),
+        codecs, problems = [], []
+        for name, make, arguments in (
+            ("observation_space", observation_codecs, (image_size, keys)),
+            ("action_space", action_codecs, ()),
         ):
             try:
-                setattr(self, name, codecs(*arguments))
+                codecs.append(make(_declared(env, name), *arguments))
             except EnvError as error:
                 problems += error.problems
         if problems:
             raise EnvError(*problems)
-        self._observations, self._actions = named_apart(self._observations, self._actions)
+        self._observations, self._actions = named_apart(*codecs)
         self._reset_takes_seed = _takes_seed(env)
         self._has_seed = callable(getattr(env, "seed", None))
-        if not (self._reset_takes_seed or self._has_seed):
-            logger.warning(
-                "%s: reset() takes no seed and there is no seed(), so its episodes are not decided "
-                "by env seeds and cannot be repeated; write reset(self, seed=None, options=None)",
-                type(getattr(env, "unwrapped", env)).__name__,
-            )
+        self._began = False
+        self._tell_if_unseeded()
 
     @property
     def obs_space(self):
@@ -93,7 +93,8 @@ class GymEnv(FrameEnv):
             raise EnvError(
                 f"render(): expected a picture [height, width, 3], got {describe(picture)}"
             )
-        return np.array(picture, np.uint8)
+        with np.errstate(all="ignore"):
+            return np.array(picture, np.uint8)
 
     def close(self):
         close = getattr(self._env, "close", None)
@@ -110,18 +111,43 @@ class GymEnv(FrameEnv):
 
     def _begin(self, seed):
         self._problems = []
-        seed = int(seed) & _LARGEST_SEED
-        if self._reset_takes_seed:
-            result = call(self._env.reset, seed=seed)
-        else:
-            if self._has_seed:
-                call(self._env.seed, seed)
-            result = call(self._env.reset)
+        result = self._reset(int(seed) & _LARGEST_SEED)
+        self._began = True
         has_info = (
             isinstance(result, tuple) and len(result) == 2 and isinstance(result[1], Mapping | None)
         )
         self._observation = result[0] if has_info else result
         self._info = {}
+
+    def _reset(self, seed):
+        """What ``reset`` returns; the first one shows whether a seed is taken in earnest."""
+        if self._reset_takes_seed:
+            try:
+                return call(self._env.reset, seed=seed)
+            except TypeError as error:
+                # A wrapper with ``**kwargs`` may be around one without a seed.
+                if self._began or not _NO_SEED.search(str(error)):
+                    raise
+            self._reset_takes_seed = False
+            self._tell_if_unseeded()
+        if self._has_seed:
+            try:
+                call(self._env.seed, seed)
+            except (NotImplementedError, TypeError, AttributeError) as error:
+                is_about_it = isinstance(error, NotImplementedError) or _NO_SEED.search(str(error))
+                if self._began or not is_about_it:
+                    raise
+                self._has_seed = False
+                self._tell_if_unseeded()
+        return call(self._env.reset)
+
+    def _tell_if_unseeded(self):
+        if not (self._reset_takes_seed or self._has_seed):
+            logger.warning(
+                "%s: reset() takes no seed and there is no seed(), so its episodes are not decided "
+                "by env seeds and cannot be repeated; write reset(self, seed=None, options=None)",
+                type(getattr(self._env, "unwrapped", self._env)).__name__,
+            )
 
     def _advance(self, action):
         result = call(self._env.step, self._decode(action))
@@ -144,7 +170,7 @@ class GymEnv(FrameEnv):
             terminated = ends[0] and not truncated
         if terminated or truncated:
             # One that has reset itself already keeps what the episode ended with here.
-            finals = [self._info[key] for key in _FINAL_KEYS if self._info.get(key) is not None]
+            finals = [self._info[key] for key in FINAL_KEYS if self._info.get(key) is not None]
             self._observation = finals[0] if finals else self._observation
         return reward, terminated, truncated
 
@@ -198,77 +224,25 @@ def call(function, *args, **kwargs):
     return function(*args, **kwargs)
 
 
-def from_user(
-    environment: Any | Callable[..., Any],
-    *,
-    action_repeat: int = 1,
-    time_limit: int = 0,
-    image_size: tuple[int, int] | None = (64, 64),
-    keys: str = ALL_KEYS,
-    kwargs: Mapping[str, Any] | None = None,
-) -> Env:
-    """Makes an `Env` of whatever a user brings.
-
-    Args:
-      environment: An environment that follows the gymnasium API (or gym's), a function or class
-        that returns one, or an `Env`. An `Env` decides about action repeat, time limit and image
-        size itself.
-      action_repeat: Frames per step.
-      time_limit: Frames until an episode is cut off; 0 for the environment's own limit only.
-      image_size: Height and width that images are resized to; None keeps theirs.
-      keys: Regular expression that the whole key of an observation must match; others are left
-        out with a notice.
-      kwargs: Dict of arguments of the function or class.
-
-    Returns:
-      An `Env` that checks what it returns.
+def _declared(env, name):
+    """The space that an environment has under a name.
 
     Raises:
-      EnvError: If it is no environment, or one with spaces that are not supported.
+      EnvError: If it is none.
     """
-    kwargs = kwargs or {}
-    if not _is_environment(environment):
-        if not callable(environment):
-            raise EnvError(
-                "an environment needs reset(), step(), observation_space and action_space, or "
-                f"must be a function that returns one; got {type(environment).__name__}"
-            )
-        _check_arguments(environment, kwargs)
-        environment = call(environment, **kwargs)
-        if not _is_environment(environment):
-            raise EnvError(
-                "the constructor must return an environment with reset(), step(), "
-                f"observation_space and action_space; got {type(environment).__name__}"
-                f"{_lacking(environment)}"
-            )
-    elif kwargs:
+    space = getattr(env, name)
+    if space is None:
         raise EnvError(
-            f"env.kwargs: got {', '.join(kwargs)} for an environment object, which is made "
-            f"already; pass the function or class that makes it"
+            f"{name} is None: expected a space, which must be known before the first reset; set it "
+            f"in the constructor"
         )
-    if is_vectorized(environment):
-        count = getattr(environment, "num_envs")  # noqa: B009
+    if callable(space):
         raise EnvError(
-            f"{type(environment).__name__} is a VectorEnv of {count} environments: "
-            f"say so by passing dreamer_tf.envs.Vectorized(lambda: …), with the function that "
-            f"makes it"
+            f"{name} is a method: expected a space. An environment of several agents, as "
+            f"PettingZoo's, is not supported: wrap one of them, so that the others belong to its "
+            f"environment. For one agent make it an attribute, or a property"
         )
-    if isinstance(environment, Env):
-        return CheckedEnv(SelectedEnv.of(environment, keys))
-    options = {
-        "action_repeat": action_repeat,
-        "time_limit": time_limit,
-        "image_size": image_size,
-        "keys": keys,
-    }
-    return CheckedEnv(GymEnv(environment, **options))
-
-
-def _is_environment(value):
-    methods = ("reset", "step")
-    is_object = not isinstance(value, type) and all(hasattr(value, name) for name in methods)
-    spaces = ("observation_space", "action_space")
-    return is_object and (isinstance(value, Env) or all(hasattr(value, name) for name in spaces))
+    return space
 
 
 def _takes_seed(env):
@@ -284,30 +258,6 @@ def _accepts_seed(method):
     return "seed" in parameters or any(
         parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
     )
-
-
-def _lacking(value):
-    parts = ("reset", "step", "observation_space", "action_space")
-    lacking = [name for name in parts if not hasattr(value, name)]
-    return f", which lacks {', '.join(lacking)}" if len(lacking) < len(parts) else ""
-
-
-def _check_arguments(constructor, kwargs):
-    """Says which arguments a constructor takes, where it does not take these."""
-    try:
-        signature = inspect.signature(constructor)
-    except (TypeError, ValueError):
-        return
-    try:
-        signature.bind(**kwargs)
-    except TypeError as error:
-        name = getattr(constructor, "__name__", type(constructor).__name__)
-        raise EnvError(
-            f"{name}{signature}: {error}; got "
-            f"{', '.join(f'{key}={value!r}' for key, value in kwargs.items()) or 'no arguments'}. "
-            f"Constructor arguments are given as --env.kwargs name=value, or from Python by a "
-            f"function: lambda: {name}(…)"
-        ) from error
 
 
 def _check_info(key, info):

@@ -2,9 +2,10 @@
 
 import importlib
 import logging
+from collections.abc import Mapping
 
 from dreamer_tf.common import own
-from dreamer_tf.envs.errors import EnvError, nearest
+from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError, nearest
 from dreamer_tf.envs.gym_api import GymEnv, call
 
 logger = logging.getLogger(__name__)
@@ -62,18 +63,26 @@ def _make(api, name, settings):
 
 
 def _make_drawing(api, name, settings):
-    """Makes it so that it draws into an array, if its constructor takes a ``render_mode``."""
+    """Makes it so that it draws into an array, or else without: then there are no pictures."""
     try:
         return _make(api, name, settings | {"render_mode": "rgb_array"})
-    except TypeError as error:
-        if "render_mode" not in str(error):
-            raise
+    except (EnvAbandoned, EnvDied):
+        raise
+    except Exception as error:  # A package, a driver or a display is missing, say.
+        reason = error
+    env = _make(api, name, settings)
+    if isinstance(reason, TypeError) and "argument 'render_mode'" in str(reason):
         logger.warning(
             "%r: its metadata name rgb_array, but its constructor takes no render_mode: it is made "
             "without, and draws no pictures",
             name,
         )
-        return _make(api, name, settings)
+    else:
+        logger.warning(
+            "%r: it cannot be made with render_mode='rgb_array', and draws no pictures: %s",
+            *(name, str(reason) or repr(reason)),
+        )
+    return env
 
 
 def _draws(spec):
@@ -82,4 +91,5 @@ def _draws(spec):
     if isinstance(creator, str):
         module, _, name = creator.partition(":")
         creator = getattr(importlib.import_module(module), name)
-    return "rgb_array" in getattr(creator, "metadata", {}).get("render_modes", ())
+    metadata = getattr(creator, "metadata", None)  # Of a wrapper's class it is a property.
+    return isinstance(metadata, Mapping) and "rgb_array" in (metadata.get("render_modes") or ())

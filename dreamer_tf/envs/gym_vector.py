@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike
 from dreamer_tf.envs.base import make_row
 from dreamer_tf.envs.checks import check_keys, check_value
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, named_apart, observation_codecs
-from dreamer_tf.envs.structure import get_entry, set_entry
+from dreamer_tf.envs.gym_api import FINAL_KEYS
+from dreamer_tf.envs.names import named_apart
+from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
+from dreamer_tf.envs.structure import describe, get_entry, set_entry, to_array
 from dreamer_tf.specs import STEP_SPACES, Row, Space
 
 logger = logging.getLogger(__name__)
@@ -184,17 +186,17 @@ class GymVectorEnv:
                 "an episode of a gymnasium VectorEnv cannot be left before it ends: give its "
                 "environments a time limit, or set run.eval_limit to 0"
             )
-        obs, rewards, terminated, truncated, info = self._env.step(self._decode(actions))
-        terminated, truncated = np.asarray(terminated, bool), np.asarray(truncated, bool)
+        obs, rewards, terminated, truncated, info = self._advance(actions)
         over = (terminated | truncated) & ~reset
         rows = []
         for index in range(len(self)):
-            values = self._encode(obs, index)
             if reset[index]:
-                rows.append(make_row(values, is_first=True))
+                rows.append(make_row(self._encode(obs, index), is_first=True))
                 continue
             if over[index] and self._mode == "SameStep":
-                values = self._encode_one(info["final_obs"][index])
+                values = self._encode_last(info, index)
+            else:
+                values = self._encode(obs, index)
             row = make_row(
                 values,
                 float(rewards[index]),
@@ -232,7 +234,7 @@ class GymVectorEnv:
     def _begin(self):
         key = int(self._episodes.sum())
         seed = np.random.SeedSequence(self._seed, spawn_key=(key,)).generate_state(1)[0]
-        obs, _ = self._env.reset(seed=int(seed) % (2**31 - len(self)))
+        obs = self._reset(seed=int(seed) % (2**31 - len(self)))
         self._episodes += 1
         self._running[:] = True
         rows = [make_row(self._encode(obs, i), is_first=True) for i in range(len(self))]
@@ -241,12 +243,59 @@ class GymVectorEnv:
     def _go_on(self, obs, over, rows):
         """Puts last rows aside, and the first ones of the next episodes in their place."""
         if self._mode == "Disabled":
-            obs, _ = self._env.reset(options={"reset_mask": over.copy()})
+            obs = self._reset(options={"reset_mask": over.copy()})
         for index in np.flatnonzero(over):
             self.ended[int(index)] = self._checked(rows[index])
             rows[index] = make_row(self._encode(obs, index), is_first=True)
         self._episodes += over
         self._running[:] = True
+
+    def _reset(self, **given):
+        result = self._env.reset(**given)
+        if not (isinstance(result, tuple | list) and len(result) == 2):
+            raise EnvError(
+                f"reset() of a VectorEnv must return observations and info; got {describe(result)}"
+            )
+        return self._split(result[0])
+
+    def _advance(self, actions):
+        """What ``step`` returned: observations by key, three arrays of ``[N]``, and the info."""
+        result = self._env.step(self._decode(actions))
+        if not (isinstance(result, tuple | list) and len(result) == 5):
+            got = len(result) if isinstance(result, tuple | list) else describe(result)
+            raise EnvError(f"step() of a VectorEnv must return 5 values, got {got}")
+        obs, rewards, terminated, truncated, info = result
+        ends = [
+            self._one_each(name, value).astype(bool)
+            for name, value in (("terminated", terminated), ("truncated", truncated))
+        ]
+        return self._split(obs), self._one_each("reward", rewards), *ends, info
+
+    def _one_each(self, name, values):
+        """A number for each environment; simulators may give them an axis of one more."""
+        array = to_array(name, values)
+        if array.size != len(self) or array.dtype.kind not in "biuf":
+            raise EnvError(
+                f"{name!r}: expected a number for each of {len(self)} environments, got "
+                f"{describe(values)}"
+            )
+        return array.reshape(len(self))
+
+    def _split(self, obs):
+        """Dict of key to what all environments show of it."""
+        parts = {}
+        for key, codec in self._observations.items():
+            values = parts[key] = get_entry(obs, codec.path)
+            try:
+                count = None if isinstance(values, Mapping) else len(values)
+            except TypeError:  # None, or a number.
+                count = None
+            if count != len(self):
+                raise EnvError(
+                    f"{key!r}: expected an array of an observation for each of {len(self)} "
+                    f"environments, got {describe(values)}"
+                )
+        return parts
 
     def _decode(self, actions):
         singles = []
@@ -262,13 +311,24 @@ class GymVectorEnv:
         return _batch(singles)
 
     def _encode(self, obs, index):
-        return self._encode_one(_at(obs, index))
+        return {key: codec.encode(obs[key][index]) for key, codec in self._observations.items()}
 
-    def _encode_one(self, obs):
-        return {
-            key: codec.encode(get_entry(obs, codec.path))
-            for key, codec in self._observations.items()
-        }
+    def _encode_last(self, info, index):
+        """What an episode ended with, where the observation is the next one's first already."""
+        is_list = isinstance(info, list | tuple)  # As gymnasium's DictInfoToList returns it.
+        own = info[index] if is_list and len(info) == len(self) else info
+        for key in FINAL_KEYS:
+            values = own.get(key) if isinstance(own, Mapping) else None
+            last = values if is_list or values is None else _at(values, index)
+            if last is not None:
+                return {
+                    key: codec.encode(get_entry(last, codec.path))
+                    for key, codec in self._observations.items()
+                }
+        raise EnvError(
+            f"environment {index} ended an episode, whose last observation must be in the info in "
+            f"the mode SameStep, as one of {', '.join(FINAL_KEYS)}; got {describe(own)}"
+        )
 
     def _stack(self, rows):
         rows = [self._checked(row) for row in rows]
@@ -298,7 +358,7 @@ def _mode_of(env):
             f"expected a gymnasium VectorEnv, with num_envs, single_observation_space and "
             f"single_action_space; got {type(env).__name__}"
         )
-    mode = (env.metadata or {}).get("autoreset_mode")
+    mode = (getattr(env, "metadata", None) or {}).get("autoreset_mode")
     mode = getattr(mode, "value", mode)
     if mode not in _MODES:
         raise EnvError(

@@ -19,7 +19,10 @@ _ROOM = __name__.rpartition(".")[0]
 # What stands around every environment; a simulator's own module belongs to the simulator.
 _OURS = {
     f"{_ROOM}.{name}"
-    for name in ("base", "checks", "gym_api", "host", "selected", "spaces", "structure")
+    for name in (
+        *("base", "checks", "gym_api", "host", "names", "pictures", "selected", "spaces"),
+        *("structure", "users"),
+    )
 }
 _LIBRARIES = {"numpy", "PIL", *sys.stdlib_module_names}
 STOPPING_SECONDS = 10  # How long a reply is waited for when the run is to stop.

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from dreamer_tf.envs.errors import EnvDied, EnvError
-from dreamer_tf.envs.gym_api import from_user
 from dreamer_tf.envs.process import ProcessHost
 from dreamer_tf.envs.registry import make
+from dreamer_tf.envs.users import from_user
 
 _STEPS_AFTER_PROBLEM = 20
 _ANSWER_SECONDS = 600.0

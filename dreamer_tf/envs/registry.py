@@ -9,9 +9,9 @@ from dreamer_tf.envs import own
 from dreamer_tf.envs.base import Env
 from dreamer_tf.envs.checks import CheckedEnv
 from dreamer_tf.envs.errors import EnvError, nearest
-from dreamer_tf.envs.gym_api import from_user
 from dreamer_tf.envs.selected import SelectedEnv
 from dreamer_tf.envs.spaces import ALL_KEYS
+from dreamer_tf.envs.users import from_user
 
 _BY_ID = ("gymnasium", "gym")
 

@@ -11,6 +11,7 @@ import shlex
 import numpy as np
 
 from dreamer_tf.envs.errors import EnvError
+from dreamer_tf.envs.pictures import SMALLEST_PICTURE, ImageCodec, is_picture
 from dreamer_tf.envs.structure import key_of, to_array
 from dreamer_tf.specs import Space
 
@@ -20,8 +21,9 @@ _KINDS = ("Box", "Discrete", "MultiDiscrete", "MultiBinary", "Dict")
 _PACKAGES = ("gymnasium", "gym")
 ALL_KEYS = ".*"
 """The pattern that leaves no observation out."""
-SMALLEST_PICTURE = 16
-"""Height and width below which bytes are taken for numbers, such as the codes of objects."""
+UNBOUNDED = 1e9
+"""A bound beyond it stands for none: 1e10 of MuJoCo's, say, or the largest number of a dtype."""
+_EXACT = 2**24  # float32 holds every integer up to here, and above it fewer and fewer.
 
 
 def kind_of(space, key):
@@ -39,6 +41,7 @@ def kind_of(space, key):
     raise EnvError(f"{key!r}: supported spaces are {', '.join(_KINDS)}; got {name}{hint}")
 
 
+@np.errstate(all="ignore")  # Bounds may be too large for float32, or too small.
 def observation_codecs(space, image_size, keys=ALL_KEYS):
     """Codecs for everything that an observation space holds.
 
@@ -104,6 +107,7 @@ def selected(known, pattern):
     return chosen
 
 
+@np.errstate(all="ignore")
 def action_codecs(space):
     """Codecs for everything that an action space holds; what is not in a Dict is ``action``.
 
@@ -128,38 +132,12 @@ def action_codecs(space):
     return codecs
 
 
-def named_apart(observations, actions):
-    """Codecs of observations and of actions by keys that tell them apart, with a notice for each.
-
-    An observation that is called ``action``, such as the last one taken, gets another name in any
-    case: agents have that for all actions together.
-
-    Raises:
-      EnvError: If a new name is taken.
-    """
-    if "action" in observations:
-        logger.warning("'action': the observation is 'observation/action', to tell it apart")
-        names = {"action": "observation/action"}
-        observations = _renamed(observations, names)
-    shared = [key for key in actions if key in observations]
-    for key in shared:
-        logger.warning("%r: an observation has this key, so the action is 'action/%s'", key, key)
-    return observations, _renamed(actions, {key: f"action/{key}" for key in shared})
-
-
-def _renamed(codecs, names):
-    renamed = {names.get(key, key): codec for key, codec in codecs.items()}
-    if len(renamed) < len(codecs):
-        taken = [new for old, new in names.items() if new in codecs]
-        raise EnvError(f"several entries would be called {', '.join(taken)}: rename one of them")
-    return renamed
-
-
 class VectorCodec:
     """Numbers of any shape and dtype as one float32 vector."""
 
     def __init__(self, key, box):
         self._key, self._shape = key, tuple(box.shape)
+        self._is_told = False
         size = int(np.prod(self._shape))
         low, high = (np.reshape(bound, size).astype(np.float32) for bound in (box.low, box.high))
         self.space = Space(np.float32, (size,), low, high)
@@ -176,7 +154,30 @@ class VectorCodec:
         value = to_array(self._key, value, self._shape)
         if value.dtype.kind not in "biuf":
             raise EnvError(f"{self._key!r}: expected numbers, got dtype {value.dtype}")
-        return value.astype(np.float32).reshape(-1)
+        if value.dtype == np.float32 or value.dtype.itemsize <= 2:  # All are held exactly.
+            return value.astype(np.float32).reshape(-1)
+        with np.errstate(all="ignore"):  # The environment may have made errors of rounding.
+            encoded = value.astype(np.float32).reshape(-1)
+            sizes = np.abs(encoded)
+            if sizes.max() > _EXACT:
+                self._tell_of_large(value.reshape(-1), sizes)
+        return encoded
+
+    def _tell_of_large(self, value, sizes):
+        """Numbers that float32 cannot hold are told once, and refused where they are too large."""
+        largest = value[np.argmax(sizes)].item()
+        if (np.isinf(sizes) & np.isfinite(value)).any():
+            raise EnvError(
+                f"{self._key!r}: {largest!r} is too large for float32, which agents see; divide "
+                f"it by a constant, or leave it out by env.keys"
+            )
+        if not self._is_told and np.isfinite(largest):
+            self._is_told = True
+            logger.warning(
+                "%r: small changes of numbers such as %r are lost in float32, which agents see: it "
+                "holds integers up to %d; subtract an origin, or scale them. Told once",
+                *(self._key, largest, _EXACT),
+            )
 
 
 class OneHotCodec:
@@ -212,15 +213,16 @@ class BoxAction:
 
     def __init__(self, key, box):
         self._low, self._high = (np.asarray(bound, np.float64) for bound in (box.low, box.high))
-        if not (np.isfinite(self._low).all() and np.isfinite(self._high).all()):
+        if not (np.abs([self._low, self._high]) <= UNBOUNDED).all():
             raise EnvError(
                 f"{key!r}: an action needs finite bounds to be normalised, got "
-                f"{self._low.tolist()} to {self._high.tolist()}"
+                f"{self._low.tolist()} to {self._high.tolist()}; what lies beyond {UNBOUNDED:g} "
+                f"counts as no bound"
             )
         self._dtype = np.dtype(box.dtype)
+        self._counts = self._dtype.kind in "biu"
         self.space = Space(np.float32, (self._low.size,), -1, 1)
-        counts = self._dtype.kind in "iu" and np.abs([self._low, self._high]).max() < 2**31
-        native = np.int32 if counts else np.float32
+        native = np.int32 if self._counts else np.float32
         self.native_space = Space(native, self._low.shape, self._low, self._high)
 
     def encode(self, action):
@@ -234,7 +236,7 @@ class BoxAction:
         """Converts our action to theirs."""
         action = np.asarray(action, np.float64).reshape(self._low.shape)
         value = self._low + (action + 1) / 2 * (self._high - self._low)
-        if self._dtype.kind in "iu":
+        if self._counts:
             value = np.rint(value)
         # Rounding must not carry an action over its bound.
         return np.clip(value, self._low, self._high).astype(self._dtype)
@@ -282,7 +284,7 @@ def _observation_codec(key, space, image_size):
             return VectorCodec(key, _BinaryBox(space))
         return OneHotCodec(key, *_categories(kind, space))
     if is_picture(space, image_size):
-        return ImageCodec(key, tuple(space.shape), image_size)
+        return ImageCodec(key, space, image_size)
     return VectorCodec(key, space)
 
 
@@ -347,102 +349,3 @@ def _categories(kind, space):
 
 def _int_array(value):
     return np.asarray(value, np.int64)
-
-
-# ---- Pictures, as ``[height, width, channels]`` of bytes in the size that is asked for.
-
-
-class ImageCodec:
-    """Brings images to channels last and to one size.
-
-    Grey images without a channel axis get one. Channels come first where the first axis is small
-    and the last is not, as `layout` says; frames stacked on a fourth axis become channels.
-    """
-
-    def __init__(self, key, shape, size):
-        """Describes the images.
-
-        Args:
-          key: Names the image in messages.
-          shape: Two to four dimensions.
-          size: Height and width to resize to, or None to keep the image's.
-        """
-        self._key, self._shape = key, tuple(shape)
-        self._axes, taken = layout(self._shape)
-        height, width = (self._shape[axis] for axis in self._axes[:2])
-        channels = int(np.prod([self._shape[axis] for axis in self._axes[2:]]))
-        self._own = height, width, channels
-        self._size = tuple(size) if size is not None else (height, width)
-        self._resizes = (height, width) != self._size
-        self.space = Space(np.uint8, (*self._size, channels))
-        if taken or channels not in (1, 3):
-            logger.warning(
-                "%r: the shape %s is taken for an image of %dx%d with %d channels%s",
-                *(key, self._shape, height, width, channels, taken),
-            )
-        if self._resizes:
-            old, new = ("x".join(map(str, pair)) for pair in ((height, width), self._size))
-            logger.warning("%r: images of %s are resized to %s", key, old, new)
-
-    def encode(self, value):
-        """Converts an observation; the dtype is left for the check of the row."""
-        value = to_array(self._key, value, self._shape)
-        value = value.transpose(self._axes).reshape(self._own)
-        if self._resizes and value.dtype == np.uint8:
-            return resize(value, self._size)
-        return np.array(value, order="C")  # A copy: the environment may reuse its array.
-
-
-def is_picture(space, size):
-    """Whether a Box is used as an image.
-
-    Args:
-      space: A Box.
-      size: Height and width that images get; None: they keep theirs, however small.
-    """
-    if np.dtype(space.dtype or object) != np.uint8 or len(space.shape) not in (2, 3, 4):
-        return False
-    sides = [space.shape[axis] for axis in layout(tuple(space.shape))[0][:2]]
-    return 0 not in space.shape and (size is None or min(sides) >= SMALLEST_PICTURE)
-
-
-def layout(shape):
-    """Which axis of an image is what.
-
-    Args:
-      shape: Two to four sizes.
-
-    Returns:
-      The axes in the order height, width, channels, those of stacked frames before the channels';
-      and what was decided, as text for a notice: empty where nothing was to decide.
-    """
-    if len(shape) == 2:
-        return (0, 1), ""
-    *frames, first, middle, last = range(len(shape))
-    is_first = shape[first] < shape[last] and 2 * shape[first] <= shape[middle]
-    if is_first and shape[last] > 4:
-        axes, taken = (middle, last, *frames, first), ", which come first"
-    else:
-        axes, taken = (first, middle, *frames, last), ""
-    if frames:
-        taken = f": {shape[0]} frames of {shape[axes[-1]]} channels{taken}"
-    return axes, taken
-
-
-def resize(image, size):
-    """Resizes an image, each channel by itself, with area-aware linear interpolation.
-
-    Args:
-      image: uint8 of ``[height, width, channels]``.
-      size: New height and width.
-    """
-    from PIL import Image
-
-    height, width = size
-    channels = [
-        Image.fromarray(np.ascontiguousarray(image[:, :, channel])).resize(
-            (width, height), Image.Resampling.BILINEAR
-        )
-        for channel in range(image.shape[2])
-    ]
-    return np.stack([np.asarray(channel) for channel in channels], -1)

@@ -5,6 +5,8 @@ the same joined with slashes, so ``("robot", "arm")`` and ``("robot/arm",)`` are
 """
 
 import collections.abc
+import contextlib
+import numbers
 
 import numpy as np
 
@@ -51,6 +53,8 @@ def set_entry(values, path, value):
 def to_array(key, value, shape=None):
     """A returned value as an array of numbers.
 
+    Arrays of objects that are numbers, as rows of a table are, become arrays of these.
+
     Args:
       key: Names it in messages.
       value: What the environment returned.
@@ -63,6 +67,8 @@ def to_array(key, value, shape=None):
         array = np.asarray(value)
     except ValueError:  # Entries of different shapes.
         array = None
+    if array is not None and array.dtype == object:
+        array = _numbers(array)
     if array is None or array.dtype.kind not in "biufcSUmM":
         wanted = "a number or an array" if shape is None else f"numbers of shape {shape}"
         raise EnvError(
@@ -72,6 +78,19 @@ def to_array(key, value, shape=None):
     if shape is not None and array.shape != shape:
         raise EnvError(f"{key!r}: expected shape {shape}, got {array.shape}")
     return array
+
+
+def _numbers(array):
+    """An array of objects as int64 or float64; None if there is anything but real numbers in it."""
+    if not array.size or not all(isinstance(x, numbers.Real | np.bool_) for x in array.flat):
+        return None
+    if all(isinstance(x, numbers.Integral | np.bool_) for x in array.flat):
+        with contextlib.suppress(OverflowError):
+            return array.astype(np.int64)
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        return None
 
 
 def describe(value):
@@ -91,7 +110,9 @@ def describe(value):
         except ValueError:
             return f"a ragged {name}: its {len(value)} entries have different shapes"
         if array.dtype == object:
-            kinds = sorted({type(entry).__name__ for entry in array.flat})
-            return f"a {name} of {', '.join(kinds)}"
+            kinds = ", ".join(sorted({type(entry).__name__ for entry in array.flat}))
+            if isinstance(value, np.ndarray):
+                return f"an array of dtype object of shape {array.shape}, of {kinds or 'nothing'}"
+            return f"a {name} of {kinds}"
         return f"a {name} of shape {array.shape}"
     return f"an object of the class {type(value).__name__}"

@@ -152,3 +152,75 @@ class Returning:
     def step(self, action):
         self.actions.append(action)
         return self._observation, 1.0, False, False, {}
+
+
+class Unready(Plain):
+    """``seed`` is still to be written."""
+
+    def reset(self):
+        return super().reset()
+
+    def seed(self, seed):
+        raise NotImplementedError
+
+
+class SeedTakesNothing(Unready):
+    """Its ``seed`` is something else."""
+
+    def seed(self):
+        return 7
+
+
+class Unseeded(Unready):
+    """A wrapper's ``seed`` around what has none."""
+
+    def seed(self, seed):
+        return Plain().seed(seed)
+
+
+class SeedByMethod(Unready):
+    """As of old: remembers its seeds."""
+
+    seeds = None
+
+    def seed(self, seed):
+        self.seeds = [*(self.seeds or []), seed]
+
+
+class Strict(Plain):
+    """Makes an error of everything that is rounded; its numbers are too small for float32."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = spaces.Box(0, 1e-46, (1,), np.float64)
+
+    def __init__(self):
+        np.seterr(all="raise")
+
+    def look(self):
+        return np.full(2, 1e-46)
+
+    def step(self, action):
+        obs, _, *rest = super().step(action)
+        return (obs, 1e-46, *rest)
+
+
+class Undisplayed(ClaimsToDraw):
+    """Draws only where there is a display."""
+
+    error = RuntimeError("no display")
+
+    def __init__(self, render_mode=None, works=True):
+        if render_mode:
+            raise self.error
+        if not works:
+            raise RuntimeError("no licence")
+
+
+class Uninstalled(Undisplayed):
+    """Draws only with a package that is missing."""
+
+    error = gymnasium.error.DependencyNotInstalled("pip install pygame")
+
+
+gymnasium.register("Undisplayed-v0", Undisplayed)
+gymnasium.register("Uninstalled-v0", Uninstalled)

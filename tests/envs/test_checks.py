@@ -1,9 +1,11 @@
 """What an environment may not return."""
 
+import functools
+
 import numpy as np
 import pytest
 
-from dreamer_tf.envs import CheckedEnv, EnvError, check_env
+from dreamer_tf.envs import CheckedEnv, EnvError, FrameEnv, VectorEnv, check_env, from_user
 from dreamer_tf.envs.checks import ACTIONS_CHECKED_STEPS
 from dreamer_tf.specs import Space
 from tests.counting import CountingEnv, FailingEnv
@@ -143,3 +145,81 @@ def test_check_env_tells_what_the_agent_sees():
     assert "episode: 7 steps (1 frames per step), cut off" in text
     assert "terminated" in check_env(lambda: CountingEnv(length=3))
     assert "4 steps (1 frames per step), still running" in check_env(CountingEnv(), steps=4)
+
+
+class Frames(FrameEnv):
+    """What its methods return is handed in."""
+
+    obs_space = {"count": Space(np.float32, (1,))}
+    act_space = {"action": Space(np.float32, (2,), -1, 1)}
+
+    def __init__(self, advanced=(1.0, False, False), observed=None, logged=None):
+        super().__init__()
+        self._returned = advanced, observed, logged
+
+    def _begin(self, seed):
+        pass
+
+    def _advance(self, action):
+        return self._returned[0]
+
+    def _observe(self):
+        return self._returned[1]
+
+    def _log(self):
+        return self._returned[2]
+
+
+OBS = {"count": np.zeros(1, np.float32)}
+
+
+@pytest.mark.parametrize(("returned", "message"), [
+    (((1.0, False), OBS), r"Frames._advance\(\) must return reward, terminated.*shape \(2,\)"),
+    (((None, False, False), OBS), r"Frames._advance\(\) must return.*a tuple of NoneType, bool"),
+    ((1.0, OBS), r"Frames._advance\(\) must return .*got 1.0"),
+    (((1e39, False, False), OBS), "'reward': 1e[+]39 is too large for float32"),
+    (((1.0, True, False), None), r"Frames._observe\(\) must return a dict of obs.*got None"),
+    (((1.0, True, False), OBS, 3), r"Frames._log\(\) must return a dict of numbers; got 3"),
+])  # fmt: skip
+@pytest.mark.parametrize("workers", ["inline", "process"])
+def test_what_a_subclass_of_ours_returns_is_named(returned, message, workers):
+    with VectorEnv([functools.partial(Frames, *returned)], seed=0, workers=workers) as env:  # noqa: SIM117
+        with pytest.raises(EnvError, match=message):
+            for begins in (True, False):
+                env.step({"action": np.zeros((1, 2), np.float32)}, [begins])
+
+
+def test_what_a_subclass_of_ours_logs_may_be_anything(caplog):
+    env = CheckedEnv(Frames((1.0, True, False), OBS, {"won": "yes", "steps": 3, "huge": 10**400}))
+    assert advance(env, 1)["log_steps"] == 3
+    assert "'log_won': not logged" in caplog.text and "'log_huge': not logged" in caplog.text
+
+
+@pytest.mark.parametrize("keys", [".*", "count"])
+@pytest.mark.parametrize(("method", "returned", "said"), [
+    ("step", (OBS, 1.0, False, False, {}), "a tuple of bool, dict, float"),
+    ("reset", (OBS, {}), "a tuple of dict"),
+    ("step", None, "None"),
+])  # fmt: skip
+def test_an_env_that_returns_what_gymnasiums_do_is_told(method, returned, said, keys):
+    class Mixed(CountingEnv):
+        pass
+
+    setattr(Mixed, method, lambda self, argument: returned)
+    env = from_user(Mixed, keys=keys)
+    with pytest.raises(EnvError, match=rf"^{method}\(\) of an Env must return a row.*{said}"):
+        advance(env, 1)
+
+
+def test_wrong_flags_and_keys_of_an_env_are_told():
+    class Odd(CountingEnv):
+        def step(self, action):
+            return super().step(action) | self.added
+
+    for added, message in (
+        ({"is_last": np.zeros(2, bool)}, r"'is_last'.*got shape \(2,\)"),
+        ({1: 2, "more": 3}, "unexpected 1, 'more'"),
+    ):
+        Odd.added = added
+        with pytest.raises(EnvError, match=message):
+            advance(CheckedEnv(Odd()), 1)

@@ -206,7 +206,75 @@ def test_what_users_bring():
         envs.from_user(lambda: "environment")
 
 
+def test_what_has_no_space_of_one_agent_is_explained():
+    class Parallel(OldWalk):
+        def observation_space(self, agent):
+            return spaces.Box(-1, 1, (1,))
+
+    with pytest.raises(envs.EnvError, match="observation_space is a method.*PettingZoo.*wrap one"):
+        envs.from_user(Parallel)
+
+    class Late(OldWalk):
+        observation_space = action_space = None
+
+    with pytest.raises(envs.EnvError, match="space is None.*before the first reset") as raised:
+        envs.from_user(Late())
+    assert len(raised.value.problems) == 2
+
+    class Several(OldWalk):
+        num_envs = 3
+
+    with pytest.raises(envs.EnvError, match="Several steps 3 environments.*env.count to 3"):
+        envs.from_user(Several)
+
+    class OneAtATime(OldWalk):
+        num_envs = 1
+
+    assert envs.from_user(OneAtATime).reset(0)["is_first"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_gyms_own_checker_is_taken_out_of_the_wrappers():
+    """It asks NumPy for a type that NumPy 2 has no more, at every step."""
+    gym = pytest.importorskip("gym")
+
+    class Outside:
+        def __init__(self, env):
+            self._env = env
+            self.observation_space, self.action_space = env.observation_space, env.action_space
+            self.reset, self.step = self._reset, self._step
+
+        def _reset(self, seed=None):
+            return self._env.reset(seed=seed)
+
+        def _step(self, action):
+            return self._env.step(action)
+
+    bare = gym.make("CartPole-v1").unwrapped
+    checker = type(gym.make("CartPole-v1").env.env)
+    for make in (
+        lambda: gym.make("CartPole-v1"),
+        lambda: Outside(gym.make("CartPole-v1")),
+        lambda: checker(checker(bare)),
+    ):
+        env = envs.from_user(make)
+        env.reset(0)
+        assert env.step({"action": np.int32(0)})["reward"] == 1
+
+
+def test_a_reward_may_be_an_array_of_one_object():
+    class Table(OldWalk):
+        def step(self, action):
+            return np.zeros(1), np.array(1.5, object), np.array(False, object), {}
+
+    env = envs.from_user(Table())
+    env.reset(0)
+    row = env.step({"action": np.int32(0)})
+    assert row["reward"] == 1.5 and not row["is_last"]
+
+
 @pytest.mark.parametrize(("values", "message"), [
+    ((np.zeros(1), 1e300, False, False, {}), "'reward': 1e\\+300 is too large for float32"),
     ((np.zeros(1), 1), "5 values.*got 2"),
     ((np.zeros(1), None, False, False, {}), "'reward': expected a number, got object"),
     ((np.zeros(1), [1, 2], False, False, {}), r"'reward'.*shape \(2,\)"),

@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers.vector import DictInfoToList
 
 from dreamer_tf import envs
 from dreamer_tf.replay import Replay, read_episodes
@@ -189,8 +190,97 @@ def test_wrong_images_and_keys_are_named():
 
     renamed = envs.GymVectorEnv(named("push"), seed=0)
     assert set(renamed.act_space) == {"action/push", "gear"}
-    with pytest.raises(envs.EnvError, match=r"'reward' is already .*env\.keys"):
-        envs.GymVectorEnv(named("reward"), seed=0)
+    renamed = envs.GymVectorEnv(named("reward"), seed=0)
+    assert set(renamed.obs_space) == {"observation/reward"}
+
+
+class Changed(SyncVectorEnv):
+    """Hands what it returns through a function of all five values."""
+
+    def __init__(self, change, mode=AutoresetMode.SAME_STEP):
+        super().__init__([lambda: Counting(0), lambda: Counting(1)], autoreset_mode=mode)
+        self._change = change
+
+    def step(self, actions):
+        return self._change(*super().step(actions))
+
+
+IDLE = {"push": np.zeros((2, 2), np.float32), "gear": np.zeros(2, np.int32)}
+
+
+def under(key):
+    def change(*values):
+        *values, info = values
+        return (*values, {key if name == "final_obs" else name: x for name, x in info.items()})
+
+    return lambda: Changed(change)
+
+
+def merged(obs, reward, terminated, truncated, info):
+    """Final observations as one dict of batches, with zeros for those that go on."""
+    if "final_obs" in info:
+        each = [final or Counting(0).observe() for final in info["final_obs"]]
+        info["final_obs"] = {key: np.stack([one[key] for one in each]) for key in each[0]}
+    return obs, reward, terminated, truncated, info
+
+
+def columns(obs, *values):
+    *numbers, info = values
+    return (obs, *(np.asarray(number)[:, None] for number in numbers), info)
+
+
+@pytest.mark.parametrize("simulator", [
+    *map(under, ("final_obs", "final_observation", "terminal_observation")),
+    lambda: DictInfoToList(under("final_obs")()),
+    lambda: Changed(merged),
+    lambda: Changed(columns),
+])  # fmt: skip
+def test_the_last_observation_is_found_wherever_it_is_kept(simulator):
+    with envs.GymVectorEnv(simulator, seed=0, image_size=None) as vector:
+        vector.step({}, np.ones(2, bool))
+        for count in (1, 2, 3):
+            rows = vector.step(IDLE, np.zeros(2, bool))
+            assert rows["reward"].tolist() == [0 if count == 3 else count, count]
+        assert list(vector.ended) == [0]
+        last = vector.ended[0]
+        assert last["count"] == last["reward"] == 3 and last["is_terminal"]
+        assert rows["count"][:, 0].tolist() == [0, 3]
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda *values: values[:4], "must return 5 values, got 4"),
+    (lambda *values: None, "must return 5 values, got None"),
+    (lambda obs, reward, *rest: (obs, reward[:1], *rest), "'reward': expected a number for each of "
+     r"2 environments, got an array of float64 of shape \(1,\)"),
+    (lambda obs, reward, *rest: (obs, None, *rest), "'reward': expected.*got None"),
+    (lambda obs, reward, ended, *rest: (obs, reward, np.zeros(3), *rest), "'terminated': expected"),
+    (lambda obs, *rest: (obs | {"count": np.zeros((3, 1))}, *rest), "'count': expected an array"),
+    (lambda obs, *rest: (obs | {"count": 3}, *rest), "'count': expected an array.*got 3"),
+    (lambda obs, *rest: ({"which": obs["which"]}, *rest), "'count': the observation does not hold"),
+    (lambda *values: (*values[:4], {}), "environment 0 ended.*one of final_obs, final_.*(none)"),
+    (lambda *values: (*values[:4], [{}]), "environment 0 ended.*one of final_obs, final_.*list"),
+])  # fmt: skip
+def test_wrong_steps_of_a_vector_env_are_named(change, message):
+    vector = envs.GymVectorEnv(lambda: Changed(change), seed=0, image_size=None)
+    vector.step({}, np.ones(2, bool))
+    with pytest.raises(envs.EnvError, match=message):
+        for _ in range(3):
+            vector.step(IDLE, np.zeros(2, bool))
+
+
+def test_a_wrong_reset_of_a_vector_env_is_named():
+    class Old(SyncVectorEnv):
+        def reset(self, **given):
+            return super().reset(**given)[0]
+
+    vector = envs.GymVectorEnv(lambda: Old([lambda: Counting(0)]), seed=0, image_size=None)
+    with pytest.raises(envs.EnvError, match=r"reset\(\) of a VectorEnv must return.*got a dict"):
+        vector.step({}, np.ones(1, bool))
+
+
+def test_a_look_at_several_is_one_at_one_of_them():
+    with pytest.raises(envs.EnvError, match="check one of its environments instead"):
+        envs.check_env(envs.Vectorized(lambda: make(AutoresetMode.SAME_STEP)))
 
 
 def test_an_error_in_closing_is_only_told(caplog):

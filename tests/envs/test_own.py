@@ -5,9 +5,10 @@ import os
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.envs.registration import EnvSpec
 
 from dreamer_tf import envs
-from dreamer_tf.envs import EnvError, check_env
+from dreamer_tf.envs import EnvError, check_env, gym_registry
 from tests.counting import FailingEnv
 from tests.envs import peculiar
 
@@ -34,6 +35,25 @@ def test_ids_take_arguments_and_need_no_render_mode(caplog):
     assert env.obs_space["vector"].shape == (4,)
     with pytest.raises(EnvError, match="(?s)Sized-v0 cannot be made.*'size'.*--env.kwargs"):
         envs.make(task + "Sized-v0")
+
+
+def test_ids_that_cannot_draw_here_are_made_without_pictures(caplog):
+    task = "gymnasium_tests.envs.peculiar:"
+    for name, reason in (("Undisplayed-v0", "no display"), ("Uninstalled-v0", "install pygame")):
+        assert envs.make(task + name).reset(0)["is_first"]
+        assert f"'{name}': it cannot be made with render_mode='rgb_array', and draws" in caplog.text
+        assert reason in caplog.text
+        with pytest.raises(RuntimeError, match="no licence"):
+            envs.make(task + name, kwargs={"works": False})
+
+
+@pytest.mark.parametrize("metadata", [None, {"render_modes": None}, property(lambda self: {})])
+def test_metadata_that_are_none_draw_nothing(metadata):
+    class Odd:
+        pass
+
+    Odd.metadata = metadata
+    assert not gym_registry._draws(EnvSpec("Odd-v0", Odd))
 
 
 def test_keys_of_an_id_are_chosen_by_the_names_that_it_gives_them():

@@ -71,20 +71,6 @@ def test_the_users_own_structure_is_kept_for_observations_and_actions(entries):
     assert whole.contains(theirs.actions[0])
 
 
-def test_an_observation_called_action_gets_another_name():
-    """The last action among the observations is usual, and agents call all actions so."""
-    arm, last = spaces.Box(-2, 2, (1,)), spaces.Box(-2, 2, (2,))
-    whole = spaces.Dict({"action": last, "arm": spaces.Box(-1, 1, (3,))})
-    for actions, keys in ((arm, ["action"]), (spaces.Dict({"arm": arm}), ["action/arm"])):
-        env = envs.from_user(peculiar.Returning(whole, whole.sample(), action_space=actions))
-        assert sorted(env.obs_space) == ["arm", "observation/action"]
-        assert list(env.act_space) == keys
-        assert env.reset(0)["observation/action"].shape == (2,)
-    taken = spaces.Dict({"action": last, "observation": spaces.Dict({"action": last})})
-    with pytest.raises(EnvError, match="several entries would be called observation/action"):
-        envs.from_user(peculiar.Returning(taken, taken.sample(), action_space=arm))
-
-
 def test_keys_that_become_one_are_refused():
     box = spaces.Box(-1, 1, (1,))
     space = spaces.Dict({"a": spaces.Dict({"b": box}), "a/b": box})
@@ -275,7 +261,66 @@ def test_an_environment_that_cannot_be_seeded_is_told(caplog):
     assert "begin differently" not in check_env(peculiar.Plain)
 
 
+class KeywordWrapper:
+    """A wrapper that hands on whatever it gets, and is none of gymnasium's."""
+
+    def __init__(self, env):
+        self.env, self.asked = env, 0
+        self.observation_space, self.action_space = env.observation_space, env.action_space
+
+    def reset(self, **given):
+        self.asked += 1
+        return self.env.reset(**given)
+
+    def step(self, action):
+        return self.env.step(action)
+
+
+@pytest.mark.parametrize("kind", [peculiar.Unready, peculiar.SeedTakesNothing, peculiar.Unseeded])
+def test_a_seed_that_cannot_be_set_is_told_and_left_out(kind, caplog):
+    assert play(kind, 8)[5]["is_terminal"]
+    [message] = caplog.messages
+    assert "takes no seed" in message and "cannot be repeated" in message
+
+
+@pytest.mark.parametrize("kind", [peculiar.Unseedable, peculiar.SeedByMethod])
+def test_a_wrapper_around_what_takes_no_seed_is_told_or_seeded_otherwise(kind, caplog):
+    wrapped = KeywordWrapper(kind())
+    env = envs.from_user(wrapped)
+    env.reset(3)
+    env.reset(4)
+    assert wrapped.asked == 3, "only the first reset finds out"
+    seeds = getattr(wrapped.env, "seeds", None)
+    assert seeds == [3, 4] if seeds is not None else "takes no seed" in caplog.text
+    assert bool(caplog.messages) == (seeds is None)
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_other_errors_than_of_the_seed_are_the_environments_own(at, caplog):
+    class Fails(peculiar.Plain):
+        resets = 0
+
+        def reset(self, seed=None, options=None):
+            self.resets += 1
+            if self.resets == at:
+                len(3, key=self)
+            return super().reset()
+
+    env = envs.from_user(Fails())
+    with pytest.raises(TypeError, match="takes no keyword arguments"):
+        for seed in range(at):
+            env.reset(seed)
+    assert env._env._env.resets == at and not caplog.messages
+
+
 # --------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize("workers", ["inline", "process"])
+def test_an_environment_may_make_errors_of_rounding(workers):
+    with np.errstate():  # Inline it would change what holds here.
+        rows = play(peculiar.Strict, 3, workers)
+    assert rows[1]["vector"][0] == 0 and rows[2]["reward"] == 0
 
 
 @pytest.mark.parametrize("workers", ["inline", "process"])

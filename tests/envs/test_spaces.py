@@ -1,5 +1,7 @@
 """Spaces of gymnasium and gym."""
 
+import re
+
 import gymnasium
 import numpy as np
 import pytest
@@ -77,6 +79,40 @@ def test_images_of_the_right_size_are_not_touched(caplog):
     assert not caplog.text
 
 
+@pytest.mark.parametrize("size", [None, (32, 32)])
+@pytest.mark.parametrize("largest", [1, 20, 127])
+def test_bytes_of_a_small_range_are_stretched_before_they_are_resized(largest, size, caplog):
+    space = spaces.Box(0, largest, (64, 64, 1), np.uint8)
+    value = np.zeros((64, 64, 1), np.uint8)
+    value[:32] = largest
+    key, _, encoded = encode(space, value, size)
+    assert key == "image" and set(encoded[0].flat) == {255} and set(encoded[-1].flat) == {0}
+    assert f"'image': bytes from 0 to {largest} are stretched to 0 to 255" in caplog.text
+    codec = observation_codecs(space, size)["image"]
+    with pytest.raises(EnvError, match=rf"from 0 to {largest}.*got 0 to 255. Declare what"):
+        codec.encode(np.where(value, 255, value).astype(np.uint8))
+    assert codec.encode(value.astype(int)).dtype == np.int64  # Left for the check of the dtype.
+
+
+@pytest.mark.parametrize("bounds", [(0, 255), (0, 254), (16, 235), (0, 128)])
+def test_bytes_of_most_of_the_range_stay_as_they_are(bounds, caplog):
+    space = spaces.Box(*bounds, (16, 16, 3), np.uint8)
+    value = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    np.testing.assert_array_equal(encode(space, value)[2], value)
+    assert not caplog.text
+
+
+def test_each_channel_is_stretched_from_its_own_range():
+    """Of a picture with labels in its last channel, and one that is constant."""
+    high = np.full((3, 16, 20), 255, np.uint8)
+    low = np.zeros_like(high)
+    low[1], high[1] = 10, 15
+    low[2] = high[2] = 7
+    value = np.broadcast_to(np.array([100, 11, 7], np.uint8)[:, None, None], high.shape)
+    pixels = encode(spaces.Box(low, high, dtype=np.uint8), value)[2].reshape(-1, 3)
+    assert set(map(tuple, pixels.tolist())) == {(100, 51, 7)}
+
+
 def test_categories_become_one_hot():
     assert encode(spaces.Discrete(4), np.int64(2))[2].tolist() == [0, 0, 1, 0]
     assert encode(spaces.Discrete(3, start=-1), -1)[2].tolist() == [1, 0, 0]
@@ -113,6 +149,44 @@ def test_other_spaces_are_refused(space, message):
         observation_codecs(space, None)
     with pytest.raises(EnvError, match=message):
         action_codecs(space)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int64, np.uint32])
+def test_numbers_that_float32_cannot_tell_apart_are_told_once(dtype, caplog):
+    """Such as the seconds since 1970, of which float32 sees every other minute."""
+    low, high = (0, 2**32 - 1) if dtype == np.uint32 else (-(2**40), 2**40)
+    codec = observation_codecs(spaces.Box(low, high, (2,), dtype), None)["vector"]
+    codec.encode(np.array([0, 2**24], dtype))
+    assert not caplog.text
+    for second in range(3):
+        assert codec.encode(np.array([3, 1_700_000_000 + second], dtype))[0] == 3
+    [message] = caplog.messages
+    assert "'vector': small changes of numbers such as 1700000000" in message
+    assert "subtract an origin, or scale them" in message
+
+
+def test_numbers_that_are_too_large_for_float32_are_said_to_be():
+    codec = observation_codecs(spaces.Box(-np.inf, np.inf, (3,), np.float64), None)["vector"]
+    for value in (1e300, -1e39):
+        said = re.escape(f"'vector': {value!r} is too large for float32")
+        with pytest.raises(EnvError, match=said):
+            codec.encode(np.array([0, value, 2]))
+    assert np.isinf(codec.encode(np.array([0, np.inf, 2]))).any()  # Left for the check.
+    assert np.isnan(codec.encode(np.array([0, np.nan, 2]))).any()
+
+
+def test_arrays_of_objects_that_are_numbers_are_numbers():
+    box, row = spaces.Box(-9, 9, (3,)), np.array([1, 2.5, True], object)
+    assert encode(box, row)[2].tolist() == [1, 2.5, 1]
+    assert encode(spaces.Discrete(3), np.array(2, object))[2].tolist() == [0, 0, 1]
+    with pytest.raises(
+        EnvError, match=r"an array of dtype object of shape \(3,\), of NoneType, int"
+    ):
+        encode(box, np.array([1, 2, None], object))
+    with pytest.raises(EnvError, match="an array of dtype object.*, of complex"):
+        encode(box, np.array([1j] * 3, object))
+    with pytest.raises(EnvError, match="expected numbers of shape.*got a list of int"):
+        encode(box, [0, 1, 10**400])
 
 
 @pytest.mark.parametrize(("space", "value", "message"), [
@@ -168,6 +242,27 @@ def test_action_values():
 def test_actions_without_bounds_are_refused():
     with pytest.raises(EnvError, match="'action'.*finite bounds"):
         action_codecs(spaces.Box(-np.inf, 1, (2,)))
+
+
+@pytest.mark.parametrize("bound", [1e10, np.finfo(np.float32).max, 1.1e9])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_bounds_that_stand_for_none_are_refused(bound, dtype):
+    for low, high in ((-bound, bound), (0, bound), (-bound, 0)):
+        with pytest.raises(EnvError, match="'action'.*finite bounds.*counts as no bound"):
+            action_codecs(spaces.Box(dtype(low), dtype(high), (2,), dtype))
+    action_codecs(spaces.Box(-1e9, 1e9, (2,), dtype))
+    with pytest.raises(EnvError, match="finite bounds"):
+        action_codecs(spaces.Box(-np.inf, np.inf, (2,), np.int64))  # Those of the dtype.
+
+
+def test_an_action_of_truth_values_is_rounded():
+    box = spaces.Box(0, 1, (2,), bool)
+    codec = action_codecs(box)["action"]
+    for number, truth in ((-1, False), (-0.2, False), (0.2, True), (1, True)):
+        decoded = codec.decode(np.full(2, number, np.float32))
+        assert decoded.tolist() == [truth] * 2 and box.contains(decoded)
+    assert codec.native_space == Space(np.int32, (2,), 0, 1)
+    assert codec.encode(np.array([True, False])).tolist() == [1, -1]
 
 
 def test_subclasses_of_spaces_are_what_they_derive_from():
