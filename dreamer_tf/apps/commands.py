@@ -15,7 +15,7 @@ import sys
 from dreamer_tf import config as configs
 from dreamer_tf.apps import api
 from dreamer_tf.apps.report.document import write_at_end
-from dreamer_tf.common import counted
+from dreamer_tf.common import counted, number
 from dreamer_tf.config.program import add_version, program_name, unread_output
 from dreamer_tf.envs import EnvError
 from dreamer_tf.export.errors import ExportError
@@ -52,6 +52,8 @@ _WRONG_PLACES = (
     *(errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
 )
 """System errors of a path that cannot be written or read, whatever the program does."""
+_OF_A_CARD = ("episodes", "env", "license")
+"""Options of ``export`` that mean something with ``--card`` alone."""
 
 
 def train(argv=None):
@@ -101,9 +103,9 @@ def evaluate(argv=None):
             acting=acting,
         )
         print(
-            f"return {outcome.mean:,.1f} ± {outcome.std:,.1f} "
+            f"return {number(outcome.mean)} ± {number(outcome.std)} "
             f"(mean ± standard deviation of {counted(len(outcome.returns), 'episode')}, "
-            f"{min(outcome.returns):,.1f} to {max(outcome.returns):,.1f})"
+            f"{number(min(outcome.returns))} to {number(max(outcome.returns))})"
         )
         if outcome.video:
             print(f"video {outcome.video}")
@@ -131,9 +133,7 @@ def export(argv=None):
         help="write a folder for a model hub: a card with results, a video, the agent, and the "
         "policy with all its files",
     )
-    parser.add_argument(
-        "--episodes", type=_positive, default=10, help="to play for the card (default: 10)"
-    )
+    parser.add_argument("--episodes", type=_positive, help="to play for the card (default: 10)")
     parser.add_argument("--env", metavar="MODULE:NAME", help="where the card's episodes are played")
     parser.add_argument("--license", help="the hub's name of the licence, for the card")
     _add_checkpoint(parser)
@@ -148,6 +148,9 @@ def export(argv=None):
                 parser.error("--no_litert is for an export without a card")
             _write_card(arguments)
             return
+        for name in _OF_A_CARD:
+            if getattr(arguments, name) is not None:
+                parser.error(f"--{name} is for a card: add --card, or leave it out")
         folder, refusal = api.export(
             arguments.logdir,
             arguments.out,
@@ -165,13 +168,13 @@ def _write_card(arguments):
     folder, results = api.publish(
         arguments.logdir,
         arguments.out,
-        episodes=arguments.episodes,
+        episodes=arguments.episodes or 10,
         task=configs.own_environment([arguments.env]) if arguments.env else None,
         checkpoint=arguments.checkpoint,
         onnx=arguments.onnx,
         license=arguments.license,
     )
-    print(f"return {results['mean']:.1f} ± {results['std']:.1f}")
+    print(f"return {number(results['mean'])} ± {number(results['std'])}")
     print(f"card {folder / 'README.md'}")
 
 

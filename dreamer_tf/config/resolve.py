@@ -9,6 +9,7 @@ import copy
 import dataclasses
 import functools
 import itertools
+import os
 import pathlib
 import re
 import sys
@@ -367,7 +368,7 @@ def parse_args(
             overrides += [f"--{name}", *values]
     resolved = load(presets, overrides)
     earlier = pathlib.Path(resolved.config.logdir, CONFIG_NAME)
-    continues = bool(resolved.config.logdir) and earlier.is_file()
+    continues = bool(resolved.config.logdir) and os.path.isfile(earlier)  # No name is too long.
     only_task = resolved.origins["task"] != DEFAULT and resolved.origins["agent"] == DEFAULT
     if suitable and only_task and not presets and not continues:
         resolved = load_suitable(overrides)

@@ -16,7 +16,6 @@ import json
 import os
 import pathlib
 import re
-import shutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,7 +24,8 @@ import tensorflow as tf
 
 from dreamer_tf.export import litert, onnx
 from dreamer_tf.export.checks import check_free, check_onnx
-from dreamer_tf.export.errors import ExportError
+from dreamer_tf.export.errors import ExportError, OnnxError
+from dreamer_tf.export.folders import made_whole
 from dreamer_tf.export.readme import readme
 from dreamer_tf.specs import Space, space_to_json
 
@@ -86,30 +86,25 @@ def write(
 
     Raises:
       ExportError: If the folder is taken or cannot be written, names collide, or ``policy.onnx``
-        cannot be written.
+        cannot be written; an `OnnxError` if ONNX cannot hold the policy.
     """
     path = pathlib.Path(path)
-    partial = path.with_name(f".{path.name}.partial")
     try:
         check_free(path)
         if with_onnx:
             check_onnx()
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        refusal = _write(policy, partial, with_litert, with_onnx, info or {})
-        if path.exists():
-            path.rmdir()
-        partial.rename(path)
+        with made_whole(path) as folder:
+            refusal = _write(policy, folder, with_litert, with_onnx, info or {})
     except (OSError, tf.errors.OpError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ExportError(f"the export {path} cannot be written: {reason}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return path, refusal
 
 
 def _write(policy, folder, with_litert, with_onnx, info):
     names = Names(policy)
+    # First of all: who then does without ONNX has waited for nothing else.
+    held = _to_onnx(policy, names, folder / "policy.onnx") if with_onnx else None
     _save(signatures(policy, names), folder)
     (folder / "weights").mkdir()
     for name, network in policy.networks.items():
@@ -120,15 +115,20 @@ def _write(policy, folder, with_litert, with_onnx, info):
             converted = litert.convert(policy, names, folder / "policy.tflite")
         except ExportError as error:
             refusal = str(error)
-    with_draws = {"litert": converted}
-    if with_onnx:
-        with_draws["onnx"] = onnx.convert(policy, names, folder / "policy.onnx")
+    with_draws = {"litert": converted} | ({"onnx": held} if held else {})
     manifest = _manifest(policy, names) | with_draws | info
     text = json.dumps(manifest, indent=2, allow_nan=False)
     (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
-    text = readme(policy, names, converted, refusal, with_draws.get("onnx"))
+    text = readme(policy, names, converted, refusal, held)
     (folder / "README.md").write_text(text, encoding="utf-8")
     return refusal
+
+
+def _to_onnx(policy, names, path):
+    try:
+        return onnx.convert(policy, names, path)
+    except ExportError as error:
+        raise OnnxError(str(error)) from error
 
 
 class Names:

@@ -15,7 +15,8 @@ import tensorflow as tf
 from ruamel.yaml import YAML
 
 import dreamer_tf
-from dreamer_tf.apps import commands
+from dreamer_tf.apps import api, commands
+from dreamer_tf.common import number
 from dreamer_tf.export import saved_model
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.runs import forecast
@@ -164,6 +165,36 @@ def test_a_card_has_all_that_can_be_exported(trained, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("option", "value"), [("license", "mit"), ("episodes", 3), ("env", "mine:Env")]
+)
+def test_what_a_card_alone_needs_is_not_dropped_without_one(capsys, tmp_path, option, value):
+    words = ["--logdir", tmp_path, "--out", tmp_path / "new", f"--{option}", value]
+    message = failure(capsys, 2, commands.export, *words)
+    assert f"--{option} is for a card: add --card, or leave it out" in message
+
+
+@pytest.mark.parametrize(
+    ("returns", "shown"),
+    [
+        ((0.04, 0.015, 0.93), "return 0.04 ± 0.015"),
+        ((965.3, 12.25, 2965.3), "return 965.3 ± 12.25"),
+        ((-1234.56, 0.0, 21070.0), "return -1,234.6 ± 0"),
+    ],
+)
+def test_small_returns_are_not_rounded_away(capsys, monkeypatch, tmp_path, returns, shown):
+    mean, std, high = returns
+    outcome = api.Evaluation([mean, high], [5, 5], mean, std, None)
+    monkeypatch.setattr(api, "evaluate", lambda *args, **options: outcome)
+    commands.evaluate(["--logdir", str(tmp_path)])
+    said = f"{shown} (mean ± standard deviation of 2 episodes, {number(mean)} to {number(high)})"
+    assert capsys.readouterr().out == said + "\n"
+    results = {"mean": mean, "std": std}
+    monkeypatch.setattr(api, "publish", lambda *args, **options: (tmp_path, results))
+    commands.export(["--logdir", str(tmp_path), "--out", str(tmp_path), "--card"])
+    assert capsys.readouterr().out.splitlines()[0] == shown
+
+
+@pytest.mark.parametrize(
     ("words", "parts"),
     [
         (["--dreamer.rssm.deter", "4"], ["dreamer.rssm.deter cannot change", "dreamer.policy"]),
@@ -303,7 +334,7 @@ def test_a_card_holds_results_and_loads_back(capsys, trained, tmp_path):
     commands.export([str(word) for word in words])
     shown = capsys.readouterr().out
     results = json.loads((out / "results.json").read_text())
-    assert shown.startswith(f"return {results['mean']:.1f} ± ") and str(out) in shown
+    assert shown.startswith(f"return {number(results['mean'])} ± ") and str(out) in shown
     _, header, text = (out / "README.md").read_text().split("---\n", 2)
     about = YAML(typ="safe").load(header)
     assert about["library_name"] == "dreamer-tf" and about["license"] == "mit"
@@ -312,7 +343,7 @@ def test_a_card_holds_results_and_loads_back(capsys, trained, tmp_path):
     assert index["dataset"]["type"] == "gymnasium_Pendulum-v1"
     [metric] = index["metrics"]
     assert metric["value"] == f"{results['mean']:.2f} +/- {results['std']:.2f}"
-    assert "220 frames" in text and "policy.tflite" in text
+    assert "after 220 frames and " in text and "policy.tflite" in text
     assert str(trained) not in text + (out / "config.yaml").read_text()
 
     agent = dreamer_tf.load(out)
@@ -352,7 +383,7 @@ def test_the_defaults_say_before_they_begin_that_they_take_days(capsys, tmp_path
     monkeypatch.setattr(session, "_assemble", _only_introduce(session._assemble))
     with pytest.raises(_EnoughError):
         words = ["--task", "gymnasium_Pendulum-v1", "--env.action_repeat", "1"]
-        commands.train([*words, "--logdir", str(tmp_path / "run")])
+        commands.train([*words, "--agent", "dreamer", "--logdir", str(tmp_path / "run")])
     shown = capsys.readouterr().out
     assert re.search(r"this is long: 500,000 updates for 5,000,000 frames take [\d.]+ days", shown)
 
@@ -380,6 +411,15 @@ def test_warnings_of_a_command_are_plain_lines():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == "images are resized\n"
+
+
+def test_an_export_may_be_made_where_one_stands(capsys, trained, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    commands.export(["--logdir", str(trained), "--out", ".", "--no_litert"])
+    assert capsys.readouterr().out.endswith("exported to .\n")
+    assert {"saved_model.pb", "config.yaml"} <= {path.name for path in pathlib.Path().iterdir()}
+    assert (tmp_path / "here").samefile(".") and len(list(tmp_path.iterdir())) == 1
 
 
 def test_export_does_not_write_over_other_files(capsys, trained):

@@ -11,13 +11,16 @@ import jinja2
 
 import dreamer_tf
 from dreamer_tf import config as configs
-from dreamer_tf.apps.api.trained import evaluate, export
+from dreamer_tf.apps.api.trained import evaluate, load_with_state, warn_of_unknown_range
+from dreamer_tf.apps.report.summary import UPDATES, unit
 from dreamer_tf.common import short_name, write_json
 from dreamer_tf.export.checks import check_free, check_onnx
+from dreamer_tf.export.errors import OnnxError
+from dreamer_tf.export.folders import made_whole
 from dreamer_tf.runs import run_folder
-from dreamer_tf.training.loading import load_saved
 
 VIDEO, RESULTS, POLICY = "replay.mp4", "results.json", "policy"
+_CURVE = "scores.json"
 
 _CARD = """\
 ---
@@ -49,8 +52,8 @@ model-index:
 
 # {{ agent }} on {{ task }}
 
-An agent of dreamer-tf {{ version }}, after {{ frames }} frames and {{ updates }} updates. Its mean
-return over {{ count }} episodes with the mode action is
+An agent of dreamer-tf {{ version }}, after {{ progress }}. Its mean return over {{ count }}
+episodes with the mode action is
 **{{ "%.2f" % mean }} ± {{ "%.2f" % std }}** (mean and standard deviation; {{ "%.2f" % low }} to
 {{ "%.2f" % high }}).
 {% for remark in remarks %}
@@ -78,7 +81,7 @@ print(dreamer.evaluate("path/to/this/folder", episodes=10))
 | `spaces.json` | what it sees and does |
 | `policy/` | the exports |
 | `results.json` | the return of each episode |
-{% if curve %}| `scores.json` | the learning curve |
+{% if curve %}| `scores.json` | the learning curve{% if fitted %}, over updates{% endif %} |
 {% endif %}{% if video %}| `replay.mp4` | an episode |
 {% endif %}"""
 
@@ -96,6 +99,9 @@ def publish(
     license: str | None = None,
 ) -> tuple[pathlib.Path, dict[str, Any]]:
     """Writes a folder for a model hub: whole, or not at all. Nothing is uploaded.
+
+    All of it is of one checkpoint, also where the run goes on meanwhile. What LiteRT or ONNX cannot
+    hold is left out, and the card says why.
 
     Args:
       logdir: Run folder.
@@ -115,86 +121,90 @@ def publish(
       RunFolderError: The folder holds no run, or no checkpoint yet.
       ExportError: The folder is taken, or the agent has nothing to export.
     """
-    out = pathlib.Path(out)
+    out, logdir = pathlib.Path(out), pathlib.Path(logdir)
     check_free(out)
     if onnx:
         check_onnx()
-    partial = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
-        results = _write(
-            pathlib.Path(logdir), partial, episodes, env, task, seed, checkpoint, onnx, license
-        )
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    config = configs.read(logdir)
+    # Once: asked again, a run that goes on would have a newer checkpoint, or another best one.
+    agent, state = load_with_state(logdir, checkpoint=checkpoint)
+    warn_of_unknown_range(logdir)
+    fitted = unit(state["counters"]["env_frames"], state["counters"]["agent_steps"]) == UPDATES
+    with made_whole(out) as folder:
+        remarks = _export(agent, folder / POLICY, config, onnx)
+        _write_run(agent, state["counters"], config, folder)
+        # What is in the folder plays, and no newer checkpoint of the run.
+        outcome = evaluate(folder, episodes, env=env, task=task, seed=seed, video=folder / VIDEO)
+        results = {
+            "task": task or config.task,
+            "agent": short_name(config.agent),
+            "returns": outcome.returns,
+            "lengths": outcome.lengths,
+            "mean": outcome.mean,
+            "std": outcome.std,
+            "crashed": outcome.crashed,
+            "limited": outcome.limited,
+            # What a fit calls its frames are updates: nothing acted.
+            "env_frames": 0 if fitted else state["counters"]["env_frames"],
+            "grad_steps": state["counters"]["grad_steps"],
+            "dreamer_tf": dreamer_tf.__version__,
+        }
+        write_json(folder / RESULTS, results)
+        has_curve = (logdir / _CURVE).is_file()
+        if has_curve:
+            shutil.copyfile(logdir / _CURVE, folder / _CURVE)
+        if outcome.limited:
+            limited = f"{outcome.limited} of the episodes had not ended and count as they were."
+            remarks.append(limited)
+        about = {"license": license, "fitted": fitted, "curve": has_curve, "remarks": remarks}
+        _write_card(folder, results, about | {"video": outcome.video is not None})
     return out, results
 
 
-def _write(logdir, folder, episodes, env, task, seed, checkpoint, onnx, license_name):
-    _, refusal = export(logdir, folder / POLICY, onnx=onnx, checkpoint=checkpoint)
-    from dreamer_tf.runs.checkpoint import Checkpoints  # Loads TensorFlow: first, `export` quietly.
+def _export(agent, folder, config, onnx):
+    """Exports the policy; returns remarks on what it could not be."""
+    info, remarks = {"task": config.task}, []
+    try:
+        _, refusal = agent.export(folder, onnx=onnx, info=info)
+    except OnnxError as error:
+        remarks.append(f"There is no ONNX file: {error}.")
+        _, refusal = agent.export(folder, info=info)
+    if refusal:
+        remarks.append(f"There is no LiteRT file: {refusal}.")
+    return remarks
 
-    config = configs.read(logdir)
-    agent, state = load_saved(logdir, checkpoint)
-    counters = state["counters"]
-    counts = {"env_frames": counters["env_frames"], "grad_steps": counters["grad_steps"]}
+
+def _write_run(agent, counters, config, folder):
+    """What makes a run folder of the card's: `load` takes it, and it can be played."""
+    from dreamer_tf.runs.checkpoint import Checkpoints  # It loads TensorFlow.
+
+    counts = {name: counters[name] for name in ("env_frames", "grad_steps")}
     Checkpoints(folder / "checkpoints", agent=agent).save({"counters": counters}, **counts)
     # Where the run was is nobody's business.
     own = dataclasses.replace(config, logdir="")
     configs.save(own, folder, {key: "published run" for key in configs.options()})
     (folder / POLICY / configs.CONFIG_NAME).write_bytes((folder / configs.CONFIG_NAME).read_bytes())
     run_folder.save_spaces(folder, agent.obs_space, agent.act_space, agent.native_act_space)
-    has_curve = (logdir / "scores.json").is_file()
-    if has_curve:
-        shutil.copyfile(logdir / "scores.json", folder / "scores.json")
-    outcome = evaluate(
-        *(logdir, episodes),
-        env=env,
-        task=task,
-        seed=seed,
-        checkpoint=checkpoint,
-        video=folder / VIDEO,
-    )
-    results = {
-        "task": task or config.task,
-        "agent": short_name(config.agent),
-        "returns": outcome.returns,
-        "lengths": outcome.lengths,
-        "mean": outcome.mean,
-        "std": outcome.std,
-        "crashed": outcome.crashed,
-        "limited": outcome.limited,
-        **counts,
-        "dreamer_tf": dreamer_tf.__version__,
-    }
-    write_json(folder / RESULTS, results)
+
+
+def _write_card(folder, results, about):
+    updates = f"{results['grad_steps']:,} updates"
+    progress = f"{results['env_frames']:,} frames and {updates}"
     forms = ["a TensorFlow SavedModel"]
     for name, file in (("LiteRT", "policy.tflite"), ("ONNX", "policy.onnx")):
         if (folder / POLICY / file).is_file():
             forms.append(f"{name} (`{file}`)")
-    remarks = [f"There is no LiteRT file: {refusal}."] if refusal else []
-    if outcome.limited:
-        remarks.append(f"{outcome.limited} of the episodes had not ended and count as they were.")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
     text = environment.from_string(_CARD).render(
         results
+        | about
         | {
-            "license": license_name,
             "version": dreamer_tf.__version__,
-            "frames": f"{counts['env_frames']:,}",
-            "updates": f"{counts['grad_steps']:,}",
-            "count": len(outcome.returns),
-            "low": min(outcome.returns),
-            "high": max(outcome.returns),
-            "remarks": remarks,
+            "progress": f"{updates} on recorded episodes" if about["fitted"] else progress,
+            "count": len(results["returns"]),
+            "low": min(results["returns"]),
+            "high": max(results["returns"]),
             "forms": ", ".join(forms),
-            "curve": has_curve,
-            "video": outcome.video is not None,
         }
     )
     (folder / "README.md").write_text(text + "\n", encoding="utf-8")
-    return results

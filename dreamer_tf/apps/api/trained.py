@@ -17,7 +17,7 @@ from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
 from dreamer_tf.specs import are_alike
 from dreamer_tf.training import session
-from dreamer_tf.training.loading import load_agent
+from dreamer_tf.training.loading import load_saved
 
 if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
@@ -50,9 +50,20 @@ def load(
       NoCheckpointError: It does not hold the one that was asked for; names those that it holds.
       ConfigError: An option does not exist, or cannot change after training.
     """
+    return load_with_state(logdir, acting, checkpoint=checkpoint, agent=agent)[0]
+
+
+def load_with_state(
+    logdir: str | os.PathLike,
+    acting: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    checkpoint: int | str | None = None,
+    agent: "type[Agent] | None" = None,
+) -> "tuple[Agent, dict[str, Any]]":
+    """As `load`; with what was saved beside the agent in its checkpoint, such as the counters."""
     quiet_tensorflow()
     start_tensorflow()
-    return load_agent(logdir, checkpoint, agent, acting)
+    return load_saved(logdir, checkpoint, agent, acting)
 
 
 def export(
@@ -79,20 +90,26 @@ def export(
 
     Raises:
       RunFolderError: The folder holds no run, or no checkpoint yet.
-      ExportError: The agent has nothing to export, the folder is taken, or ONNX is not installed.
+      ExportError: The agent has nothing to export, the folder is taken, ONNX is not installed, or
+        it cannot hold the policy.
     """
     config = read_config(logdir)
     check_free(out)
     if onnx:
         check_onnx()
     agent = load(logdir, acting, checkpoint=checkpoint)
+    warn_of_unknown_range(logdir)
+    return agent.export(out, litert=litert, onnx=onnx, info={"task": config.task})
+
+
+def warn_of_unknown_range(logdir: str | os.PathLike) -> None:
+    """Warns that exports of a run answer between -1 and 1, where an early version started it."""
     if run_folder.load_native_actions(logdir) is None:
         _LOGGER.warning(
             "%s does not tell the environment's own action range: the export's numbers lie between "
             "-1 and 1. Continue the run for a moment and it will.",
             logdir,
         )
-    return agent.export(out, litert=litert, onnx=onnx, info={"task": config.task})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -71,10 +71,10 @@ def _serve(run, port):
 
 
 def _progress(about):
-    frames, steps = about["frames"], about["steps"]
+    frames, steps, unit = about["frames"], about["steps"], about["unit"]
     if about["is_finished"]:
-        return f"{frames:,} frames"
-    return f"{frames:,} of {steps:,} frames: the run is unfinished"
+        return f"{frames:,} {unit}"
+    return f"{frames:,} of {steps:,} {unit}: the run is unfinished"
 
 
 def _import_server():

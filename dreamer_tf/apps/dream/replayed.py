@@ -50,8 +50,9 @@ class Replayed:
     def _filter(self, chunk):
         start = self.first + chunk * CHUNK
         # The last chunk is filled up with the last row, whose copies nobody asks for.
-        places = np.minimum(np.arange(start, start + CHUNK), len(self._rows["reward"]) - 1)
-        rows = {key: np.asarray(values[places]) for key, values in self._rows.items()}
+        places = np.minimum(np.arange(CHUNK), len(self._rows["reward"]) - 1 - start)
+        # By a slice: for whatever else is asked for, a stored array reads the whole episode.
+        rows = {key: values[start : start + CHUNK][places] for key, values in self._rows.items()}
         if chunk:
             before = Latent(*(part[-1] for part in self._chunks[-1][0]))
         else:

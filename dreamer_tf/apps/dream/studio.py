@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from dreamer_tf import config as configs
-from dreamer_tf.apps import api
+from dreamer_tf.apps.api.trained import load_with_state
 from dreamer_tf.apps.dream import checks, encoding
 from dreamer_tf.apps.dream.compiled import CompiledModel
 from dreamer_tf.apps.dream.dream import LONGEST, Dream
@@ -21,6 +21,7 @@ from dreamer_tf.apps.dream.errors import DreamError, RequestError
 from dreamer_tf.apps.dream.replayed import Replayed
 from dreamer_tf.apps.figures.palette import styles
 from dreamer_tf.apps.figures.tasks import canonical, title
+from dreamer_tf.apps.report.summary import unit
 from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.replay.store import OpenFiles
 from dreamer_tf.runs import run_folder
@@ -50,14 +51,15 @@ class Studio:
           DreamError: If the agent has no world model, or there is no episode to begin in.
         """
         self._config = configs.read(run)
-        self._frames = run_folder.saved_frames(run)
-        agent = api.load(run)
+        agent, state = load_with_state(run)
         if not agent.latent_model:
             raise DreamError(
                 f"the agent {agent.name!r} has no world model to dream in; expected a run of an "
                 "agent that learns one, such as dreamerv3"
             )
         self._agent = agent
+        self._frames = state["counters"]["env_frames"]
+        self._unit = unit(self._frames, state["counters"]["agent_steps"])
         self._knows_range = run_folder.load_native_actions(run) is not None
         self._native = NativeActions(agent.act_space, agent.native_act_space)
         self._folder = Episodes(run, agent.obs_space, agent.act_space)
@@ -79,6 +81,7 @@ class Studio:
             "seed": config.seed,
             "frames": self._frames,
             "steps": config.steps,
+            "unit": self._unit,
             "is_finished": self._frames >= config.steps,
             "behavior": behavior.kind,
             "choices": list(behavior.choices),

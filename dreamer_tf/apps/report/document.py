@@ -95,6 +95,7 @@ def render(runs, videos, now=None):
     plot = Plot(runs)
     run_looks = looks([run.agent for run in runs])
     plot.data["lineWidth"] = LINE_WIDTH
+    plot.data["axis"] = axis = _axis(runs)
     plot.data["runs"] = [
         {"name": run.name, "light": look.light, "dark": look.dark, "dash": look.dash}
         for run, look in zip(runs, run_looks, strict=True)
@@ -108,6 +109,7 @@ def render(runs, videos, now=None):
         title=_title(runs),
         cards=cards,
         plot=plot,
+        axis=axis,
         most_points=MOST_POINTS,
         settings=settings,
         unlike=[row for row in settings if (row.differs if len(runs) > 1 else row.is_changed)],
@@ -131,6 +133,7 @@ def script_json(value):
 
 def _card(run, look, shown, notes):
     """What the template needs of a run."""
+    acts = run.unit == summary.FRAMES
     memory = summary.latest(run.history, "memory/rss")
     return {
         "run": run,
@@ -138,10 +141,10 @@ def _card(run, look, shown, notes):
         "label": styles([run.agent])[run.agent].label,
         "task": task_title(run.task),
         "score": summary.score(run.history),
-        "updates": summary.latest(run.history, "grad_steps"),
+        "updates": summary.latest(run.history, "grad_steps") if acts else None,
         "episodes": summary.latest(run.history, "episodes"),
         "seconds": float(run.history.seconds().sum()),
-        "frames_speed": summary.typical(run.history, "speed/frames"),
+        "frames_speed": summary.typical(run.history, "speed/frames") if acts else None,
         "acting_speed": summary.typical(run.history, "speed/acting"),
         "updating_speed": summary.typical(run.history, "speed/updating"),
         "memory_mib": None if memory is None else round(memory / 2**20),
@@ -149,6 +152,12 @@ def _card(run, look, shown, notes):
         "films": shown,
         "notes": (*run.notes, *notes),
     }
+
+
+def _axis(runs):
+    """What curves are drawn over."""
+    names = {summary.FRAMES: "environment frames", summary.UPDATES: "updates"}
+    return " or ".join(name for unit, name in names.items() if unit in {run.unit for run in runs})
 
 
 def _title(runs):

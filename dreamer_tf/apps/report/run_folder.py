@@ -15,6 +15,7 @@ from dreamer_tf.apps.figures.run_folders import is_run_folder, read_settings
 from dreamer_tf.apps.figures.tasks import canonical
 from dreamer_tf.apps.report.errors import ReportError
 from dreamer_tf.apps.report.metrics_file import History, read_metrics
+from dreamer_tf.apps.report.summary import FRAMES, unit
 from dreamer_tf.common import short_name
 from dreamer_tf.config.files import CONFIG_NAME
 
@@ -62,6 +63,12 @@ class Run:
     def steps(self):
         """Frames that it was asked to collect."""
         return self.settings["steps"]
+
+    @property
+    def unit(self):
+        """What its frames are: ``frames``, or ``updates``, see `summary.unit`."""
+        acted = self.history.series.get("agent_steps")
+        return FRAMES if acted is None else unit(self.history.env_frames, acted.last)
 
     @property
     def is_finished(self):

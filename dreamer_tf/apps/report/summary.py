@@ -7,6 +7,8 @@ import numpy as np
 from dreamer_tf.apps.report.curves import EVALUATION, TRAINING
 from dreamer_tf.apps.report.metrics_file import SPEED
 
+FRAMES, UPDATES = "frames", "updates"
+
 _END = 0.9
 _UPDATING = ("updating", "data")
 _ACTIVITIES = ("acting", *_UPDATING, "waiting", "evaluation", "saving", "other")
@@ -27,6 +29,14 @@ class Score:
     final: float
     best: float
     best_frames: int
+
+
+def unit(env_frames, agent_steps):
+    """What a run counts as its env_frames: ``frames``, or ``updates`` as long as nothing acted.
+
+    A run that learns from recorded episodes counts its updates there, see `training.offline`.
+    """
+    return UPDATES if env_frames and not agent_steps else FRAMES
 
 
 def score(history):

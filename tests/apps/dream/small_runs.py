@@ -31,7 +31,15 @@ FRAMES = 600
 
 
 def small_run(
-    path, name, *, obs_space=None, lengths=(50,), frames=FRAMES, checkpoint=True, **options
+    path,
+    name,
+    *,
+    obs_space=None,
+    lengths=(50,),
+    frames=FRAMES,
+    acted=True,
+    checkpoint=True,
+    **options,
 ):
     """Makes the folder of a run of 1000 frames.
 
@@ -41,6 +49,7 @@ def small_run(
       obs_space: Dict of observation key to `Space`; None: the agent's of `SPACES`.
       lengths: Rows of each episode.
       frames: Frames of its checkpoint.
+      acted: Whether it acted; else it learned from recorded episodes, and its frames are updates.
       checkpoint: Whether it has one.
       **options: Options by dotted key with ``__`` for the dot.
 
@@ -55,7 +64,9 @@ def small_run(
     save_spaces(path, obs_space, act_space, native)
     agent = _make_agent(config, obs_space, act_space)
     if checkpoint:
-        Checkpoints(path / "checkpoints", agent=agent).save({}, env_frames=frames, grad_steps=1)
+        counts = {"env_frames": frames, "grad_steps": 1 if acted else frames}
+        state = {"counters": counts | {"agent_steps": frames if acted else 0}}
+        Checkpoints(path / "checkpoints", agent=agent).save(state, **counts)
     (path / "replay").mkdir()
     total = 0
     for serial, length in enumerate(lengths, 1):

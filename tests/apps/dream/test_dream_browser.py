@@ -9,6 +9,7 @@ pytest.importorskip("flask", reason='flask is missing: pip install "dreamer-tf[d
 
 from dreamer_tf.apps.dream import server  # noqa: E402
 from dreamer_tf.apps.dream.studio import Studio  # noqa: E402
+from dreamer_tf.behaviors.acting import ActorBehavior  # noqa: E402
 from dreamer_tf.specs import Space  # noqa: E402
 from tests.apps.dream.small_runs import COLOR, GREY, NUMBERS, small_run  # noqa: E402
 from tests.browser import PATIENCE, open_browser  # noqa: E402
@@ -48,13 +49,17 @@ def served(folder, name, **options):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Addresses: ``mixed`` with images, numbers and several actions; ``choice`` with one."""
+    """Addresses: ``mixed`` with images, numbers and several actions; ``choice`` with one.
+
+    ``planned`` is of a planner in place of the actor, which learned from recorded episodes.
+    """
     folder = tmp_path_factory.mktemp("runs")
     with (
         served(folder / "mixed", "dreamerv3", obs_space=MIXED) as mixed,
         served(folder / "choice", "dreamerv2", obs_space=LONG, steps=600) as choice,
+        served(folder / "planned", "dreamer", acted=False, dreamer__policy="planner") as planned,
     ):
-        yield {"mixed": mixed, "choice": choice}
+        yield {"mixed": mixed, "choice": choice, "planned": planned}
 
 
 @pytest.fixture(scope="module")
@@ -294,6 +299,31 @@ def test_one_choice_is_taken_at_once(show):
     assert page.run("return document.querySelectorAll('#notices .notice').length") == 0
     assert page.run("return document.querySelectorAll('.element').length") == 3
     assert page.run("return document.querySelectorAll('#frames canvas').length") == 0
+
+
+def test_a_planner_chooses_in_both_ways(show):
+    page = show("planned")
+    assert page.text("#who") == "YouPlannerPlanner, sampledAs recorded"
+    for count, key in enumerate("as", 1):
+        page.press(key)
+        page.click("#step")
+        assert page.count == count and page.run("return document.querySelector('#error').hidden")
+    assert page.run("return document.documentElement.dataset.who") == "sample"
+
+
+def test_where_nothing_acted_updates_are_no_frames(show):
+    page = show("planned")
+    assert page.text("#progress") == "600 updates"
+    assert "600 of 1,000 updates" in page.text("#notices")
+
+
+def test_a_behaviour_of_ones_own_is_called_as_it_calls_its_choices(show, monkeypatch):
+    monkeypatch.setattr(ActorBehavior, "kind", "guesser")
+    page = show("choice")
+    assert page.text("#who") == "YoumodesampleAs recorded"
+    page.press("m")
+    page.click("#step")
+    assert page.count == 1 and page.run("return document.documentElement.dataset.who") == "mode"
 
 
 def test_what_is_refused_is_said_and_the_dream_stays(show):

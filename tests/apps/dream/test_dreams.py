@@ -293,6 +293,35 @@ def test_of_a_long_past_the_model_sees_the_last_rows():
     assert not rows["is_first"][50]
 
 
+def test_filtering_reads_only_the_rows_that_it_needs():
+    class Stored:
+        """Like a `StoredArray`, of which all is read for anything but a slice."""
+
+        def __init__(self, array):
+            self.array = array
+
+        def __len__(self):
+            return len(self.array)
+
+        def __getitem__(self, rows):
+            assert isinstance(rows, slice) and rows.step is None, rows
+            reads.append(len(self.array[rows]))
+            return self.array[rows]
+
+    class Spy:
+        initial = staticmethod(lambda: "nothing")
+
+        def observe(self, rows, latent, seed):
+            seen.extend(rows["reward"].tolist())
+            return (np.zeros([CHUNK, 1]), np.zeros([CHUNK, 1])), {}
+
+    reads, seen = [], []
+    rows = {key: Stored(x) for key, x in episode(*SPACES["dreamer"][:2], ROWS, 0).items()}
+    Replayed(Spy(), rows, MOMENT, SEED).latent(ROWS - 1)
+    assert max(reads) <= CHUNK and sum(reads) == ROWS * len(rows)
+    assert seen == [*range(ROWS), *[ROWS - 1] * (-ROWS % CHUNK)]
+
+
 def test_a_model_without_decoder_predicts_what_states_are_worth(tmp_path):
     small_run(
         tmp_path,

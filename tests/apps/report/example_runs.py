@@ -10,7 +10,7 @@ from dreamer_tf.runs.videos import save_video
 from tests.apps.figures.runs import prediction
 
 
-def example_run(path, *, reached=1000, films=(), starts=1, **overrides):
+def example_run(path, *, reached=1000, films=(), starts=1, acted=True, **overrides):
     """Makes the folder of a run that was asked for 1000 frames.
 
     Args:
@@ -18,12 +18,14 @@ def example_run(path, *, reached=1000, films=(), starts=1, **overrides):
       reached: Frames that it has collected.
       films: Frames at which it saved its two videos.
       starts: Entries of ``info.json``.
+      acted: Whether it acted; else it learned from recorded episodes, and its frames are updates.
       **overrides: Options, by dotted key with ``__`` for the dot.
     """
     keys = {key.replace("__", "."): value for key, value in overrides.items()}
     config = configs.load(["dmc", "cpu"], {"steps": 1000, "seed": 0, **keys}).config
     configs.save(config, path)
-    lines = [line for step in range(50, reached + 1, 50) for line in _lines(step, config.seed)]
+    steps = range(50, reached + 1, 50)
+    lines = [line for step in steps for line in _lines(step, config.seed, acted)]
     (path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     start = {
         "time": "2026-01-02T03:04:05+00:00",
@@ -41,14 +43,15 @@ def example_run(path, *, reached=1000, films=(), starts=1, **overrides):
     return path
 
 
-def _lines(step, seed):
+def _lines(step, seed, acted):
     """What a run logs at a frame: two episodes that end together, an evaluation, an interval."""
     noise = np.random.default_rng([step, seed])
-    yield {"step": step, "train/return": noise.normal(step), "train/length": 50}
-    yield {"step": step, "train/return": noise.normal(step), "train/length": 50}
+    for _ in range(2 if acted else 0):
+        yield {"step": step, "train/return": noise.normal(step), "train/length": 50}
     if step % 100 == 0:
         yield {"step": step, "eval/return": noise.normal(step + 20), "eval/return_std": 30.5}
         shares = {"time/acting": 0.25, "time/updating": 0.75}
         losses = {"image_loss": 1e6 / step**2, "model_grad_norm": 100 / step, "kl": noise.normal(7)}
-        counts = {"grad_steps": step // 2, "memory/rss": 2**30, "openloop_image_mse": 1 / step}
+        counts = {"grad_steps": step // 2} if acted else {"grad_steps": step, "agent_steps": 0}
+        counts |= {"memory/rss": 2**30, "openloop_image_mse": 1 / step}
         yield {"step": step, "speed/frames": 50.0, **losses, **shares, **counts}

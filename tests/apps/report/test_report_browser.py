@@ -20,7 +20,7 @@ return [...document.querySelectorAll("[data-drawn]")].map(
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """Addresses of the report of one run, and of one of two runs."""
+    """Addresses of the report of one run, of two runs, and of one that did not act."""
     folder = tmp_path_factory.mktemp("reports")
     first = example_run(folder / "first", films=(1000,))
     second = example_run(
@@ -28,9 +28,11 @@ def pages(tmp_path_factory):
     )
     with (first / "metrics.jsonl").open("a") as file:
         file.write("".join(f'{{"step": {step}, "zero_loss": 0.0}}\n' for step in (500, 1000)))
+    fit = example_run(folder / "fit", acted=False)
     one = write_report([first], folder / "one.html")
     two = write_report([first, second], folder / "two.html")
-    return {"one": one.as_uri(), "two": two.as_uri()}
+    learned = write_report([fit], folder / "learned.html")
+    return {"one": one.as_uri(), "two": two.as_uri(), "learned": learned.as_uri()}
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,14 @@ def test_every_chart_draws_its_numbers(browser, show):
         """,
     )
     assert painted
+
+
+@pytest.mark.parametrize(("name", "label"), [("one", "environment frames"), ("learned", "updates")])
+def test_the_axis_says_what_is_counted(browser, show, name, label):
+    show(name)
+    bring(browser, EVALUATION)
+    drawn = "return document.querySelector(arguments[0]).chart.axes[0].label"
+    assert browser.execute_script(drawn, EVALUATION) == label
 
 
 def test_hovering_shows_the_number_of_the_nearest_point(browser, show):

@@ -121,6 +121,19 @@ def test_an_unfinished_run_is_said_to_be_one(pages):
     assert "<b>whole</b>: " not in pages["all"]
 
 
+def test_where_nothing_acted_updates_are_no_frames(folder, tmp_path):
+    run = example_run(tmp_path / "fit", reached=500, films=(500,), starts=2, acted=False)
+    text = document.write_report([run]).read_text(encoding="utf-8")
+    assert "500 of 1,000 updates (50.0 %)" in text and "Return over updates." in text
+    assert text.count("<dt>updates</dt>") == 1 and "<dt>frames</dt>" not in text
+    assert "Evaluation episode at 500 updates" in text and "from update</th>" in text
+    assert '<td data-of="frames a second">–</td>' in text
+    assert json.loads(Page(text).texts["data"])["axis"] == "updates"
+    both = document.write_report([run, folder / "half"], tmp_path / "both.html")
+    data = json.loads(Page(both.read_text(encoding="utf-8")).texts["data"])
+    assert data["axis"] == "environment frames or updates"
+
+
 def test_names_from_outside_are_text_not_markup(pages):
     assert "&lt;Odd&gt;&amp;&#39;Name&#39;-v0" in pages["begun"] and "<Odd>" not in pages["begun"]
     assert "A &lt;fast&gt; processor" in pages["half"]

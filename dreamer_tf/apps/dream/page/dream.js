@@ -196,12 +196,15 @@ function showRemark(last) {
 
 const NAMES = {
   actor: { mode: ["Actor", "A"], sample: ["Actor, sampled", "S"] },
-  planner: { mode: ["Planner", "A"] },
+  planner: { mode: ["Planner", "A"], sample: ["Planner, sampled", "S"] },
 };
+
+// Of an agent of one's own, whose behaviour may choose otherwise, the choice's own name.
+const nameOf = (choice) => NAMES[about.behavior]?.[choice] ?? [choice, choice[0].toUpperCase()];
 
 function makeWho() {
   const choices = [["you", "You", "Y"]];
-  for (const choice of about.choices) choices.push([choice, ...NAMES[about.behavior][choice]]);
+  for (const choice of about.choices) choices.push([choice, ...nameOf(choice)]);
   choices.push(["recorded", "As recorded", "T"]);
   find("who").replaceChildren(
     ...choices.map(([value, name, key]) => {
@@ -260,9 +263,9 @@ function press(event) {
 function describe() {
   document.title = `Dream · ${about.agent} on ${about.task}`;
   find("title").textContent = `${about.agent} on ${about.task}, seed ${about.seed}`;
-  find("progress").textContent = `${counts.format(about.frames)} frames`;
+  find("progress").textContent = `${counts.format(about.frames)} ${about.unit}`;
   if (!about.is_finished) {
-    const of = `${counts.format(about.frames)} of ${counts.format(about.steps)} frames`;
+    const of = `${counts.format(about.frames)} of ${counts.format(about.steps)} ${about.unit}`;
     notice(`This run is not finished: its newest checkpoint is of ${of}.`, "unfinished");
   }
   if (!about.knows_range) {

@@ -146,7 +146,7 @@ function options(figure, curves, rows) {
       y: { distr: figure.logarithmic ? 3 : 1, range },
     },
     axes: [
-      { ...axis, size: 26, space: 60, values: (_, ticks) => labels(ticks), label: "environment frames" },
+      { ...axis, size: 26, space: 60, values: (_, ticks) => labels(ticks), label: data.axis },
       { ...axis, size: 54, space: 34, values: (_, ticks) => labels(ticks), ...y },
     ],
     series: [{}, ...series],
