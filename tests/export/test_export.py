@@ -301,6 +301,7 @@ def in_onnx(policy, names, folder):
         ("planet", in_litert),
         ("dreamerv3", in_litert),
         ("planner", in_litert),
+        ("planet", in_onnx),
         ("dreamer", in_onnx),
         ("dreamerv2", in_onnx),
         ("dreamerv3", in_onnx),
@@ -351,8 +352,6 @@ def test_the_code_in_the_readme_plays(live, tmp_path, monkeypatch, name, runtime
     if runtime == "onnxruntime":
         pytest.importorskip("tf2onnx", reason='pip install "dreamer-tf[onnx]"')
         pytest.importorskip("onnxruntime", reason='pip install "dreamer-tf[onnx]"')
-        if name == "planet":
-            pytest.skip("PlaNet's search does not fit into ONNX")
     for module in ("ai_edge_litert", "ai_edge_litert.interpreter"):
         monkeypatch.setitem(sys.modules, module, Tflite)
     out = tmp_path / "policy"
