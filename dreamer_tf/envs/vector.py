@@ -63,7 +63,7 @@ class VectorEnv:
         self._constructors = list(constructors)
         make_host: Callable[..., Any] = workers if callable(workers) else _HOSTS[workers]
         self._make_host = functools.partial(make_host, limit=step_timeout, stopped=stopped)
-        self._seed = seed
+        self._seed, self._stopped = seed, stopped
         count = len(self._constructors)
         self._episodes = np.zeros(count, np.int64)
         self._running = np.zeros(count, bool)
@@ -190,11 +190,16 @@ class VectorEnv:
 
         Returns:
           Dict of index to what was different, in words; None where nothing was.
+
+        Raises:
+          EnvAbandoned: If the run is to stop before all of them arrived.
         """
         outcome: dict[int, str | None] = dict.fromkeys(episodes)
         left = dict(episodes)
         number = 0
         while left:
+            if self._stopped():
+                raise EnvAbandoned(f"episodes were played again up to row {number}, and no further")
             due = {index: row for index, rows in left.items() if (row := next(rows, None))}
             for index, row in due.items():
                 if number:

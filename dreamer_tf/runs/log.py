@@ -10,9 +10,10 @@ import numpy as np
 from dreamer_tf.common import short_name
 from dreamer_tf.config import Config
 from dreamer_tf.runs.loggers import LOGGERS
+from dreamer_tf.runs.lost import METRICS_NAME
 from dreamer_tf.runs.terminal import LiveTerminal, PlainTerminal
 from dreamer_tf.runs.videos import VideoFolder, showable
-from dreamer_tf.runs.writers import METRICS_NAME, MetricsFile, Scores, TensorBoard, Writer
+from dreamer_tf.runs.writers import MetricsFile, Scores, TensorBoard, Writer
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class RunLog(Writer):
         config: Config,
         terminal: LiveTerminal | PlainTerminal,
         env_frames: int,
-        saved: int,
+        evaluated: int,
         writers: Sequence[Callable[[pathlib.Path], Writer]] = (),
     ) -> None:
         """Opens all writers.
@@ -42,7 +43,8 @@ class RunLog(Writer):
           config: `Config`.
           terminal: See ``terminal.py``.
           env_frames: Where the run continues.
-          saved: Where its weights were saved; evaluations after that were of others, now lost.
+          evaluated: Where the last evaluation was that its checkpoint knows of, 0 without any;
+            later ones were of weights that are lost.
           writers: Functions of the run folder that return a `Writer`, such as its class.
         """
         folder = pathlib.Path(folder)
@@ -53,7 +55,7 @@ class RunLog(Writer):
             method=short_name(config.agent),
             seed=config.seed,
             scalar="eval/return" if config.run.eval_every else "train/return",
-            until=saved if config.run.eval_every else env_frames,
+            until=evaluated if config.run.eval_every else env_frames,
         )
         self._own = [
             MetricsFile(folder / METRICS_NAME),

@@ -32,6 +32,7 @@ from dreamer_tf import config as configs
 from dreamer_tf.common import short_name, write_json
 from dreamer_tf.runs import upkeep
 from dreamer_tf.runs.errors import NO_SPACE, RunFolderError, RunFolderInUse
+from dreamer_tf.runs.lost import BYTES, INFO_NAME, METRICS_NAME, whole_bytes
 from dreamer_tf.runs.machine import machine
 from dreamer_tf.specs import space_from_json, space_to_json
 
@@ -135,21 +136,24 @@ def continue_config(resolved, folder):
     return configs.Resolved(merged.config, origins), changes
 
 
-def add_start(folder, env_frames, saved):
+def add_start(folder, env_frames, saved, evaluated):
     """Adds the present program to ``info.json``: when, from which frame, with what, on what.
 
     Args:
       folder: Run folder.
       env_frames: How many were played.
       saved: At how many its weights were saved. After a kill these are fewer.
+      evaluated: At how many the last evaluation was that was made before they were saved.
     """
-    path = pathlib.Path(folder) / "info.json"
+    path = pathlib.Path(folder) / INFO_NAME
     starts = upkeep.read_or_set_aside(path, _parse_starts) or []
     starts.append(
         {
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "env_frames": env_frames,
             "saved_frames": saved,
+            "evaluated_frames": evaluated,
+            BYTES: whole_bytes(path.with_name(METRICS_NAME)),
             "command": shlex.join(sys.argv),
             "python": platform.python_version(),
             "platform": platform.platform(),

@@ -19,9 +19,8 @@ import imageio.v3 as imageio
 import numpy as np
 
 from dreamer_tf.common import write_json
-from dreamer_tf.runs import upkeep
+from dreamer_tf.runs import lost, upkeep
 
-METRICS_NAME = "metrics.jsonl"
 _LARGEST = float(np.finfo(np.float32).max)
 _RETRY_SECONDS = 60
 _LOGGER = logging.getLogger(__name__)
@@ -100,12 +99,10 @@ class MetricsFile(Writer):
     def _mend(self):
         if not upkeep.is_file_or_set_aside(self._path):
             return
-        with self._path.open("rb+") as file:
-            size = file.seek(0, os.SEEK_END)
-            whole = _end_of_last_line(file, size)
-            if whole < size:
-                _LOGGER.warning("%s: an unfinished last line is cut off", self._path)
-                file.truncate(whole)
+        whole = lost.whole_bytes(self._path)
+        if whole < self._path.stat().st_size:
+            _LOGGER.warning("%s: an unfinished last line is cut off", self._path)
+            os.truncate(self._path, whole)
 
 
 class TensorBoard(Writer):
@@ -200,8 +197,8 @@ class Scores(Writer):
           method: Name of the agent.
           seed: The run's seed.
           scalar: Name of the number that is the score.
-          until: env_frames from which the run continues; later points of the file, from work that
-            was lost, are dropped.
+          until: env_frames of the last point that the run knows of which continues; later ones of
+            the file, from work that was lost, are dropped.
         """
         self._path = pathlib.Path(path)
         self._entry: dict[str, Any] = {
@@ -212,13 +209,13 @@ class Scores(Writer):
             "ys": [],
         }
         self._scalar = scalar
-        self._saved = 0
         points = upkeep.read_or_set_aside(self._path, _parse_curve)
         if points is None:
-            points = _logged_curve(self._path.with_name(METRICS_NAME), scalar)
+            points = _logged_curve(self._path.parent, scalar)
         for x, y in points:
             if x <= until:
                 self.write(x, {scalar: y})
+        self._is_saved = not points  # Also where none of them is left.
 
     @property
     def best(self) -> float | None:
@@ -230,13 +227,14 @@ class Scores(Writer):
         if self._scalar in scalars:
             self._entry["xs"].append(env_frames)
             self._entry["ys"].append(scalars[self._scalar])
+            self._is_saved = False
 
     def flush(self) -> None:
-        """Rewrites the file in one step, if points were added since the last time."""
-        if self._saved == len(self._entry["xs"]):
+        """Rewrites the file in one step, if points were added or dropped since the last time."""
+        if self._is_saved:
             return
         write_json(self._path, [self._entry], indent=None)
-        self._saved = len(self._entry["xs"])
+        self._is_saved = True
 
     def close(self) -> None:
         """Writes what was added last."""
@@ -249,32 +247,8 @@ def _parse_curve(value):
     return [(int(x), float(y)) for x, y in zip(entry["xs"], entry["ys"], strict=True)]
 
 
-def _logged_curve(path, scalar):
-    """The points of one number in a ``metrics.jsonl``, without those of work that was lost."""
-    points: list[tuple[int, float]] = []
-    if not path.is_file():
-        return points
-    for text in path.read_bytes().splitlines():
-        try:
-            line = json.loads(text)
-            step, value = int(line["step"]), line.get(scalar)
-        except (ValueError, TypeError, KeyError, AttributeError):
-            continue  # Not a line of metrics.
-        while points and points[-1][0] > step:
-            points.pop()
-        if value is not None:
-            points.append((step, float(value)))
-    return points
-
-
-def _end_of_last_line(file, size, block=1 << 16):
-    """Position behind the last newline of a binary file; 0 if there is none."""
-    end = size
-    while end > 0:
-        start = max(0, end - block)
-        file.seek(start)
-        found = file.read(end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
+def _logged_curve(folder, scalar):
+    """The points of one number in the metrics of a run, without those of work that was lost."""
+    lines = lost.read_lines(folder / lost.METRICS_NAME, unreadable=[])
+    points, _ = lost.kept_points(lines, lost.read_starts(folder))
+    return sorted(points.get(scalar, []), key=lambda point: point[0])

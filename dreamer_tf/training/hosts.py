@@ -8,11 +8,14 @@ import contextlib
 import dataclasses
 import json
 import os
+import socket
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dreamer_tf import config as configs
 from dreamer_tf.config.remarks import AGENTS
+from dreamer_tf.envs import EnvAbandoned
 
 if TYPE_CHECKING:
     from dreamer_tf.agents.base import Agent
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 
 _MOST_TASKS = 4096  # of a node
+_LOOKING_SECONDS, _ANSWER_SECONDS = 0.2, 2.0
 
 
 class ReplicaLostError(RuntimeError):
@@ -99,6 +103,58 @@ def _from_slurm():
     return Hosts(tuple(addresses), resolver.get_task_info()[1])
 
 
+def meet(hosts: Hosts, stopped: Callable[[], bool] = lambda: False) -> None:
+    """Waits until all processes are there, before TensorFlow connects them.
+
+    TensorFlow waits, too, but hears no signal meanwhile and lets no other thread go on. So the
+    chief looks whether all others listen at their addresses; they do, and look whether TensorFlow
+    listens at the chief's.
+
+    Args:
+      hosts: Whom to wait for, and which of them this one is.
+      stopped: Function without arguments: whether the run is to stop.
+
+    Raises:
+      EnvAbandoned: If it is.
+    """
+    with contextlib.ExitStack() as stack:
+        left = list(hosts.addresses[1:])
+        if not hosts.is_chief:
+            left = [hosts.addresses[0]]
+            stack.enter_context(_listening(hosts.address))
+        while left := [address for address in left if not _is_heard(address)]:
+            if stopped():
+                raise EnvAbandoned(f"nobody answered at {', '.join(left)}")
+            time.sleep(_LOOKING_SECONDS)
+
+
+def _listening(address):
+    """A socket at the port of an address, which TensorFlow takes over once it is closed."""
+    is_dual = socket.has_dualstack_ipv6()
+    place = "", _split(address)[1]
+    family = socket.AF_INET6 if is_dual else socket.AF_INET
+    try:
+        return socket.create_server(place, family=family, dualstack_ipv6=is_dual)
+    except OSError as error:
+        raise configs.ConfigError(
+            f"this process cannot listen at {address}, which is its own of those that learn "
+            f"together: {error.strerror}"
+        ) from error
+
+
+def _is_heard(address):
+    try:
+        socket.create_connection(_split(address), timeout=_ANSWER_SECONDS).close()
+    except OSError:  # Nobody listens yet, or the name is not known yet.
+        return False
+    return True
+
+
+def _split(address):
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
 def follow(config: configs.Config, hosts: Hosts, make_agent: Callable[..., "Agent"]) -> "Agent":
     """What every process but the chief does, see `replicas.follow`."""
     from dreamer_tf.training import replicas
@@ -111,6 +167,7 @@ def start_team(
     hosts: Hosts | None,
     stack: contextlib.ExitStack,
     tell: Callable[[str], None],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> "Team | None":
     """The devices of a run that has several, before anything is computed; None: it has one.
 
@@ -119,15 +176,43 @@ def start_team(
       hosts: As `find_hosts` found them.
       stack: Closes the team.
       tell: Function of a text, told what the devices are.
+      stopped: Function without arguments: whether the run is to stop.
+
+    Raises:
+      EnvAbandoned: If it is, before all hosts are there.
     """
     if config.run.devices == 1 and hosts is None:
         return None
     from dreamer_tf.training.replicas import Team
 
-    team = Team(config, hosts)
+    team = Team(config, hosts, stopped)
     stack.callback(team.close)
     tell(team.description)
     return team
+
+
+def check_given(given: configs.Config, config: configs.Config, hosts: Hosts | None) -> None:
+    """Refuses what this process has from the run folder and the others, who have none, lack.
+
+    Args:
+      given: What was given now, as to every process.
+      config: What this process uses: with all that the run was started with.
+      hosts: As `find_hosts` found them by ``given``.
+
+    Raises:
+      ConfigError: If the others would not be found, or would take another number of devices.
+    """
+    names = ("hosts", "devices") if hosts else ("hosts",)
+    kept = [name for name in names if getattr(given.run, name) != getattr(config.run, name)]
+    if kept:
+        words, others = (
+            " ".join(f"--run.{name} {getattr(options.run, name)}" for name in kept)
+            for options in (config, given)
+        )
+        raise configs.ConfigError(
+            f"the run was started with {words}, which only the process that has its folder can "
+            f"know: repeat {words} for every process, or give {others} to go on with that"
+        )
 
 
 def count_replicas(config: configs.Config, hosts: Hosts | None) -> int:

@@ -58,6 +58,7 @@ class Trainer:
         # An agent without weights has nothing to learn.
         self._learns = bool(parts.agent.parameter_counts())
         self._learning = False
+        self._restored = None
         self._pending = 0
         self._ended = []
         self._statistics = EpisodeStatistics(self._ended.append)
@@ -91,16 +92,22 @@ class Trainer:
     def state(self):
         """What continues a run besides the weights, as JSON values."""
         return {
-            "counters": dataclasses.asdict(self._counters),
+            **self._progress(),
             "replay": self._parts.replay.state(),
-            "envs": self._parts.envs.episodes.tolist(),
             "ongoing": self._ongoing(),
             "evaluator": self._parts.evaluator.state(),
+            "due_updates": self._due.state(),
+            "best_score": self._parts.log.best_score,
+        }
+
+    def _progress(self):
+        """The part of `state` that another is known by, whatever was done in between."""
+        return {
+            "counters": dataclasses.asdict(self._counters),
+            "envs": self._parts.envs.episodes.tolist(),
             "learning": self._learning,
             "pending_updates": self._pending,
-            "due_updates": self._due.state(),
             "clocks": {name: clock.state() for name, clock in self._clocks.items()},
-            "best_score": self._parts.log.best_score,
         }
 
     def _ongoing(self):
@@ -124,6 +131,7 @@ class Trainer:
         """
         begun = []
         if state is not None:
+            self._restored = {key: state[key] for key in self._progress()}
             self._parts.evaluator.restore(state["evaluator"])
             self._learning = state["learning"]
             self._pending = state["pending_updates"]
@@ -172,18 +180,21 @@ class Trainer:
         updates = self._counters.grad_steps
         try:
             self._parts.run.tell("on_start")
+            if self._restored and not self._restored["envs"] and len(self._parts.envs):
+                self._save()  # It learned without acting, and its frames were updates so far.
             self._play_and_learn()
+            self._parts.run.deadline = math.inf  # What follows is not part of its time.
+            if self._learns and not self._stopped() and self._counters.grad_steps == updates:
+                self._tell_that_nothing_was_learned()
+            if not self._interval.is_empty:
+                self._write_interval()
         except ReplicaLostError:
             raise  # Within an update: the weights are not to be saved.
         except BaseException as error:  # Also an environment that calls sys.exit.
             self._save_in_spite_of(error)
             raise
-        self._parts.run.deadline = math.inf  # What follows is not part of its time.
-        if self._learns and not self._stopped() and self._counters.grad_steps == updates:
-            self._tell_that_nothing_was_learned()
-        if not self._interval.is_empty:
-            self._write_interval()
-        self._save()
+        if self._progress() != self._restored:  # Else there was nothing to do, and it is saved.
+            self._save()
         if self._parts.run.stopped and self._counters.env_frames < self._parts.config.steps:
             self._parts.log.terminal.message(f"stopped, as {self._parts.run.stopped}")
 
@@ -355,6 +366,8 @@ class Trainer:
             self._parts.log.terminal.message(text)
 
     def _tell_that_nothing_was_learned(self):
+        if self._restored and self._restored["counters"] == dataclasses.asdict(self._counters):
+            return  # The run was at its end already.
         parts, frames = self._parts, self._counters.env_frames
         told = nothing_learned(parts.config, parts.replay, frames, self._is_ready())
         parts.log.terminal.message(told)

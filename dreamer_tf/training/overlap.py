@@ -218,9 +218,8 @@ class OverlapTrainer(Trainer):
             *(parts.counters, parts.acting.refresh, self._stopped),
         )
 
-    def state(self):
-        """What continues a run besides the weights, as JSON values."""
-        return super().state() | {"pending_updates": self._pending + self._updates.due}
+    def _progress(self):
+        return super()._progress() | {"pending_updates": self._pending + self._updates.due}
 
     def _play_and_learn(self):
         self._parts.acting.refresh()

@@ -8,13 +8,12 @@ every row gets those that one device would have given it.
 
 import contextlib
 import functools
+import logging
 import pathlib
 import pickle
 import random
 import re
-import signal
 import tempfile
-import threading
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +25,10 @@ from dreamer_tf.ops import (
     replica_count,
     replica_index,
 )
-from dreamer_tf.training.hosts import ReplicaLostError, count_replicas
+from dreamer_tf.training import stopping
+from dreamer_tf.training.hosts import ReplicaLostError, count_replicas, meet
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class ReplicatedUpdate:
@@ -120,15 +122,17 @@ def local_strategy(count):
     )
 
 
-def cluster_strategy(hosts, count):
+def cluster_strategy(hosts, count, stopped=lambda: False):
     """A strategy over the devices of several hosts; waits until all of them are there.
 
     Args:
       hosts: `Hosts`.
       count: How many devices of each.
+      stopped: Function without arguments: whether the run is to stop.
 
     Raises:
       ConfigError: If this host has not as many.
+      EnvAbandoned: If the run is to stop before all are there.
     """
     gpus = tf.config.list_physical_devices("GPU")
     if len(gpus or [None]) < count:
@@ -136,13 +140,15 @@ def cluster_strategy(hosts, count):
             f"run.devices is {count}, and TensorFlow has {len(gpus)} GPUs on {hosts.address}; "
             f"without GPUs each of several hosts has one device, its CPU"
         )
+    meet(hosts, stopped)
     tf.config.set_visible_devices(gpus[:count], "GPU")
     # TensorFlow's own resolvers read the same variables, but not every form of them.
     spec = tf.train.ClusterSpec({"worker": list(hosts.addresses)})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         spec, task_type="worker", task_id=hosts.index, rpc_layer="grpc"
     )
-    return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
+    with stopping.ending_at_once():  # TensorFlow takes SIGTERM for itself; it is taken back here.
+        return tf.distribute.MultiWorkerMirroredStrategy(cluster_resolver=resolver)
 
 
 class Team:
@@ -153,21 +159,23 @@ class Team:
     generator stands.
     """
 
-    def __init__(self, config, hosts):
+    def __init__(self, config, hosts, stopped=lambda: False):
         """Starts the devices, and waits for the other hosts.
 
         Args:
           config: `Config`.
           hosts: `Hosts`; None: this one alone.
+          stopped: Function without arguments: whether the run is to stop.
 
         Raises:
           ConfigError: If there are not as many devices, or the batch cannot be shared by them.
+          EnvAbandoned: If the run is to stop before the other hosts are there.
         """
         replicas = count_replicas(config, hosts)
         if hosts is None:
             self._strategy, self._channel = local_strategy(config.run.devices), None
         else:
-            self._strategy = cluster_strategy(hosts, config.run.devices)
+            self._strategy = cluster_strategy(hosts, config.run.devices, stopped)
             self._channel = Channel(hosts)
         self._update = None
         self.description = (
@@ -198,10 +206,13 @@ class Team:
         return self
 
     def close(self):
-        """Sends the other hosts home, unless one is lost."""
-        if self._channel:
-            self._say("end", None)
-            self._channel = None
+        """Sends the other hosts home; one that is lost by then is told of, and ends nothing."""
+        channel, self._channel = self._channel, None
+        try:
+            if channel:
+                channel.send(("end", None))
+        except _LOSS as error:
+            _LOGGER.warning("a process that learned along was gone at the end (%s)", _reason(error))
 
     def trace_update(self, batch_size, length):
         """See `ReplicatedUpdate.trace_update`."""
@@ -248,10 +259,13 @@ _LOSS = (
 )
 
 
+def _reason(error):
+    return re.sub(r"\{\{.*?\}\}\s*", "", error.message.splitlines()[0])  # Names of operations.
+
+
 def _describe_loss(error):
-    reason = re.sub(r"\{\{.*?\}\}\s*", "", error.message.splitlines()[0])  # Names of operations.
     return (
-        f"a process that learned along is gone ({reason}). The update is "
+        f"a process that learned along is gone ({_reason(error)}). The update is "
         f"not finished, and what was learned since the last checkpoint is lost; the same command, "
         f"on as many hosts or on others, goes on from there."
     )
@@ -271,15 +285,14 @@ def follow(config, hosts, make_agent):
     Raises:
       ReplicaLostError: If another process is gone.
     """
-    # The chief decides when to stop: it finishes its step and saves first.
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
     strategy = cluster_strategy(hosts, config.run.devices)
     channel, update, agent = Channel(hosts), None, None
     try:
-        while (said := channel.receive())[0] != "end":
-            command, content = said
+        with stopping.ending_at_once():  # The chief may take long, or never come.
+            command, content = channel.receive()
+        # From here on it decides when to stop: it finishes its step and saves first.
+        stopping.ignore()
+        while command != "end":
             if command == "build":
                 *described, weights = content
                 make = functools.partial(make_agent, *described)
@@ -288,11 +301,12 @@ def follow(config, hosts, make_agent):
                 _write_weights(agent, weights)
                 agents = make_agents(agent, make, strategy)
                 update = ReplicatedUpdate(agents, strategy)
-                continue
-            state, batch, carry = tf.nest.map_structure(tf.convert_to_tensor, content)
-            agent.rng.state.assign(state)
-            metrics, _ = update.train_step(batch, carry)
-            float(metrics["nonfinite"])
+            else:
+                state, batch, carry = tf.nest.map_structure(tf.convert_to_tensor, content)
+                agent.rng.state.assign(state)
+                metrics, _ = update.train_step(batch, carry)
+                float(metrics["nonfinite"])
+            command, content = channel.receive()
     except _LOSS as error:
         raise ReplicaLostError(_describe_loss(error)) from error
     return agent

@@ -29,6 +29,10 @@ def resume(state, replay, envs, most, tell):
 
     Returns:
       Dict of stream to the last row of its episode, for `Driver.resume`.
+
+    Raises:
+      EnvAbandoned: If the run is to stop before the episodes are where they were; the next start
+        takes them up.
     """
     if state is not None:
         replay.restore(state["replay"])

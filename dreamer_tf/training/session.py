@@ -104,6 +104,7 @@ def run(
         with run_folder.explained(folder):
             resolved, changes = run_folder.continue_config(resolved, folder)
         opening.check_task(folder, changes, resolved.config)
+        hosts.check_given(given.config, resolved.config, peers)
         config = dataclasses.replace(resolved.config, logdir=str(folder))
         loggers.check(config.run.loggers)
         if recorded is not None and config.run.overlap:
@@ -129,7 +130,7 @@ def run(
             resolved = choose_size_for(resolved, vector_env.obs_space, terminal)
         evaluator = _make_evaluator(config, env, seen)
         stack.callback(evaluator.close)
-        team = hosts.start_team(resolved.config, peers, stack, terminal.message)
+        team = hosts.start_team(resolved.config, peers, stack, terminal.message, seen["stopped"])
         ends = terminal, stop, stack, Own(agent, callbacks, writers), team
         trainer = _assemble(resolved, folder, changes, evaluator, vector_env, *ends)
         stack.enter_context(terminal)
@@ -291,14 +292,15 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
         run_folder.save_spaces(folder, *spaces, vector_env.native_act_space)
         counters = Counters(**state["counters"]) if state else Counters()
         saved = counters.env_frames
+        evaluated = state["clocks"]["eval"]["last"] if state else 0
         rows = resume(state, replay, vector_env, config.env.resume_steps, terminal.message)
         recorded = isinstance(vector_env, NoEnvs)  # Nothing that these counters are behind of.
         stored = (0, 0) if recorded else (replay.agent_steps, replay.stored)
         fitted = bool(state) and not state["envs"]
         ahead = counters.catch_up(stored[0], vector_env.frames_per_step, stored[1], fitted=fitted)
-        run_folder.add_start(folder, counters.env_frames, saved)
+        run_folder.add_start(folder, counters.env_frames, saved, evaluated)
     introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
-    log = RunLog(folder, config, terminal, counters.env_frames, saved, own.writers)
+    log = RunLog(folder, config, terminal, counters.env_frames, evaluated, own.writers)
     stack.callback(log.close)
     stopwatch = Stopwatch()
     make = functools.partial(make_agent, kind=own.agent)

@@ -1,5 +1,6 @@
 """SIGTERM, SIGHUP and Ctrl-C as a request to finish the step and save."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -58,7 +59,7 @@ class StopSignals:
         # Python writes to this descriptor at once for signals that have a handler in Python.
         self._old_descriptor = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
         heeded = [number for number in _SIGNALS if not _stays_ignored(number)]
-        self._old_handlers = {number: signal.signal(number, _ignore) for number in heeded}
+        self._old_handlers = {number: signal.signal(number, _note) for number in heeded}
         self._thread = threading.Thread(target=self._listen, args=[receiver], daemon=True)
         self._thread.start()
         return self
@@ -92,9 +93,38 @@ class StopSignals:
         return time.monotonic() - self._first > _ONE_REQUEST_SECONDS
 
 
+@contextlib.contextmanager
+def ending_at_once():
+    """Within it these signals end the process, also inside of a long call that is not Python.
+
+    For while others are waited for and nothing is to be saved. Outside the main thread, where
+    Python cannot handle signals, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in _SIGNALS}
+    # One that is ignored stays so; None is that of a program around Python.
+    heeded = [n for n, handler in handlers.items() if handler not in (signal.SIG_IGN, None)]
+    for number in heeded:
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        for number in heeded:
+            signal.signal(number, handlers[number])
+
+
+def ignore():
+    """Ignores these signals from now on; for a process that another one ends."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+
+
 def _stays_ignored(number):
     return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
 
 
-def _ignore(*_):
+def _note(*_):
     """Does nothing: the thread is told through the descriptor."""

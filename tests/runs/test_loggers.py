@@ -132,8 +132,8 @@ def test_evaluations_of_weights_that_were_lost_are_dropped(folder, every, kept):
     """Training episodes were played, whatever was lost."""
     config = configs.load([], {"run.eval_every": every, "run.loggers": "none"}).config
     scalar = "eval/return" if every else "train/return"
-    for env_frames, saved, steps in ((0, 0, (10, 20)), (25, 15, (30,))):
-        run_log = log.RunLog(folder, config, QuietTerminal(total=100), env_frames, saved)
+    for env_frames, evaluated, steps in ((0, 0, (10, 20)), (25, 10, (30,))):
+        run_log = log.RunLog(folder, config, QuietTerminal(total=100), env_frames, evaluated)
         for step in steps:
             run_log.write(step, {scalar: 1.0})
         run_log.close()

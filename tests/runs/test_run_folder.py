@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dreamer_tf import config as configs
-from dreamer_tf.runs import run_folder
+from dreamer_tf.runs import lost, run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.specs import Space
 
@@ -60,10 +60,19 @@ def test_a_default_given_by_name_replaces_the_earlier_value(tmp_path):
 
 
 def test_every_start_is_noted(tmp_path):
-    run_folder.add_start(tmp_path, 0, 0)
-    run_folder.add_start(tmp_path, 500, 400)
+    run_folder.add_start(tmp_path, 0, 0, 0)
+    (tmp_path / "metrics.jsonl").write_text('{"step": 400}\n{"step": 5')
+    run_folder.add_start(tmp_path, 500, 400, 300)
     starts = json.loads((tmp_path / "info.json").read_text())
     assert [start["env_frames"] for start in starts] == [0, 500]
+    assert [start["saved_frames"] for start in starts] == [0, 400]
+    assert [start["evaluated_frames"] for start in starts] == [0, 300]
+    # What a killed process left unfinished is cut off before the next line.
+    assert [start["metrics_bytes"] for start in starts] == [0, len('{"step": 400}\n')]
+    assert lost.read_starts(tmp_path) == starts
+    for text in ("[", "{}", "[1]"):
+        (tmp_path / "info.json").write_text(text)
+        assert lost.read_starts(tmp_path) == []
     assert starts[0]["packages"]["numpy"] == np.__version__
     assert datetime.datetime.fromisoformat(starts[0]["time"]).tzinfo is not None
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from dreamer_tf.runs import writers
 from dreamer_tf.runs.metrics import memory
+from dreamer_tf.runs.run_folder import add_start
 from dreamer_tf.runs.writers import MetricsFile, Scores, TensorBoard
 from tests.limits import files_of_at_most
 
@@ -92,6 +93,32 @@ def test_a_continued_curve_drops_what_was_lost(tmp_path):
     curve.flush()
     assert json.loads(path.read_text())[0]["xs"] == [1000, 2000, 3000]
     assert json.loads(path.read_text())[0]["ys"] == [10, 20, 99]
+
+
+def test_a_curve_of_which_nothing_is_left_is_written_without_it(tmp_path):
+    path = tmp_path / "scores.json"
+    curve = scores(path)
+    curve.flush()
+    assert not path.exists()
+    curve.write(1000, {"eval/return": 1.0})
+    curve.close()
+    scores(path, until=0).close()
+    assert json.loads(path.read_text())[0]["xs"] == []
+
+
+def test_a_curve_made_of_the_metrics_has_nothing_that_was_lost(tmp_path):
+    """Where the replay's frames are those of the last line, steps do not fall."""
+    path = tmp_path / "metrics.jsonl"
+    add_start(tmp_path, 0, 0, 0)
+    write(path, *((step, {"eval/return": step / 1000}) for step in (4000, 10_000, 20_000)))
+    with path.open("a") as file:
+        file.write('{"step": 20')  # It was killed, and `MetricsFile` cuts this off.
+    add_start(tmp_path, 20_000, 8000, 4000)
+    write(path, (20_000, {"eval/return": 9.0}))
+    curve = scores(tmp_path / "scores.json")
+    curve.close()
+    [entry] = json.loads((tmp_path / "scores.json").read_text())
+    assert (entry["xs"], entry["ys"]) == ([4000, 20_000], [4.0, 9.0])
 
 
 def test_a_curve_that_is_not_there_is_made_of_the_metrics(tmp_path):

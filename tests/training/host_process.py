@@ -1,8 +1,9 @@
 """One of two processes that learn together.
 
 ``python -m tests.training.host_process INDEX PORT AGENT...``: the first compares the agents with
-ones that learn alone, prints a line for each, waits for a line, and makes one more update, to which
-the other process does not come any more. That one prints a digest of each agent's weights.
+ones that learn alone, prints a line for each, waits for a line, makes one more update and says
+which signal it has heard, waits again, and makes an update to which the other process does not come
+any more. That one prints a digest of each agent's weights.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import os
 import sys
 
 from dreamer_tf.training import hosts, replicas
+from dreamer_tf.training.stopping import StopSignals
 from tests.training.replica_agents import (
     B,
     compare,
@@ -49,7 +51,12 @@ def main():
     if not found.is_chief:
         follow(config, found)
         return
-    team = replicas.Team(config, found)
+    with StopSignals(lambda text: None) as stop:
+        lead(replicas.Team(config, found), names, stop)
+
+
+def lead(team, names, stop):
+    """Compares, and loses the other process."""
     for name in names:
         config = make_config(name)
         agent = make_agent(config)
@@ -57,6 +64,9 @@ def main():
         metric, row, weight = compare(make_agent(config), train_step, agent, 50)
         print(json.dumps([name, *metric, row, weight, digest(agent)]), flush=True)
     train_step = team.lead(agent, config, make_agent).train_step
+    sys.stdin.readline()
+    train_step(make_batch(0), agent.initial_carry(B))
+    print(f"updated, and {stop.requested and stop.requested.name} was heard", flush=True)
     sys.stdin.readline()
     try:
         train_step(make_batch(0), agent.initial_carry(B))

@@ -3,6 +3,7 @@
 import datetime
 import json
 import logging
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import dreamer_tf
 from dreamer_tf.config import ConfigError
 from dreamer_tf.runs.errors import NoCheckpointError
+from dreamer_tf.training import loop
 from tests.counting import CountingEnv
 from tests.training.counting_agent import CountingAgent, SeededEnv
 
@@ -77,6 +79,56 @@ def test_metrics_leave_out_what_was_lost(train, tmp_path):
     assert 1e9 not in train(steps=60).metrics()["count_loss"].ys
 
 
+def test_metrics_leave_out_what_was_lost_where_steps_do_not_fall(train, tmp_path):
+    """As after a kill: the run goes on at the frames that its replay has."""
+    train(steps=45)
+    result = train(steps=60)
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 60, "count_loss": 1e9}\n')
+    shutil.rmtree(max((tmp_path / "run" / "checkpoints").iterdir()))
+    assert 1e9 in result.metrics()["count_loss"].ys
+    result = train(steps=80)
+    assert 1e9 not in result.metrics()["count_loss"].ys
+    starts = json.loads((tmp_path / "run" / "info.json").read_text())
+    assert [start["env_frames"] for start in starts] == [0, 45, 60]
+    assert [start["saved_frames"] for start in starts] == [0, 45, 45]
+
+
+def test_an_evaluation_after_the_checkpoint_at_its_frame_is_lost_with_its_weights(
+    train, agents, tmp_path, monkeypatch
+):
+    class Saving(CountingAgent):
+        """Saves after the last update before the evaluation."""
+
+        def train_step(self, batch, carry):
+            outcome = super().train_step(batch, carry)
+            clocks[-1].is_due = int(self.updates) == 6
+            return outcome
+
+    class Clock:
+        def __init__(self, period):
+            self.is_due = False
+            clocks.append(self)
+
+        def due(self):
+            return self.is_due
+
+        def mark(self):
+            self.is_due = False
+
+    clocks, told = [], Told()
+    agents.make.kind = Saving
+    monkeypatch.setattr(loop, "Seconds", Clock)
+    options = {"run.eval_every": 42, "run.checkpoint_best": False}
+    train(steps=60, callbacks=[told], **options)
+    kinds = [kind for kind, frames, _ in told.events if frames == 42]
+    assert kinds.index("checkpoint") < kinds.index("evaluation")
+    shutil.rmtree(max((tmp_path / "run" / "checkpoints").iterdir()))  # It was killed before.
+    result = train(steps=70, **options)
+    assert result.curve.xs.tolist() == [60]  # It was due, and is made where the run goes on.
+    assert result.metrics()["eval/return"].xs.tolist() == [60]
+
+
 def test_a_callback_ends_the_run_which_is_saved_and_goes_on(train, capsys):
     told = Told(stop_at=50)
     result = train(callbacks=[told])
@@ -100,6 +152,18 @@ def test_an_error_of_a_callback_ends_the_run_when_it_is_saved(train, tmp_path):
         train(callbacks=[Broken()], **{"run.checkpoint_best": False})
     [checkpoint] = (tmp_path / "run" / "checkpoints").iterdir()
     assert "-frames40-" in checkpoint.name
+
+
+def test_an_error_of_a_callback_at_the_end_ends_the_run_when_it_is_saved(train, tmp_path):
+    class Broken(dreamer_tf.Callback):
+        def on_interval(self, run, metrics):
+            if run.env_frames >= run.config.steps:
+                raise RuntimeError("it was not checked")
+
+    with pytest.raises(RuntimeError, match="not checked"):
+        train(steps=55, callbacks=[Broken()], **{"run.checkpoint_best": False})
+    [checkpoint] = (tmp_path / "run" / "checkpoints").iterdir()
+    assert "-frames55-" in checkpoint.name
 
 
 def test_a_return_ends_the_run_at_the_evaluation_that_reaches_it(train):

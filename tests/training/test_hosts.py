@@ -1,12 +1,18 @@
 """Two processes on this machine that learn together, over the loopback."""
 
+import contextlib
 import json
+import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from dreamer_tf.training import hosts
 from tests.training.replica_agents import assert_agree
 
 PROGRAM = [sys.executable, "-m", "tests.training.host_process"]
@@ -22,6 +28,35 @@ def free_port():
         except OSError:
             return free_port()
         return port
+
+
+def test_whoever_follows_is_ended_by_a_signal_while_it_waits():
+    port = free_port()
+    with subprocess.Popen([*PROGRAM, "1", str(port)]) as process, contextlib.ExitStack() as stack:
+        stack.callback(process.kill)
+        while True:
+            assert process.poll() is None
+            with socket.socket() as there:
+                if there.connect_ex(("localhost", port + 1)) == 0:
+                    break
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_all_meet_whoever_comes_first(order):
+    port, stop = free_port(), threading.Event()
+
+    def listen(index):
+        addresses = f"localhost:{port}", f"localhost:{port + 1}"
+        hosts.meet(hosts.Hosts(addresses, index), stop.is_set)
+        return socket.create_server(("localhost", port + index))  # As TensorFlow does.
+
+    with ThreadPoolExecutor(2) as executor, contextlib.ExitStack() as stack:
+        stack.callback(stop.set)
+        for met in [executor.submit(listen, index) for index in order]:
+            stack.enter_context(met.result(60))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +80,13 @@ def test_two_processes_compute_what_one_computes_and_notice_when_one_is_killed(n
             assert told == name
             assert_agree((metric, key), row, weight)
             assert other.stdout.readline().strip() == digest  # Equal weights, to the bit.
+        # Whoever follows leaves it to the chief when to stop, and that hears it.
+        for number in signal.SIGTERM, signal.SIGINT, signal.SIGHUP:
+            other.send_signal(number)
+        chief.send_signal(signal.SIGTERM)
+        chief.stdin.write("\n")
+        chief.stdin.flush()
+        assert chief.stdout.readline() == "updated, and SIGTERM was heard\n", said.read_text()
         other.kill()
         output, _ = chief.communicate("\n", timeout=120)
         assert chief.returncode == 0, said.read_text()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -9,10 +10,12 @@ import tensorflow as tf
 
 import dreamer_tf
 from dreamer_tf.envs import EnvError
+from dreamer_tf.training import session
 from dreamer_tf.training.guard import NonFiniteError
+from dreamer_tf.training.stopping import StopSignals
 from tests.counting import CountingEnv, FailingEnv
 from tests.folders import DOCUMENTATION, metrics, newest_state, replayed, scores
-from tests.training.counting_agent import RememberingAgent
+from tests.training.counting_agent import RememberingAgent, SeededEnv
 
 NO_UPDATES = {"run.pretrain": 0, "run.train_updates": 0}
 
@@ -68,9 +71,9 @@ def test_a_run_stopped_anywhere_equals_one_that_was_never_stopped(
     assert newest_state(tmp_path / "parts") == newest_state(tmp_path / "whole")
 
 
-def contents(folder):
-    """What the replay's files hold."""
-    files = [path for path in (folder / "replay").rglob("*") if path.is_file()]
+def contents(folder, part="replay"):
+    """What the files of one of its folders hold."""
+    files = [path for path in (folder / part).rglob("*") if path.is_file()]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
@@ -100,6 +103,55 @@ def test_a_long_episode_is_not_played_again(run, tmp_path, capsys):
     run(steps=60, **options, **{"env.resume_steps": 54})
     assert "55 steps are more than env.resume_steps" in capsys.readouterr().out
     assert len(replayed(tmp_path / "run")["count"]) == 56
+
+
+def test_a_stop_is_heard_while_an_episode_is_played_again(run, tmp_path, monkeypatch):
+    stops = []
+
+    class Kept(StopSignals):
+        def __init__(self, on_stop):
+            super().__init__(on_stop)
+            stops.append(self)
+
+    class Long(SeededEnv):
+        played, stop_at = 0, None
+
+        def reset(self, seed):
+            row = super().reset(seed)
+            self._length = 10**9
+            return row
+
+        def step(self, action):
+            Long.played += 1
+            if Long.played == Long.stop_at:
+                stops[-1].request(signal.SIGTERM)
+            return super().step(action)
+
+    monkeypatch.setattr(session, "StopSignals", Kept)
+    options = {"env": Long, "env.time_limit": 0, "run.eval_every": 0, "replay.ongoing": True}
+    whole = run("whole", steps=60, **options)
+    run(steps=50, **options)
+    saved = contents(tmp_path / "run", "checkpoints")
+    Long.played, Long.stop_at = 0, 10
+    with pytest.raises(SystemExit, match="143"):
+        run(steps=60, **options)
+    assert Long.played == 10 and contents(tmp_path / "run", "checkpoints") == saved
+    Long.stop_at = None
+    assert outcome(run(steps=60, **options)) == outcome(whole)
+    assert contents(tmp_path / "run") == contents(tmp_path / "whole")
+
+
+def test_a_finished_run_that_is_started_again_has_nothing_to_save_or_tell(run, tmp_path, capsys):
+    run(steps=60)
+    saved = contents(tmp_path / "run", "checkpoints")
+    for _ in range(2):
+        run(steps=60)
+    assert contents(tmp_path / "run", "checkpoints") == saved
+    # But an evaluation that is due now is made, and saved.
+    run(steps=60, **{"run.eval_every": 50})
+    assert scores(tmp_path / "run")["xs"] == [40, 60]
+    assert newest_state(tmp_path / "run")["clocks"]["eval"] == {"last": 60}
+    assert "nothing was learned" not in capsys.readouterr().out
 
 
 def test_action_repeat_counts_frames(run, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import types
 
 import gymnasium
@@ -80,6 +81,23 @@ def test_a_fit_goes_on_in_an_environment(train, fit, monkeypatch):
     config = configs.read(result.logdir)
     due = 30 // config.run.train_every * config.run.train_updates
     assert 0 < int(again.agent.updates) - 50 <= due
+
+
+def test_what_was_played_after_a_fit_is_counted_whenever_it_is_killed(train, fit, monkeypatch):
+    folder = fit(train("source", steps=60).logdir, updates=300).logdir
+    monkeypatch.setattr(api, "write_at_end", lambda folder, tell: None)
+
+    def go_on(steps):
+        options = {"run.eval_every": 0, "run.prefill": 0, "env.workers": "inline"}
+        return dreamer_tf.train(SeededEnv, logdir=folder, steps=steps, **options)
+
+    go_on(340)
+    shutil.rmtree(max((folder / "checkpoints").iterdir()))  # It was killed before that one.
+    again = go_on(360)
+    starts = json.loads((folder / "info.json").read_text())
+    assert [start["env_frames"] for start in starts] == [0, 300, 340]
+    # So are the updates that were due for it.
+    assert int(again.agent.updates) == 300 + int(60 // 4 * 1.5)
 
 
 def test_a_fit_without_an_environment_leaves_evaluations_to_those_that_have_one(train, fit):

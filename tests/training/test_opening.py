@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dreamer_tf
+from dreamer_tf import config as configs
 from dreamer_tf.apps.figures.run_folders import read_run_folder
 from dreamer_tf.replay import WrongSpacesError
 from dreamer_tf.runs.errors import (
@@ -17,6 +18,7 @@ from dreamer_tf.runs.errors import (
     NoWholeCheckpointError,
     RunFolderError,
 )
+from dreamer_tf.training import hosts
 from tests.counting import CountingEnv
 from tests.training.counting_agent import CountingAgent, SeededEnv
 
@@ -85,6 +87,32 @@ def test_a_refused_start_changes_nothing(run, agents, begun, error, message, opt
     with pytest.raises(error, match=message):
         run(**{"replay.capacity": 20, **options})
     assert contents(begun) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "own"), [("hosts", "slurm", "tf_config"), ("devices", 2, 1)]
+)
+def test_what_all_processes_must_be_told_is_not_taken_from_the_folder(
+    run, begun, monkeypatch, name, value, own
+):
+    key = f"run.{name}"
+    config = configs.load([str(begun / "config.yaml")], {key: value}).config
+    configs.save(config, begun)
+    before = contents(begun)
+
+    def start_team(*_):
+        raise InterruptedError("it began")
+
+    monkeypatch.setattr(hosts, "start_team", start_team)
+    if name == "devices":
+        told = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(told))
+    words = f"repeat --run.{name} {value} for every process, or give --run.{name} {own} to go on"
+    with pytest.raises(configs.ConfigError, match=words):
+        run(steps=70)
+    assert contents(begun) == before
+    with pytest.raises(InterruptedError):
+        run(steps=70, **{key: own})
 
 
 def test_episodes_are_deleted_once_that_is_confirmed(run, begun):

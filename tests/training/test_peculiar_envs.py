@@ -245,7 +245,7 @@ def test_environments_of_ones_own_on_the_command_line(robot, capsys):
     commands.train(["--logdir", "run", "--steps", "40"])  # The run knows its environment.
     capsys.readouterr()
     commands.evaluate(["--logdir", "run", "--episodes", "2"])
-    assert capsys.readouterr().out.startswith("return 12.5 ± 0.0")
+    assert capsys.readouterr().out.startswith("return 12.5 ± 0 (")
     commands.evaluate(["--logdir", "run", "--env", "my_robot:Arm", "--episodes", "1"])
     with pytest.raises(SystemExit) as raised:
         commands.train(["--configs", "debug", "--env", "my_robot:Arm", "--logdir", "other"])

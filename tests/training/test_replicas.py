@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import signal
 import types
 
 import numpy as np
@@ -14,7 +15,8 @@ from dreamer_tf import config, nn, ops, world_model
 from dreamer_tf.apps import commands
 from dreamer_tf.apps.api import training
 from dreamer_tf.optim import gradient_step
-from dreamer_tf.training import hosts, replicas
+from dreamer_tf.training import hosts, replicas, session
+from dreamer_tf.training.stopping import StopSignals
 from dreamer_tf.world_model import effective_rank
 from tests.agents import test_dreamer_golden as v1
 from tests.agents import test_dreamerv2_golden as v2
@@ -341,9 +343,73 @@ def test_whoever_is_not_the_chief_follows_and_makes_no_folder(tmp_path, monkeypa
     monkeypatch.setattr(hosts, "follow", lambda config, found, make_agent: agent)
     run = {"configs": ["debug"], "logdir": tmp_path / "run"}
     assert dreamer_tf.train(SeededEnv, **run).agent is agent
+    # Nor does it need what is learned from.
+    assert dreamer_tf.fit(tmp_path / "not here", **run).agent is agent
     with pytest.raises(config.ConfigError, match="known to this process only"):
         dreamer_tf.train(SeededEnv, agent=CountingAgent, **run)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_chief_that_waits_for_the_others_is_stopped(run, tmp_path, monkeypatch):
+    stops = []
+
+    class Kept(StopSignals):
+        def __init__(self, on_stop):
+            super().__init__(on_stop)
+            stops.append(self)
+
+    def is_heard(address):
+        stops[0].request(signal.SIGTERM)
+        return False
+
+    told = {"cluster": {"worker": ["a:1", "b:1"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(told))
+    monkeypatch.setattr(session, "StopSignals", Kept)
+    monkeypatch.setattr(hosts, "_is_heard", is_heard)
+    with pytest.raises(SystemExit, match="143"):
+        run(**{"replay.batch_size": 4})
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_follower_hears_signals_until_the_chief_speaks(monkeypatch):
+    numbers = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    before, seen = [signal.signal(number, signal.SIG_DFL) for number in numbers], []
+
+    def look(*_):
+        seen.append([signal.getsignal(number) for number in numbers])
+
+    class Chief:
+        def __init__(self, hosts):
+            pass
+
+        def receive(self):
+            look()
+            return "end", None
+
+    monkeypatch.setattr(replicas, "cluster_strategy", look)
+    monkeypatch.setattr(replicas, "Channel", Chief)
+    try:
+        replicas.follow(make_config("planet"), hosts.Hosts(("a:1", "b:1"), 1), make_agent)
+        look()
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+    assert seen == [[signal.SIG_DFL] * 3, [signal.SIG_DFL] * 3, [signal.SIG_IGN] * 3]
+
+
+def test_a_host_that_is_lost_at_the_end_is_told_and_ends_nothing(monkeypatch, caplog):
+    class Gone:
+        def __init__(self, hosts):
+            pass
+
+        def send(self, value):
+            raise tf.errors.UnavailableError(None, None, "connection reset")
+
+    monkeypatch.setattr(replicas, "cluster_strategy", lambda *_: TWO)
+    monkeypatch.setattr(replicas, "Channel", Gone)
+    team = replicas.Team(make_config("planet"), hosts.Hosts(("a:1", "b:1"), 0))
+    team.close()
+    assert "a process that learned along was gone at the end (connection reset)" in caplog.text
 
 
 def test_a_step_of_slurm_says_who_learns_together(monkeypatch):

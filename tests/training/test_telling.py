@@ -255,7 +255,7 @@ def test_left_waits_for_learning_and_presets_that_do_not_fit_are_told(run, tmp_p
 
 
 def test_a_run_on_a_gpu_names_it_and_what_makes_it_quicker(run, monkeypatch, capsys):
-    advice = "--jit true can make updates several times as quick on a GPU, once it has compiled\n"
+    advice = "--jit true may make updates several times as quick on a GPU, once compiled\n"
     run(steps=40)
     shown = capsys.readouterr().out
     assert "device CPU, precision" in shown and advice not in shown

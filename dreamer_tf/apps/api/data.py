@@ -22,7 +22,7 @@ from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.runs.writers import Writer
-from dreamer_tf.training import session
+from dreamer_tf.training import hosts, session
 from dreamer_tf.training.callbacks import Callback, stop_when
 from dreamer_tf.training.no_envs import NoEnvs
 from dreamer_tf.training.opening import UNNAMED
@@ -84,13 +84,17 @@ def fit(
     folder = pathlib.Path(logdir or run_folder.default_folder(resolved.config))
     config = dataclasses.replace(resolved.config, logdir=str(folder))
     resolved = dataclasses.replace(resolved, config=config)
+    agent_class = None if isinstance(agent, str) else agent
+    peers = hosts.find_hosts(config)
+    if peers and not peers.is_chief:  # It needs neither folder nor data.
+        return Result.of(session.run(resolved, agent=agent_class))
     with run_folder.begun_or_removed(folder), contextlib.ExitStack() as stack:
         recorded = _bring(dataset, folder, resolved.config, stack)
         recorded.is_evaluated = env is not None
         run = session.run(
             resolved,
             env,
-            agent=None if isinstance(agent, str) else agent,
+            agent=agent_class,
             recorded=recorded,
             callbacks=[*callbacks, *stop_when(stop)],
             writers=writers,

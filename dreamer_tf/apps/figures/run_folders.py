@@ -20,12 +20,12 @@ from dreamer_tf.config.files import CONFIG_NAME
 from dreamer_tf.config.moved import MOVED
 from dreamer_tf.config.options import nested_items
 from dreamer_tf.config.resolve import read_tree
+from dreamer_tf.runs import lost
 
 ACHIEVEMENTS = "train/log_achievements"
 """The metric in the line of an episode of Crafter that counts what was unlocked in it."""
 
 _SCORES = "scores.json"
-_METRICS = "metrics.jsonl"
 _BLOCK = 1 << 16
 
 
@@ -83,7 +83,7 @@ def read_run_folder(path, metric=""):
         curve = curves[0] if curves else None
     if curve is not None:
         curve = dataclasses.replace(curve, source=path, settings=settings)
-    frames = max(last_step(path / _METRICS), 0 if curve is None else int(curve.end))
+    frames = max(last_step(path / lost.METRICS_NAME), 0 if curve is None else int(curve.end))
     return RunFolder(path, settings, curve, frames)
 
 
@@ -105,8 +105,7 @@ def _metric_curve(path, settings, name):
 def metric_values(path, name):
     """The values of a metric by the frames at which they were logged, in the order of the file.
 
-    An evaluation of work that a killed process lost was made again, and does not count; episodes
-    were played, whatever was lost since.
+    What a killed process lost does not count, but for episodes: they were played.
 
     Args:
       path: The run folder.
@@ -118,11 +117,12 @@ def metric_values(path, name):
     Raises:
       FigureError: If a line is no metrics.
     """
+    points, _ = lost.kept_points(
+        _lines_with(path / lost.METRICS_NAME, name), lost.read_starts(path)
+    )
     found = {}
-    for step, metrics in metric_lines(path, name):
-        if name.startswith("eval/"):
-            found = {x: ys for x, ys in found.items() if x < step}
-        found.setdefault(step, []).append(metrics[name])
+    for step, value in points.get(name, ()):
+        found.setdefault(step, []).append(value)
     return found
 
 
@@ -136,12 +136,21 @@ def metric_lines(path, name):
     Raises:
       FigureError: If a line is no metrics.
     """
-    path = path / _METRICS
+    lines = _lines_with(path / lost.METRICS_NAME, name)
+    return [(line["step"], line) for _, line in lines]
+
+
+def _lines_with(path, name):
+    """Yields the place of each whole line that holds a metric, and all that it holds."""
     if not path.is_file():
-        return []
-    with path.open(encoding="utf-8") as file:
-        lines = [line for line in file if line.endswith("\n") and f'"{name}"' in line]
-    return [(_step(path, line), json.loads(line)) for line in lines]
+        return
+    place, word = 0, f'"{name}"'.encode()
+    with path.open("rb") as file:
+        for text in file:
+            if text.endswith(b"\n") and word in text:
+                step = _step(path, text)
+                yield place, json.loads(text) | {"step": step}
+            place += len(text)
 
 
 def last_step(path):

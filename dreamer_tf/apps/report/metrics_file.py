@@ -1,12 +1,11 @@
 """Reads ``metrics.jsonl`` into one series of points for each metric."""
 
 import dataclasses
-import json
-import math
-import numbers
 import pathlib
 
 import numpy as np
+
+from dreamer_tf.runs.lost import kept_points, read_lines
 
 SPEED = "speed/frames"
 
@@ -64,9 +63,7 @@ class History:
 def read_metrics(path, starts=()):
     """Reads a ``metrics.jsonl``.
 
-    Work that a killed process lost stays in the file, and the steps after the restart follow it:
-    where steps fall back, the points beyond what was saved are dropped, but for those of training
-    episodes: they are in the replay before they are in the file.
+    Work that a killed process lost stays in the file; its points are left out, see `kept_points`.
 
     Args:
       path: The file; missing: a run that has logged nothing yet.
@@ -76,49 +73,11 @@ def read_metrics(path, starts=()):
       `History`.
     """
     path = pathlib.Path(path)
-    points, unreadable, last = {}, [], 0
-    if path.is_file():
-        with path.open("rb") as file:
-            for number, text in enumerate(file, 1):
-                line = _parse(text)
-                if line is None:
-                    # A last line without an end is being written, or was when the run was killed.
-                    if text.endswith(b"\n"):
-                        unreadable.append(number)
-                    continue
-                step = line.pop("step")
-                if step < last:
-                    _drop_lost(points, step, starts[1:])
-                last = step
-                for name, value in line.items():
-                    if isinstance(value, numbers.Real) and math.isfinite(value):
-                        points.setdefault(name, []).append((step, value))
-    series = {name: _series(pairs) for name, pairs in points.items() if pairs}
+    unreadable = []
+    points, last = kept_points(read_lines(path, unreadable), starts)
+    series = {name: _series(pairs) for name, pairs in points.items()}
     begun = sorted(start.get("env_frames", 0) for start in starts)
     return History(series, last, _notes(path, unreadable), tuple(begun))
-
-
-def _parse(text):
-    """The object of a line with its ``step``; None if it is no such line."""
-    try:
-        line = json.loads(text)
-    except ValueError:
-        return None
-    fits = isinstance(line, dict) and isinstance(line.get("step"), int)
-    return line if fits else None
-
-
-def _drop_lost(points, step, restarts):
-    """Drops what was logged after the checkpoint from which the run continued.
-
-    Without a record of that checkpoint it is known to lie before ``step``, the first line since.
-    """
-    fitting = [start for start in restarts if start.get("env_frames", 0) <= step]
-    last = max(fitting, key=lambda start: start.get("env_frames", 0), default=None)
-    saved = last.get("saved_frames", last.get("env_frames", 0)) if last else step - 1
-    for name, pairs in points.items():
-        while not name.startswith("train/") and pairs and pairs[-1][0] > saved:
-            pairs.pop()
 
 
 def _series(pairs):

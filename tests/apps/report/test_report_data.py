@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dreamer_tf.apps.figures.palette import COLORS, styles
+from dreamer_tf.apps.figures.run_folders import metric_values
 from dreamer_tf.apps.report import summary, tables
 from dreamer_tf.apps.report.curves import thin
 from dreamer_tf.apps.report.errors import ReportError
@@ -60,6 +61,96 @@ def test_work_that_was_lost_is_dropped(tmp_path, restart, kept):
     path = metrics_file(tmp_path / "m", [{"step": step, "a": value} for step, value in steps])
     starts = [{"env_frames": 0}, *([restart] if restart else [])]
     assert points(read_metrics(path, starts), "a") == kept
+
+
+def started(folder, *parts):
+    """A run folder whose starts noted where they began: (start, its lines) for each."""
+    folder.mkdir()
+    path, starts = folder / "metrics.jsonl", []
+    path.touch()
+    for start, lines in parts:
+        starts.append(start | {"metrics_bytes": path.stat().st_size})
+        with path.open("a") as file:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+    (folder / "info.json").write_text(json.dumps(starts))
+    return folder, starts
+
+
+def evaluations(*points):
+    return [{"step": step, "eval/return": value} for step, value in points]
+
+
+FIRST = {"env_frames": 0, "saved_frames": 0, "evaluated_frames": 0}
+AGAIN = {"env_frames": 20_000, "saved_frames": 8000, "evaluated_frames": 4000}
+
+
+@pytest.mark.parametrize(
+    ("before", "starts", "kept"),
+    [
+        # The frames of the replay are those of the last line, so that steps do not fall.
+        ([(10_000, 1), (20_000, 2)], [(AGAIN, [(20_000, 3)])], [(20_000, 3)]),
+        # It has logged nothing yet.
+        ([(4000, 1), (10_000, 2)], [(AGAIN, [])], [(4000, 1)]),
+        # An evaluation at the frame of the checkpoint, and after it.
+        ([(4000, 1), (8000, 2)], [(AGAIN, [(20_000, 3)])], [(4000, 1), (20_000, 3)]),
+        # Two kills one after the other.
+        (
+            [(4000, 1), (9000, 2)],
+            [(AGAIN, [(20_000, 3)]), (AGAIN, [(21_000, 4)])],
+            [(4000, 1), (21_000, 4)],
+        ),
+        # Stopped in good order.
+        (
+            [(4000, 1), (9000, 2)],
+            [(AGAIN | {"saved_frames": 20_000, "evaluated_frames": 9000}, [(20_000, 3)])],
+            [(4000, 1), (9000, 2), (20_000, 3)],
+        ),
+    ],
+)
+def test_what_was_lost_is_found_by_where_a_start_began(tmp_path, before, starts, kept):
+    parts = [(FIRST, before), *starts]
+    folder, starts = started(
+        tmp_path / "run", *((start, evaluations(*points)) for start, points in parts)
+    )
+    assert points(read_metrics(folder / "metrics.jsonl", starts), "eval/return") == kept
+    values = metric_values(folder, "eval/return")
+    assert values == {step: [value] for step, value in kept}
+
+
+def test_lines_that_were_taken_away_are_not_looked_for_in_the_new_file(tmp_path):
+    """Another task in the folder begins its metrics anew; ``info.json`` goes on."""
+    folder, starts = started(tmp_path / "run", (FIRST, evaluations((10_000, 1), (30_000, 2))))
+    new = {"env_frames": 30_000, "saved_frames": 30_000, "evaluated_frames": 30_000}
+    starts += [AGAIN | {"metrics_bytes": 50}, new | {"metrics_bytes": 0}]
+    history = read_metrics(folder / "metrics.jsonl", starts)
+    assert points(history, "eval/return") == [(10_000, 1), (30_000, 2)]
+
+
+def test_starts_that_noted_their_place_leave_the_others_to_falling_steps(tmp_path):
+    old = {"env_frames": 15, "saved_frames": 12}
+    lines = evaluations((10, 1), (20, 2), (16, 3))
+    folder, starts = started(
+        tmp_path / "run",
+        (FIRST, lines),
+        ({"env_frames": 16, "saved_frames": 16, "evaluated_frames": 16}, evaluations((17, 4))),
+    )
+    del starts[0]["metrics_bytes"]
+    starts.insert(1, old)
+    history = read_metrics(folder / "metrics.jsonl", starts)
+    assert points(history, "eval/return") == [(10, 1), (16, 3), (17, 4)]
+
+
+def test_the_time_of_work_that_was_lost_does_not_count(tmp_path):
+    def intervals(*steps):
+        return [{"step": step, "speed/frames": 50.0} for step in steps]
+
+    folder, starts = started(
+        tmp_path / "run",
+        (FIRST, intervals(8000, 10_000, 20_000)),
+        (AGAIN, intervals(22_000)),
+    )
+    history = read_metrics(folder / "metrics.jsonl", starts)
+    assert history.seconds().tolist() == [160, 40] and history.env_frames == 22_000
 
 
 def test_time_is_frames_over_speed(tmp_path):
