@@ -13,6 +13,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RENDERING := $(VENV)/.rendering
+# Made anew where the folder was moved or copied, or PYTHON is of another version.
+$(shell sh scripts/setup_venv.sh --check $(VENV) $(PYTHON))
 
 .PHONY: train test thorough faults learn minutes agents lint docs bench setup browser clean
 
@@ -58,7 +60,7 @@ setup: $(INSTALLED) $(RENDERING)
 
 $(INSTALLED): requirements.txt requirements-dev.txt setup.py scripts/setup_venv.sh
 	sh scripts/setup_venv.sh $(VENV) $(PYTHON)
-	@touch $@
+	@pwd -P >$@
 
 # Without rendering, training from state works: warn, go on, and try again next time.
 $(RENDERING): $(INSTALLED) scripts/setup_rendering.sh

@@ -1,18 +1,25 @@
 #!/bin/sh
 # Makes a virtual environment with the pinned packages and this project, editable.
 #
-# usage: setup_venv.sh FOLDER [PYTHON]
+# usage: setup_venv.sh [--check] FOLDER [PYTHON]
 #
+# With --check nothing is made: the stamps of make are taken away where FOLDER cannot be used as it is,
+# because it was made in another place, its interpreter is gone, or PYTHON is of another version.
 # Without PYTHON the first suitable interpreter on the PATH is taken. Where Python lacks the venv
 # module (Debian and Ubuntu without python3-venv), virtualenv is used, or the system package is
 # installed if that is allowed.
 set -eu
 cd "$(dirname "$0")/.."
+check=
+if [ "$1" = --check ]; then
+  check=yes
+  shift
+fi
 venv=$1
 wanted=${2:-}
 
 suitable() {
-  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' 2>/dev/null
+  "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))' >/dev/null 2>&1
 }
 
 find_python() {
@@ -52,7 +59,26 @@ make_venv() {
   return 1
 }
 
-if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1 || ! suitable "$venv/bin/python"; then
+version() {
+  "$1" -c 'import sys; print(sys.version_info[:2])' 2>/dev/null
+}
+
+# A virtual environment cannot be moved: its programs name the place where it was made.
+is_usable() {
+  suitable "$venv/bin/python" || return 1
+  [ ! -f "$venv/.installed" ] || [ "$(cat "$venv/.installed")" = "$(pwd -P)" ] || return 1
+  [ -z "$wanted" ] || [ "$(version "$wanted")" = "$(version "$venv/bin/python")" ]
+}
+
+if [ -n "$check" ]; then
+  if [ -f "$venv/.installed" ] && ! is_usable; then
+    # With an interpreter that is none, it fails below, and what is there stays.
+    if [ -z "$wanted" ] || suitable "$wanted"; then touch "$venv/.unusable"; fi
+    rm -f "$venv/.installed" "$venv/.rendering"
+  fi
+  exit
+fi
+if [ -f "$venv/.unusable" ] || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1 || ! is_usable; then
   python=$(find_python)
   echo "Virtual environment $venv with $("$python" --version)"
   make_venv "$python"

@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -95,6 +96,47 @@ def test_everything_the_package_imports_is_asked_for():
     # A library of an extra that is not installed has no owner here; by its own name it will do.
     found = {name: set(map(canonicalize_name, owners.get(name, [name]))) for name in outside}
     assert not {name for name in outside if not asked & found[name]}
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """What make and its scripts need, with a virtual environment that is set up here."""
+    for name in ("Makefile", "setup.py", "requirements.txt", "requirements-dev.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    binaries = tmp_path / ".venv" / "bin"
+    binaries.mkdir(parents=True)
+    (binaries / "python").symlink_to(sys.executable)
+    for stamp in (".installed", ".rendering"):
+        (tmp_path / ".venv" / stamp).write_text(f"{tmp_path.resolve()}\n")
+    return tmp_path
+
+
+def made(folder, *words):
+    """Whether ``make setup`` would set the virtual environment up."""
+    command = ["make", "-n", "setup", *words]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    return "setup_venv.sh" in done.stdout
+
+
+def test_a_virtual_environment_is_made_anew_where_it_cannot_be_the_one_that_is_meant(checkout):
+    assert not made(checkout) and not made(checkout, f"PYTHON={sys.executable}")
+    other = checkout / "other"
+    other.write_text("#!/bin/sh\necho '(3, 99)'\n")
+    other.chmod(0o755)
+    assert made(checkout, f"PYTHON={other}")
+
+
+@pytest.mark.parametrize("fault", ["copied", "no interpreter"])
+def test_neither_a_copy_nor_a_broken_virtual_environment_is_believed(checkout, tmp_path, fault):
+    folder = checkout
+    if fault == "copied":
+        folder = checkout / "copy"
+        shutil.copytree(checkout, folder, symlinks=True, ignore=lambda *_: ["copy"])
+    else:
+        (checkout / ".venv" / "bin" / "python").unlink()
+    assert made(folder)
+    assert made(checkout) == (fault != "copied"), "the first one is as it was"
 
 
 def test_presets_are_package_data():

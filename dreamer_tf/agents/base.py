@@ -23,7 +23,7 @@ import tensorflow as tf
 from dreamer_tf.behaviors import ActionEncoder, GuidedPlanner, LatentModel
 from dreamer_tf.config import Config, OptimizerConfig, save
 from dreamer_tf.export.errors import ExportError
-from dreamer_tf.export.functions import ExportedFunctions
+from dreamer_tf.export.functions import ExportedFunctions, in_float32
 from dreamer_tf.export.native_actions import NativeActions
 from dreamer_tf.export.saved_model import write
 from dreamer_tf.ops import FlatFunction, leading_size
@@ -375,7 +375,7 @@ class Agent(tf.Module, abc.ABC):
         if not self.networks:
             raise ExportError(f"the agent {self.name!r} has no networks to export")
         native = NativeActions(self.act_space, native_actions or self.native_act_space)
-        policy = ExportedFunctions(self, native).policy()
+        policy = ExportedFunctions(in_float32(self, self._config), native).policy()
         outcome = write(policy, path, with_litert=litert, with_onnx=onnx, info=info)
         save(self._config, path)  # What an evaluation of the export makes the environment of.
         return outcome

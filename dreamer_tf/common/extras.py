@@ -1,15 +1,18 @@
 """How a package that only some need is installed."""
 
 import pathlib
+import shlex
+import sys
 
-_CHECKOUT = pathlib.Path(__file__).resolve().parents[2] / "setup.py"
+_CHECKOUT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def install_hint(extra: str) -> str:
-    """The command that brings an extra, in a checkout or where the wheel is installed.
+    """The command that brings an extra, from any folder: of this checkout, or of the wheel.
 
     Args:
       extra: Its name in ``setup.py``.
     """
-    what = f'-e ".[{extra}]"' if _CHECKOUT.is_file() else f'"dreamer-tf[{extra}]"'
-    return f"pip install {what}"
+    if not (_CHECKOUT / "setup.py").is_file():
+        return f'pip install "dreamer-tf[{extra}]"'
+    return f'{shlex.quote(sys.executable)} -m pip install -e "{_CHECKOUT}[{extra}]"'

@@ -176,7 +176,7 @@ class DMControl(FrameEnv):
         height, width = size
         try:
             return Camera(self._env.physics, height, width, self._camera_index)
-        except RuntimeError as error:
+        except Exception as error:  # MuJoCo's own error is none of Python's kinds.
             raise EnvError(
                 f"cannot render: {error} Outside of worker processes, a process whose first task "
                 f"needs no images renders only if MUJOCO_GL is set. {gl.ADVICE}"

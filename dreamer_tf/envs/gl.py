@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 ADVICE = (
     "Off-screen rendering needs one system library. Debian and Ubuntu: "
     "apt-get install libegl1 libgl1-mesa-dri (EGL), or libosmesa6 (OSMesa). "
-    "MUJOCO_GL=egl, osmesa or glfw chooses one of them."
+    "MUJOCO_GL=egl, osmesa or glfw chooses one of them; glfw draws on the display of DISPLAY."
 )
 
 _OFF_SCREEN = ("egl", "osmesa")
@@ -28,12 +28,16 @@ _MOST_DEVICES = 32
 def choose():
     """Sets ``MUJOCO_GL`` for an environment's own process, before MuJoCo is imported.
 
-    What the user set stays. With a display, or on another system than Linux, MuJoCo's own choice
-    is right. Otherwise EGL is taken if it works, then OSMesa; without either, rendering is
-    switched off, which tasks without images do not notice.
+    What the user set stays, and on another system than Linux MuJoCo's own choice. Otherwise EGL is
+    taken if it works, then OSMesa, also beside a display: ``DISPLAY`` may lead nowhere, and nothing
+    is shown there anyway. Without either, a display has MuJoCo's choice, and without one rendering
+    is switched off, which tasks without images do not notice.
     """
-    if not _is_decided():
-        os.environ["MUJOCO_GL"] = find_backend_apart() or "disabled"
+    if _is_decided():
+        return
+    backend = find_backend_apart()
+    if backend or not os.environ.get("DISPLAY"):
+        os.environ["MUJOCO_GL"] = backend or "disabled"
 
 
 @contextlib.contextmanager
@@ -62,23 +66,26 @@ def chosen(rendering):
     if _is_decided() and is_safe:
         yield
         return
-    backend = find_backend() if rendering else None
-    if rendering and backend is None:
+    backend = find_backend() if rendering else "disabled"
+    if backend is None:
+        if os.environ.get("DISPLAY"):
+            yield
+            return
         from dreamer_tf.envs.errors import EnvError  # A script on its own has no package.
 
         raise EnvError(f"no OpenGL library for rendering was found. {ADVICE}")
-    os.environ["MUJOCO_GL"] = backend or "disabled"
+    os.environ["MUJOCO_GL"] = backend
     try:
         yield
     finally:
-        if backend is None:  # Child processes may still render.
+        if not rendering:  # Child processes may still render.
             del os.environ["MUJOCO_GL"]
             if users is not None:
                 os.environ["MUJOCO_GL"] = users
 
 
 def _is_decided():
-    return bool(os.environ.get("MUJOCO_GL") or os.environ.get("DISPLAY") or sys.platform != "linux")
+    return bool(os.environ.get("MUJOCO_GL")) or sys.platform != "linux"
 
 
 def find_backend():

@@ -3,11 +3,35 @@
 For agents with a ``latent_model``: all that learn.
 """
 
+import dataclasses
+import os
+import tempfile
+
 import tensorflow as tf
 
 from dreamer_tf.export.draws import RowDraws
 from dreamer_tf.export.saved_model import Policy
 from dreamer_tf.ops import leading_size, swap_time
+
+
+def in_float32(agent, config):
+    """The agent, or one with its weights that computes in float32.
+
+    LiteRT and ONNX have no products of bfloat16, and who plays an export may have no processor for
+    them. The weights are float32 in any case.
+
+    Args:
+      agent: Agent.
+      config: `Config` that it was built with.
+    """
+    if config.precision == "float32":
+        return agent
+    config = dataclasses.replace(config, precision="float32")
+    twin = type(agent)(config, agent.obs_space, agent.act_space)
+    with tempfile.TemporaryDirectory() as folder:
+        path = tf.train.Checkpoint(agent=agent).write(os.path.join(folder, "weights"))
+        tf.train.Checkpoint(agent=twin).read(path).assert_consumed()
+    return twin
 
 
 class ExportedFunctions:

@@ -347,7 +347,7 @@ def gather_over_replicas(values):
     # A sum with zeros in the others' places: hosts know collectives of few types of numbers.
     rows, place = values.shape[0], replica_index()
     padding = [[place * rows, (count - 1 - place) * rows]] + [[0, 0]] * (values.shape.rank - 1)
-    dtype = values.dtype if values.dtype.is_floating else tf.float32
+    dtype = values.dtype if values.dtype in (tf.float32, tf.float64) else tf.float32
     padded = tf.pad(tf.cast(values, dtype), padding)
     context = tf.distribute.get_replica_context()
     return tf.cast(context.all_reduce(tf.distribute.ReduceOp.SUM, padded), values.dtype)

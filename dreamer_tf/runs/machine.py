@@ -5,7 +5,7 @@ import logging
 import os
 import pathlib
 import platform
-import re
+import subprocess
 import sys
 
 import psutil
@@ -16,7 +16,9 @@ _LOGGER = logging.getLogger(__name__)
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _GROW_BY = 64 << 20
 _NEVER_TRIM = 2**31 - 1
-_NOTICE = re.compile(
+_BY_LINE = 1  # of C's setvbuf
+_STDERR = 2
+_NOTICES = (
     "All log messages before absl|Could not find cuda drivers|cuInit: UNKNOWN ERROR .303."
     "|oneDNN custom operations are on"
 )
@@ -59,16 +61,26 @@ def quiet_tensorflow():
 def start_tensorflow(op_threads=None):
     """Imports TensorFlow and looks for GPUs, which tells of a missing driver at any log level.
 
-    Unless ``TF_CPP_MIN_LOG_LEVEL`` asks for notices, these are dropped; all else that it says
-    meanwhile is told afterwards. Only its own C stream is turned aside: what Python and other
+    Unless ``TF_CPP_MIN_LOG_LEVEL`` asks for notices, these are dropped, and all else that it says
+    is passed on. Only its own C stream is turned aside: what Python and other
     processes write to stderr is not.
 
     Args:
       op_threads: How many threads share one operation; 0: one a core; None: as it is. TensorFlow
         takes it before its first operation alone: in a program that trains for the second time
         they stay as they are.
+
+    Raises:
+      ImportError: If Keras is loaded, and computes with another library.
     """
     _import_tensorflow()
+    keras = sys.modules.get("keras")
+    backend = keras.backend.backend() if keras else "tensorflow"
+    if backend != "tensorflow":
+        raise ImportError(
+            f"Keras runs on {backend} in this process, and dreamer_tf needs it on tensorflow: "
+            f"import dreamer_tf before keras"
+        )
     if op_threads is not None:
         import tensorflow as tf
 
@@ -79,27 +91,29 @@ def start_tensorflow(op_threads=None):
 
 
 def _import_tensorflow():
-    import tempfile
-
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0")
     if "tensorflow" in sys.modules or level < "2" or sys.platform != "linux":
         return
     library = ctypes.CDLL(None)
-    library.fopen.restype = ctypes.c_void_p
+    library.fdopen.restype = ctypes.c_void_p
     stderr = ctypes.c_void_p.in_dll(library, "stderr")
-    with tempfile.NamedTemporaryFile() as file:
-        own, aside = stderr.value, library.fopen(file.name.encode(), b"w")
-        stderr.value = aside
-        try:
-            import tensorflow as tf
+    # A process of its own: it passes on why this one is aborted, if it is.
+    passing = subprocess.Popen(["grep", "-vE", _NOTICES], stdin=subprocess.PIPE, stdout=_STDERR)
+    descriptor = os.dup(passing.stdin.fileno())
+    passing.stdin.close()
+    own, aside = stderr.value, library.fdopen(descriptor, b"w")
+    library.setvbuf(ctypes.c_void_p(aside), None, _BY_LINE, ctypes.c_size_t(0))
+    stderr.value = aside
+    try:
+        import tensorflow as tf
 
-            tf.config.list_physical_devices("GPU")
-        finally:
-            stderr.value = own
-            library.fflush(ctypes.c_void_p(aside))
-            for line in file.read().decode(errors="replace").splitlines():
-                if not _NOTICE.search(line):
-                    print(line, file=sys.stderr)
+        tf.config.list_physical_devices("GPU")
+    finally:
+        stderr.value = own
+        library.fflush(ctypes.c_void_p(aside))
+        # TensorFlow may keep this stream for good: it stays, and leads to stderr from here on.
+        os.dup2(_STDERR, descriptor, inheritable=False)
+        passing.wait()
 
 
 def _cpu_name():

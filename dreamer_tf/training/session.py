@@ -91,10 +91,11 @@ def run(
             f"the class {agent.__name__} is known to this process only, and several learn "
             f"together: give agent a name that all of them can import, as module:Class"
         )
+    keep_freed_memory()
     if peers and not peers.is_chief:
+        start_tensorflow(resolved.config.op_threads)
         follower = hosts.follow(resolved.config, peers, make_agent)
         return Run(folder, follower, resolved.config, Counters(), ())
-    keep_freed_memory()
     trainer: Any = None
     # A stop that did not wait for an environment at the start: nothing is to be saved yet.
     with contextlib.suppress(envs.EnvAbandoned), contextlib.ExitStack() as stack:

@@ -117,7 +117,7 @@ def test_another_name_is_refused():
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "crafter", None)
-    with pytest.raises(envs.EnvError, match=r'pip install -e "\.\[crafter\]"'):
+    with pytest.raises(envs.EnvError, match=r'-m pip install -e "/.*\[crafter\]"'):
         envs.make("crafter_reward")
 
 

@@ -28,10 +28,16 @@ def test_what_the_user_set_stays(environ):
         assert os.environ["MUJOCO_GL"] == "glfw"
 
 
-def test_a_display_leaves_the_choice_to_mujoco(environ):
-    environ.setenv("DISPLAY", ":0")
+@pytest.mark.parametrize("found", ["egl", None])
+def test_a_display_has_the_choice_where_nothing_draws_without_one(environ, found):
+    environ.setenv("DISPLAY", ":99")  # It may be that of a session that has ended.
+    environ.setattr(gl, "find_backend", lambda: found)
+    environ.setattr(gl, "find_backend_apart", lambda: found)
     with gl.chosen(rendering=True):
-        assert "MUJOCO_GL" not in os.environ
+        assert os.environ.get("MUJOCO_GL") == found
+    environ.delenv("MUJOCO_GL", raising=False)
+    gl.choose()
+    assert os.environ.get("MUJOCO_GL") == found
 
 
 @pytest.mark.parametrize(("egl", "osmesa", "expected"), [

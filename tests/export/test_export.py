@@ -272,6 +272,23 @@ def test_an_exported_planner_remembers_its_plan(planner, tmp_path):
     assert seen.keys() >= {*state, "reward"} and not np.any(seen["state_plan"])
 
 
+def test_an_agent_in_bfloat16_is_exported_in_float32(tmp_path):
+    agent = make_agent("dreamerv3", {"precision": "mixed_bfloat16"})
+    native_box = {"native_actions": SPACES["dreamerv3"][1]}
+    _, refusal = agent.export(tmp_path / "policy", **native_box)
+    assert refusal is None, "LiteRT cannot hold it"
+    twin = make_agent("dreamerv3")
+    twin.export(tmp_path / "twin", **native_box, litert=False)
+    inputs = {key.replace("/", "_"): tf.constant(x[0]) for key, x in observations().items()}
+    answers = []
+    for name in ("policy", "twin"):
+        signatures = tf.saved_model.load(str(tmp_path / name)).signatures
+        state = signatures["initial_state"](batch_size=tf.constant(ROWS))
+        answers.append(signatures["act"](**inputs, **state))
+    for key, expected in answers[1].items():
+        np.testing.assert_array_equal(answers[0][key], expected)
+
+
 def in_litert(policy, names, folder):
     """What the file needs, and a function of its inputs by name."""
     path = folder / "policy.tflite"

@@ -1,6 +1,7 @@
 """Freed memory stays in the process, and notices out of sight."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -63,6 +64,47 @@ def test_tensorflow_starts_without_a_line_and_errors_are_seen():
     )
     lines = done.stderr.splitlines()
     assert lines[0].startswith("Traceback") and "nothing_of_this_name" in lines[-1]
+
+
+_ABORTING = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+stderr = ctypes.c_void_p.in_dll(libc, "stderr")
+libc.fputs(b"oneDNN custom operations are on\\n", stderr)
+libc.fputs(b"this processor lacks AVX\\n", stderr)
+libc.abort()
+"""
+
+
+def test_why_tensorflow_aborts_the_process_is_seen(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(_ABORTING)
+    code = "from dreamer_tf.runs.machine import start_tensorflow; start_tensorflow()"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == -signal.SIGABRT
+    assert "this processor lacks AVX" in done.stderr and "oneDNN" not in done.stderr
+
+
+_KERAS = """
+import sys
+from dreamer_tf.runs.machine import start_tensorflow
+start_tensorflow()
+import keras
+print(keras.backend.backend())
+keras.backend.backend = lambda: "jax"  # As if it had been loaded before.
+start_tensorflow()
+"""
+
+
+def test_keras_computes_with_tensorflow_whatever_another_project_chose():
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    done = subprocess.run(
+        [sys.executable, "-c", _KERAS], capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.strip() == "tensorflow"
+    assert "Keras runs on jax in this process" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize("own", [None, "0"])

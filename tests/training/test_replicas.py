@@ -84,6 +84,23 @@ def test_what_replicas_know_of_each_other():
     np.testing.assert_allclose(halves, gradient(tf.constant(rows), weigh), rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float16, tf.uint8])
+def test_replicas_exchange_float32_whatever_is_gathered(monkeypatch, dtype):
+    """NCCL knows few types, bfloat16 not among them; logical CPUs know all."""
+    exchanged, original = set(), tf.distribute.ReplicaContext.all_reduce
+
+    def all_reduce(context, op, value, options=None):
+        exchanged.update(x.dtype for x in tf.nest.flatten(value))
+        return original(context, op, value, options)
+
+    monkeypatch.setattr(tf.distribute.ReplicaContext, "all_reduce", all_reduce)
+    rows = np.arange(6, dtype=np.float32)
+    for seen in in_two(lambda x: ops.gather_over_replicas(tf.cast(x, dtype)), rows):
+        assert seen.dtype == dtype
+        np.testing.assert_array_equal(tf.cast(seen, tf.float32), rows)
+    assert exchanged == {tf.float32}
+
+
 @pytest.mark.parametrize("objective", [world_model.R2, world_model.InfoNCE])
 def test_objectives_compare_the_rows_of_all_replicas(objective):
     projector = nn.Linear(4, use_bias=False)
