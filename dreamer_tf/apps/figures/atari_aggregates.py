@@ -11,7 +11,7 @@ of min(record, 1). The mean of gamer is ruled by a few games; the last is the on
 
 import numpy as np
 
-from dreamer_tf.apps.figures.aggregation import BINS, in_bins
+from dreamer_tf.apps.figures.aggregation import BINS, last_end, over_tasks
 from dreamer_tf.apps.figures.atari_scores import ATARI
 from dreamer_tf.apps.figures.drawing import named
 from dreamer_tf.apps.figures.errors import FigureError
@@ -51,22 +51,24 @@ def aggregates(games, scores):
     return dict(zip(AGGREGATES, values, strict=True))
 
 
-def aggregate_curves(collection, games, method, bins=BINS):
+def aggregate_curves(collection, games, method, bins=BINS, end=None):
     """The aggregates of a method over frames.
 
     Seeds that ended early count as far as they go; where a game has none left, the curve ends.
+    So DreamerV2's numbers at 200M frames are met, where one game has two of its eight seeds left.
 
     Args:
       collection: `Collection`.
       games: Names of the games; the method has curves of all.
       method: Name of the method.
-      bins: Bins from 0 to where the longest curve ends.
+      bins: Bins from 0 to the end.
+      end: Frames at which what is shown ends; None: where the longest curve does.
 
     Returns:
       Frames ``[N]`` and dict of aggregate to ``[N]``.
     """
-    ends = [curve.end for game in games for curve in collection.of(game, method)]
-    borders = np.linspace(0, max(ends), bins + 1)
-    scores = np.stack([in_bins(collection.of(game, method), borders).mean for game in games])
-    whole = np.isfinite(scores).all(axis=0)
-    return borders[1:][whole], aggregates(games, scores[:, whole])
+    played = [collection.of(game, method) for game in games]
+    if end is None:
+        end = max(map(last_end, played))
+    frames, scores = over_tasks(played, end, bins, majority=False)
+    return frames, aggregates(games, scores)

@@ -19,7 +19,8 @@ class Comparison:
     """Runs and a band at the same frames.
 
     Attributes:
-      runs: `Seeds` of the runs; NaN where a run has no episode or had ended.
+      runs: `Seeds` of the runs; NaN where a run has no episode since the point before, or had
+        ended.
       band: `Seeds` of what was published.
     """
 
@@ -41,8 +42,9 @@ class Comparison:
 def compare(runs, published, bins=BINS):
     """Brings runs to the frames at which something was published.
 
-    A run's score at a published point is the mean of its episodes since the point before; points
-    behind the run's end are left out, for the mean over a part would stand for the whole.
+    A run's score at a published point is the mean of its episodes since the point before. Where
+    there is none it has no score: what lies between its neighbours is nothing that it has reached.
+    Points behind the run's end are left out, for the mean over a part would stand for the whole.
 
     Args:
       runs: List of `Curve` of a method on a task.
@@ -63,7 +65,7 @@ def compare(runs, published, bins=BINS):
             f"before the first of {published[0].method}, {band.xs[0]:,.0f}"
         )
     band = Seeds(band.xs[reached], band.ys[:, reached])
-    ours = in_bins(runs, np.array([0.0, *band.xs]))
+    ours = in_bins(runs, np.array([0.0, *band.xs]), through=False)
     ended = [ours.xs > curve.end for curve in runs]
     return Comparison(Seeds(ours.xs, np.where(ended, np.nan, ours.ys)), band)
 
@@ -107,12 +109,12 @@ def draw(collection, *, bins=BINS, until=None, columns=None):
                 for name, published in bands.items() if runs else ():
                     compared = compare(runs, published, bins)
                     rows += _rows(task, own, name if len(bands) > 1 else "", runs, compared)
-                    _runs(axis, compared.runs.until(end), looks[own])
+                    _runs(axis, compared.runs, looks[own], end)
             axis.set_title(title(task))
             canvas.frames_axis(axis, end)
             if suite(task) == "dmc":
                 axis.set_ylim(0, canvas.CONTROL_END)
-        figure.supxlabel("Environment frames", fontsize=8)
+        figure.supxlabel(collection.x_label, fontsize=8)
         figure.supylabel("Return", fontsize=8)
         canvas.legend(figure, handles)
     return Drawing(figure, table(_HEADER, rows))
@@ -125,10 +127,18 @@ def _band(axis, seeds, look):
     axis.plot(seeds.xs, mean, color=look.color, linestyle="--", lw=1.0)
 
 
-def _runs(axis, seeds, look):
+def _runs(axis, seeds, look, end):
+    """Lines through the points that the runs have, each and their mean."""
     if len(seeds.ys) > 1:
-        axis.plot(seeds.xs, seeds.ys.T, color=look.color, lw=0.5, alpha=0.6)
-    canvas.line(axis, seeds.xs, seeds.mean, look)
+        for ys in seeds.ys:
+            axis.plot(*_through(seeds.xs, ys, end), color=look.color, lw=0.5, alpha=0.6)
+    canvas.line(axis, *_through(seeds.xs, seeds.mean, end), look)
+
+
+def _through(xs, ys, end):
+    known = np.isfinite(ys)
+    line = Seeds(xs[known], ys[None, known]).until(end)
+    return line.xs, line.ys[0]
 
 
 def _rows(task, method, band, runs, compared):

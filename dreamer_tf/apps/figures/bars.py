@@ -1,5 +1,7 @@
 """Final scores as bars: a group for each task, a bar for each method."""
 
+import collections
+
 import numpy as np
 
 from dreamer_tf.apps.figures import canvas
@@ -32,16 +34,24 @@ def draw(collection, *, at=None, window=0.1):
     for task in collection.tasks:
         found = {m: _scores(collection, task, m, at, window, notes) for m in methods}
         scores[task] = {method: values for method, values in found.items() if len(values)}
-    groups = {title(task): values for task, values in scores.items()}
+    groups = dict(scores)
     one_scale = {suite(task) for task in scores} == {"dmc"}
     if one_scale:
         groups |= _mean(scores, methods, notes)
+    names = _names(scores)
     looks = styles(methods, collection.algorithms)
     with canvas.style():
-        figure = draw_groups(groups, methods, looks, label="Return", apart=_MEAN)
+        figure = draw_groups(groups, methods, looks, label="Return", apart=_MEAN, names=names)
         if one_scale:
             figure.axes[0].set_ylim(top=canvas.CONTROL_END)
-    return Drawing(figure, groups_table("Final return", groups, methods, looks), tuple(notes))
+    text = groups_table("Final return", groups, methods, looks, names=names)
+    return Drawing(figure, text, tuple(notes))
+
+
+def _names(tasks):
+    """Dict of task to what is written below its bars: its title, unless another has the same."""
+    titles = collections.Counter(map(title, tasks))
+    return {task: title(task) if titles[title(task)] == 1 else task for task in tasks}
 
 
 def _scores(collection, task, method, at, window, notes):
@@ -66,15 +76,16 @@ def _mean(scores, methods, notes):
     return {_MEAN: means}
 
 
-def draw_groups(groups, methods, looks, *, label, apart=""):
+def draw_groups(groups, methods, looks, *, label, apart="", names=None):
     """Draws groups of bars; a bar is the mean over the seeds, its whisker their deviation.
 
     Args:
-      groups: Dict of a group's name to a dict of method to values ``[S]``.
+      groups: Dict of group to a dict of method to values ``[S]``.
       methods: The methods, in the order of their bars.
       looks: Dict of method to `Style`.
       label: Name of the vertical axis.
-      apart: Name of the last group where a line keeps it apart from the others.
+      apart: The last group where a line keeps it apart from the others.
+      names: Dict of group to what is written below it, where that is not the group itself.
 
     Returns:
       Figure of matplotlib.
@@ -91,9 +102,10 @@ def draw_groups(groups, methods, looks, *, label, apart=""):
             _bar(axis, x, group[method], size, looks[method])
     if apart in groups:
         axis.axvline(len(groups) - 1.5, color="#888888", linewidth=0.6)
-    fits = all(canvas.text_width(name) < (width - 0.6) / len(groups) for name in groups)
+    labels = [(names or {}).get(group, group) for group in groups]
+    fits = all(canvas.text_width(text) < (width - 0.6) / len(groups) for text in labels)
     slant = {} if fits else {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
-    axis.set_xticks(range(len(groups)), list(groups), **slant)
+    axis.set_xticks(range(len(groups)), labels, **slant)
     axis.set_xlim(-0.6, len(groups) - 0.4)
     axis.tick_params(axis="x", length=0)
     axis.grid(visible=False, axis="x")
@@ -124,10 +136,14 @@ def _bar(axis, x, scores, width, look):
         )
 
 
-def groups_table(name, groups, methods, looks, digits=0):
+def groups_table(name, groups, methods, looks, digits=0, names=None):
     """The bars as text, a row for each group; ``name`` heads the first column."""
+    names = names or {}
     rows = [
-        [group, *(mean_and_spread(values.get(method, ()), digits) for method in methods)]
+        [
+            names.get(group, group),
+            *(mean_and_spread(values.get(method, ()), digits) for method in methods),
+        ]
         for group, values in groups.items()
     ]
     return table([name, *(looks[method].label for method in methods)], rows)

@@ -73,9 +73,10 @@ OPTIONS = {
         action="store_true", help="take runs that have not collected all their frames"
     ),
     "metric": dict(
-        default="train/return",
+        default="",
         metavar="NAME",
-        help="metric of the runs' metrics.jsonl that is the score; empty: what scores.json holds",
+        help="metric of the runs' metrics.jsonl that is the score, such as train/return; empty: "
+        "what scores.json holds, which are evaluations",
     ),
     # how they are drawn
     "bins": dict(
@@ -131,7 +132,8 @@ OPTIONS = {
         type=index, default=5, metavar="N", help="first pictures that the model had seen"
     ),
 }
-_SCORES = ("baselines", "tasks", "methods", "group_by", "unfinished")
+_CHOICE = ("tasks", "methods", "group_by", "unfinished")
+_SCORES = ("baselines", *_CHOICE, "metric")
 _FINAL = ("at", "window")
 _BOOTSTRAP = ("references", *_FINAL, "reps", "seed")
 
@@ -145,8 +147,7 @@ class Kind:
       module: Name of the drawing module, whose `draw` makes it.
       draws: Options of `draw`.
       reads: Options that choose the scores; empty for pictures.
-      metric: Metric that is the score of run folders; empty: what ``scores.json`` holds, unless
-        ``metric`` is among the options.
+      metric: Metric that is the score of run folders, where it is not among the options.
       defaults: Defaults that differ from those of `OPTIONS`.
       libraries: What it needs of the extra ``figures``.
     """
@@ -208,7 +209,7 @@ KINDS = {
         "runs over the band of published seeds, and where they are inside, above and below",
         "bands",
         ("bins", "until", "columns"),
-        reads=(*_SCORES, "metric"),
+        defaults={"metric": "train/return"},
     ),
     "bars": Kind("final scores per task as bars, and their mean", "bars", _FINAL),
     "representation": Kind(
@@ -232,7 +233,7 @@ KINDS = {
         "success rates of Crafter's achievements, and the benchmark's score",
         "achievements",
         _FINAL,
-        reads=("tasks", "methods", "group_by", "unfinished"),
+        reads=_CHOICE,
         metric=ACHIEVEMENTS,
         defaults={"window": 1.0},
     ),

@@ -6,13 +6,31 @@ import json
 import pathlib
 
 from dreamer_tf.apps.figures.errors import FigureError
+from dreamer_tf.apps.figures.likeness import (
+    EVALUATED,
+    common_unit,
+    refuse_twin_finals,
+    refuse_twins,
+    unlike_scores,
+)
 from dreamer_tf.apps.figures.palette import BASELINE, PUBLISHED, rank
-from dreamer_tf.apps.figures.run_folders import is_run_folder, read_run_folder
+from dreamer_tf.apps.figures.run_folders import (
+    FRAMES,
+    SCORES,
+    UPDATES,
+    is_run_folder,
+    read_run_folder,
+)
 from dreamer_tf.apps.figures.scores import Curve, FinalScore, is_score_file, read_score_file
+from dreamer_tf.apps.figures.settings import setting, unlike
 from dreamer_tf.apps.figures.tasks import canonical, title
 from dreamer_tf.common import nearest
+from dreamer_tf.runs.lost import METRICS_NAME
 
 _LISTED = 5
+_X_LABELS = {FRAMES: "Environment frames", UPDATES: "Updates"}
+# Folders of a run that hold no other run, and may hold very much.
+_OF_A_RUN = {"checkpoints", "replay", "tensorboard", "videos", "wandb", "mlflow"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,18 +41,25 @@ class Collection:
       runs: Learning curves of the runs.
       others: Learning curves of the baselines, on the same tasks.
       finals: Final scores of the baselines, on the same tasks.
-      notes: What was left out and why, for the user.
+      notes: What was left out and why, and what is compared although it is unlike, for the user.
+      unit: What the frames of the runs are, see `run_folders.unit`.
     """
 
     runs: tuple[Curve, ...]
     others: tuple[Curve, ...] = ()
     finals: tuple[FinalScore, ...] = ()
     notes: tuple[str, ...] = ()
+    unit: str = FRAMES
 
     @property
     def curves(self):
         """All learning curves."""
         return self.runs + self.others
+
+    @property
+    def x_label(self):
+        """What stands at the axis of the frames."""
+        return _X_LABELS[self.unit]
 
     @property
     def tasks(self):
@@ -107,21 +132,29 @@ def gather(
 
     Raises:
       FigureError: If a path is no run and no score file, a run is unfinished, two curves have the
-        same task, method and seed, or nothing is left.
+        same task, method and seed, two final scores the same task and method, some runs count
+        frames and some updates, or nothing is left.
     """
     notes = []
-    curves, finals = _read_all(runs, group_by, unfinished, notes, metric)
-    if finals:
+    reader = _read_all(runs, group_by, unfinished, notes, metric)
+    if reader.finals:
         raise FigureError(
-            f"{finals[0].source} holds final scores, not learning curves: give it to --baselines"
+            f"{reader.finals[0].source} holds final scores, not learning curves: give it to "
+            f"--baselines"
         )
-    others, finals = _read_all(baselines, "", unfinished, notes, metric)
-    _refuse_twins(curves, option)
-    _refuse_twins(others)
-    own = {curve.method for curve in curves}
-    others = [_apart(curve, own) for curve in others]
-    finals = [_apart(final, own) for final in finals]
-    return _select(Collection(curves, others, finals, tuple(notes)), tasks, methods)
+    beside = _read_all(baselines, "", unfinished, notes, metric)
+    refuse_twins(reader.curves, option)
+    refuse_twins(beside.curves)
+    own = {curve.method for curve in reader.curves}
+    others = [_apart(curve, own) for curve in beside.curves]
+    finals = [_apart(final, own) for final in beside.finals]
+    chosen = _select(Collection(reader.curves, others, finals), tasks, methods)
+    refuse_twin_finals(chosen.finals)
+    units = reader.units | beside.units
+    notes += unlike(chosen.curves, option, [EVALUATED] if metric else [])
+    notes += unlike_scores(chosen, metric)
+    unit = common_unit(chosen, units, notes)
+    return dataclasses.replace(chosen, notes=tuple(notes), unit=unit)
 
 
 def _apart(score, own):
@@ -138,7 +171,8 @@ def _read_all(paths, group_by, unfinished, notes, metric=""):
     for path in sorted(paths, key=lambda text: not split_name(text)[0]):
         reader.read(path)
     reader.check_finished()
-    return reader.curves, reader.finals
+    reader.note_inner_runs()
+    return reader
 
 
 class _Reader:
@@ -147,12 +181,14 @@ class _Reader:
     def __init__(self, group_by, unfinished, notes, metric):
         self.curves = []
         self.finals = []
+        self.units = {}
         self._group_by = group_by
         self._unfinished = unfinished
         self._notes = notes
         self._metric = metric
         self._behind = []
         self._seen = set()
+        self._inner = []
 
     def read(self, text):
         """Reads what stands at ``PATH`` or ``NAME=PATH``."""
@@ -177,7 +213,7 @@ class _Reader:
         if not self._behind:
             return
         lines = [
-            f"{run.path}: {run.env_frames:,} of {run.steps:,} frames"
+            f"{run.path}: {run.env_frames:,} of {run.steps:,} {run.unit}"
             for run in self._behind[:_LISTED]
         ]
         if len(self._behind) > _LISTED:
@@ -187,9 +223,23 @@ class _Reader:
             "--unfinished"
         )
 
+    def note_inner_runs(self):
+        """Notes the runs inside the folders of others, unless they were named themselves."""
+        left = [path for path in self._inner if path.resolve() not in self._seen]
+        if left:
+            shown = ", ".join(map(str, left[:_LISTED]))
+            more = f" and {len(left) - _LISTED} more" if len(left) > _LISTED else ""
+            self._notes.append(
+                f"left out, as runs inside the folders of others: {shown}{more}; --indir takes "
+                f"them by their own paths"
+            )
+
     def _folder(self, path):
         """Reads all that a folder holds; returns how many runs and score files these are."""
         if is_run_folder(path):
+            # Its scores may have been read, under another name: they are this run.
+            if not self._metric and (path / SCORES).resolve() in self._seen:
+                return 1
             return self._once(path, self._run)
         found = 0
         for entry in sorted(path.iterdir()):
@@ -216,6 +266,10 @@ class _Reader:
 
     def _run(self, path):
         run = read_run_folder(path, self._metric)
+        self.units[path] = run.unit
+        self._inner += _runs_inside(path)
+        if not self._metric:
+            self._seen.add((path / SCORES).resolve())
         if not (run.is_finished or self._unfinished):
             self._behind.append(run)
         elif run.curve is None:
@@ -250,35 +304,18 @@ def split_name(text):
     return name, pathlib.Path(path)
 
 
-def setting(curve, key):
-    """The value that an option had in the run of a curve.
-
-    Raises:
-      FigureError: If the curve is not of a run folder, or the run has no such option.
-    """
-    if not curve.settings:
-        raise FigureError(
-            f"{curve.source} is a score file, which does not tell {key}; give run folders"
-        )
-    if key not in curve.settings:
-        near = nearest(key, curve.settings)
-        hint = f"did you mean {' or '.join(near)}?" if near else "see its config.yaml"
-        raise FigureError(f"{curve.source} has no option {key!r}; {hint}")
-    return curve.settings[key]
-
-
-def _refuse_twins(curves, option=""):
-    first = {}
-    for curve in curves:
-        value = repr(curve.settings.get(option))  # A list, say.
-        key = (curve.task, curve.method, curve.seed, value)
-        if key in first:
-            raise FigureError(
-                f"two curves of {curve.method} on {curve.task} with seed {curve.seed}: in "
-                f"{first[key].source} and in {curve.source}. Tell them apart by --group_by OPTION, "
-                f"or name them: --indir NAME={first[key].source} OTHER={curve.source}"
-            )
-        first[key] = curve
+def _runs_inside(path):
+    """The run folders below a folder, such as those of the tasks that a run had learned before."""
+    found = []
+    for entry in sorted(path.iterdir()):
+        if not entry.is_dir() or entry.name in _OF_A_RUN:
+            continue
+        # Other tools have a config.yaml, too.
+        if is_run_folder(entry) and any((entry / n).is_file() for n in (SCORES, METRICS_NAME)):
+            found.append(entry)
+        else:
+            found += _runs_inside(entry)
+    return found
 
 
 def _select(collection, tasks, methods):
@@ -307,7 +344,7 @@ def _select(collection, tasks, methods):
     if not runs:
         raise FigureError("none of these runs is left to draw: --methods names none of theirs")
     wanted = {curve.task for curve in runs}
-    return Collection(runs, keep(collection.others), keep(collection.finals), collection.notes)
+    return Collection(runs, keep(collection.others), keep(collection.finals))
 
 
 def _nearest(name, known):

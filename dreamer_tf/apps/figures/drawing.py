@@ -3,7 +3,8 @@
 import dataclasses
 import typing
 
-from dreamer_tf.apps.figures.aggregation import final_scores
+from dreamer_tf.apps.figures.aggregation import final_scores, line_end
+from dreamer_tf.apps.figures.collection import setting
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.tasks import title
 
@@ -50,6 +51,27 @@ def common_tasks(collection, methods, notes):
     return common
 
 
+def panel_ends(collection, tasks, until):
+    """Where a panel ends, and where the bins of its lines do.
+
+    Args:
+      collection: `Collection`.
+      tasks: The tasks over which the lines of the panel go.
+      until: Frames at which it shall end; None: with the longest line of the runs.
+
+    Returns:
+      Frames at which the panel ends; the same or, if all lines end before, where the longest does:
+      so many frames are cut into bins.
+    """
+
+    def longest(methods):
+        found = [[collection.of(task, method) for task in tasks] for method in methods]
+        return max(min(map(line_end, by_task)) for by_task in found if all(by_task))
+
+    end = until or longest(collection.own)
+    return end, min(end, longest(collection.methods))
+
+
 def finals(curves, at, window, notes):
     """The final scores of the seeds of one method on one task, ``[S]``; see `final_scores`.
 
@@ -67,21 +89,30 @@ def finals(curves, at, window, notes):
     return scores
 
 
-def ends_apart(collection):
-    """A note on methods that are compared where each ends, if these are not the same frames.
+def ends_apart(collection, option=""):
+    """A note on scores that are compared where each ends, if these are not the same frames.
 
     Args:
       collection: `Collection`.
+      option: Dotted option of the runs whose values are compared; empty: methods alone are.
 
     Returns:
       The note in a tuple, about the first task of which it holds; an empty one: there is none.
     """
     for task in collection.tasks:
-        ends = {m: collection.of(task, m) for m in collection.methods}
-        ends = {m: max(curve.end for curve in curves) for m, curves in ends.items() if curves}
+        ends = {}
+        for method in collection.own if option else collection.methods:
+            curves = collection.of(task, method)
+            if option:
+                curves = sorted(curves, key=lambda curve: setting(curve, option))
+            for curve in curves:
+                name = method
+                if option:
+                    name += f" with {option.rpartition('.')[2]} {setting(curve, option)}"
+                ends[name] = max(ends.get(name, 0), curve.end)
         # A hundredth: the last episodes of two runs do not end at the same frame.
         if min(ends.values()) < 0.99 * max(ends.values()):
-            where = ", ".join(f"{method} at {end:,.0f}" for method, end in ends.items())
+            where = ", ".join(f"{name} at {end:,.0f}" for name, end in ends.items())
             return (
                 f"{title(task)}: scores are of unlike numbers of frames, {where}; "
                 f"--at {min(ends.values()):.0f} compares them after as many",

@@ -7,7 +7,7 @@ import numpy as np
 from dreamer_tf.apps.figures import canvas
 from dreamer_tf.apps.figures.aggregation import Seeds
 from dreamer_tf.apps.figures.collection import setting
-from dreamer_tf.apps.figures.drawing import Drawing, finals, mean_and_spread, table
+from dreamer_tf.apps.figures.drawing import Drawing, ends_apart, finals, mean_and_spread, table
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.palette import styles
 from dreamer_tf.apps.figures.tasks import suite, title
@@ -42,7 +42,7 @@ def draw(collection, *, option=HORIZON, at=None, window=0.1, spread="std", colum
     methods, baselines = collection.own, collection.baselines
     looks = styles([*methods, *baselines], collection.algorithms)
     one_scale = {suite(task) for task in collection.tasks} == {"dmc"}
-    rows, notes = [], []
+    rows, notes = [], list(ends_apart(collection, option) if at is None else ())
     with canvas.style():
         handles = [canvas.line_handle(looks[method]) for method in methods]
         handles += [canvas.level_handle(looks[method]) for method in baselines]

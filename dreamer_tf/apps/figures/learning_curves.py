@@ -3,8 +3,8 @@
 import numpy as np
 
 from dreamer_tf.apps.figures import canvas
-from dreamer_tf.apps.figures.aggregation import BINS, Seeds, in_bins, meet
-from dreamer_tf.apps.figures.drawing import Drawing, common_tasks
+from dreamer_tf.apps.figures.aggregation import BINS, Seeds, line_begin, meet, over_tasks
+from dreamer_tf.apps.figures.drawing import Drawing, common_tasks, panel_ends
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.palette import styles
 from dreamer_tf.apps.figures.tasks import suite, title
@@ -16,7 +16,7 @@ def draw(collection, *, bins=BINS, spread="std", until=None, summary=False, colu
     """Draws learning curves.
 
     Lines end where fewer than half of the seeds go on. Baselines that have only a final score are
-    horizontal lines.
+    horizontal lines. All lines of a panel have the same bins, which end with it.
 
     Args:
       collection: `Collection`.
@@ -44,8 +44,9 @@ def draw(collection, *, bins=BINS, spread="std", until=None, summary=False, colu
         count = len(tasks) + (len(_SUMMARIES) if summary else 0)
         figure, axes = canvas.grid(count, handles, columns=columns, share_y=one_scale)
         for axis, task in zip(axes, tasks, strict=False):
-            lines = _lines(collection, task, bins)
-            _panel(axis, collection, lines, looks, spread, until)
+            end, last = panel_ends(collection, [task], until)
+            lines = _lines(collection, task, last, bins, notes)
+            _panel(axis, lines, looks, spread, end)
             _levels(axis, collection, [task], looks, np.mean)
             axis.set_title(title(task))
         if summary:
@@ -55,30 +56,38 @@ def draw(collection, *, bins=BINS, spread="std", until=None, summary=False, colu
                     "there is --figure atari, for any runs --figure iqm"
                 )
             shared = common_tasks(collection, collection.methods, notes)
+            end, last = panel_ends(collection, shared, until)
+            means = _means(collection, shared, last, bins, notes)
             for axis, (name, reduce) in zip(axes[len(tasks) :], _SUMMARIES.items(), strict=True):
-                lines = _summary(collection, shared, bins, reduce)
-                _panel(axis, collection, lines, looks, "none", until)
+                lines = {m: Seeds(xs, reduce(ys, axis=0)[None]) for m, (xs, ys) in means.items()}
+                _panel(axis, lines, looks, "none", end)
                 _levels(axis, collection, shared, looks, reduce)
                 axis.set_title(f"Task {name}", fontweight="bold")
         if one_scale:
             axes[0].set_ylim(0, canvas.CONTROL_END)
             axes[0].set_yticks([0, 500, 1000])
-        figure.supxlabel("Environment frames", fontsize=8)
+        figure.supxlabel(collection.x_label, fontsize=8)
         figure.supylabel("Return", fontsize=8)
         canvas.legend(figure, handles)
     return Drawing(figure, notes=tuple(notes))
 
 
-def _lines(collection, task, bins):
-    """`Seeds` of each method on a task."""
+def _lines(collection, task, last, bins, notes):
+    """`Seeds` of each method that has a point on a task up to ``last`` frames."""
     found = {method: collection.of(task, method) for method in collection.methods}
-    return {method: meet(curves, bins).majority() for method, curves in found.items() if curves}
-
-
-def _panel(axis, collection, lines, looks, spread, until):
-    end = until or max(lines[method].xs[-1] for method in collection.own if method in lines)
+    lines = {m: meet(curves, bins, last).majority() for m, curves in found.items() if curves}
     for method, seeds in lines.items():
-        canvas.mean_line(axis, seeds.until(end), looks[method], spread)
+        if not len(seeds.xs):
+            notes.append(
+                f"left out: {method} on {title(task)} has no point up to {last:,.0f} frames; it "
+                f"begins at {line_begin(found[method]):,.0f}"
+            )
+    return {method: seeds for method, seeds in lines.items() if len(seeds.xs)}
+
+
+def _panel(axis, lines, looks, spread, end):
+    for method, seeds in lines.items():
+        canvas.mean_line(axis, seeds, looks[method], spread)
     canvas.frames_axis(axis, end)
 
 
@@ -90,16 +99,16 @@ def _levels(axis, collection, tasks, looks, reduce):
             canvas.level(axis, reduce(scores), looks[method])
 
 
-def _summary(collection, tasks, bins, reduce):
-    """`Seeds` of each method: mean or median over the tasks of the mean over the seeds."""
-    lines = {}
+def _means(collection, tasks, last, bins, notes):
+    """Frames and means over the seeds on each task, of each method that has points on all."""
+    means = {}
     for method in collection.methods:
-        last = min(max(c.end for c in collection.of(task, method)) for task in tasks)
-        borders = np.linspace(0, last, bins + 1)
-        means = np.stack([in_bins(collection.of(task, method), borders).mean for task in tasks])
-        whole = np.isfinite(means).all(axis=0)
-        lines[method] = Seeds(borders[1:][whole], reduce(means[:, whole], axis=0)[None])
-    return lines
+        xs, ys = over_tasks([collection.of(task, method) for task in tasks], last, bins)
+        if len(xs):
+            means[method] = xs, ys
+        else:
+            notes.append(f"no task mean of {method}: no frames up to {last:,.0f} on all tasks")
+    return means
 
 
 def _handles(collection, looks):

@@ -25,7 +25,11 @@ from dreamer_tf.runs import lost
 ACHIEVEMENTS = "train/log_achievements"
 """The metric in the line of an episode of Crafter that counts what was unlocked in it."""
 
-_SCORES = "scores.json"
+SCORES = "scores.json"
+"""The learning curve in a run folder."""
+FRAMES, UPDATES = "frames", "updates"
+
+_AGENT_STEPS = "agent_steps"
 _BLOCK = 1 << 16
 
 
@@ -38,12 +42,14 @@ class RunFolder:
       settings: Its options by dotted key.
       curve: Its learning curve; None before the first score.
       env_frames: Frames that it has collected.
+      unit: What these are, see `unit`.
     """
 
     path: pathlib.Path
     settings: dict[str, object]
     curve: Curve | None
     env_frames: int
+    unit: str = FRAMES
 
     @property
     def steps(self):
@@ -54,6 +60,14 @@ class RunFolder:
     def is_finished(self):
         """Whether it has collected them."""
         return self.env_frames >= self.steps
+
+
+def unit(env_frames, agent_steps):
+    """What a run counts as its env_frames: ``frames``, or ``updates`` as long as nothing acted.
+
+    A run that learns from recorded episodes counts its updates there, see `training.offline`.
+    """
+    return UPDATES if env_frames and not agent_steps else FRAMES
 
 
 def is_run_folder(path):
@@ -76,15 +90,15 @@ def read_run_folder(path, metric=""):
     curve = None
     if metric:
         curve = _metric_curve(path, settings, metric)
-    elif (path / _SCORES).is_file():
-        curves, finals = read_score_file(path / _SCORES)
+    elif (path / SCORES).is_file():
+        curves, finals = read_score_file(path / SCORES)
         if finals or len(curves) > 1:
-            raise FigureError(f"{path / _SCORES}: expected the curve of one run")
+            raise FigureError(f"{path / SCORES}: expected the curve of one run")
         curve = curves[0] if curves else None
     if curve is not None:
         curve = dataclasses.replace(curve, source=path, settings=settings)
     frames = max(last_step(path / lost.METRICS_NAME), 0 if curve is None else int(curve.end))
-    return RunFolder(path, settings, curve, frames)
+    return RunFolder(path, settings, curve, frames, _unit(path / lost.METRICS_NAME, frames))
 
 
 def _metric_curve(path, settings, name):
@@ -155,20 +169,40 @@ def _lines_with(path, name):
 
 def last_step(path):
     """The ``step`` of the last whole line of a ``metrics.jsonl``; 0 if there is none."""
+    return next((_step(path, line) for line in _newest_first(path)), 0)
+
+
+def _unit(path, env_frames):
+    """The `unit` of a run, by the newest line of its metrics that counts actions."""
+    word = f'"{_AGENT_STEPS}"'.encode()
+    for line in _newest_first(path):
+        if word in line:
+            _step(path, line)  # Else it is no metrics.
+            return unit(env_frames, json.loads(line)[_AGENT_STEPS])
+    return FRAMES
+
+
+def _newest_first(path):
+    """Yields the whole lines of a file from its end; none if there is no such file."""
     if not path.is_file():
-        return 0
+        return
     with path.open("rb") as file:
-        position, tail = file.seek(0, os.SEEK_END), b""
+        position, tail, is_whole = file.seek(0, os.SEEK_END), b"", False
         while position > 0:
             size = min(_BLOCK, position)
             position -= size
             file.seek(position)
             tail = file.read(size) + tail
-            # What stands behind the last newline is a line that is being written, or was cut off.
-            lines = tail[: tail.rfind(b"\n") + 1].splitlines()
-            if len(lines) > 1 or (lines and position == 0):
-                return _step(path, lines[-1])
-    return 0
+            if not is_whole:
+                # What stands behind the last newline is being written, or was cut off.
+                end = tail.rfind(b"\n")
+                if end < 0:
+                    continue
+                tail, is_whole = tail[:end], True
+            tail, *lines = tail.split(b"\n")
+            yield from reversed(lines)
+        if is_whole:
+            yield tail
 
 
 def _step(path, line):

@@ -1,15 +1,17 @@
 """The few numbers of a run that a reader wants first."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 
+from dreamer_tf.apps.figures.run_folders import FRAMES, UPDATES, unit
+from dreamer_tf.apps.figures.scores import Curve
 from dreamer_tf.apps.report.curves import EVALUATION, TRAINING
 from dreamer_tf.apps.report.metrics_file import SPEED
 
-FRAMES, UPDATES = "frames", "updates"
+__all__ = ["FRAMES", "UPDATES", "Score", "latest", "score", "time_shares", "typical", "unit"]
 
-_END = 0.9
 _UPDATING = ("updating", "data")
 _ACTIVITIES = ("acting", *_UPDATING, "waiting", "evaluation", "saving", "other")
 
@@ -20,7 +22,7 @@ class Score:
 
     Attributes:
       kind: ``evaluation``, or ``training`` of a run that was never evaluated.
-      final: Mean over the points in the last tenth of the frames so far.
+      final: Mean over the points in the last tenth of the frames so far, as in the figures.
       best: Highest point.
       best_frames: Where that was.
     """
@@ -31,23 +33,24 @@ class Score:
     best_frames: int
 
 
-def unit(env_frames, agent_steps):
-    """What a run counts as its env_frames: ``frames``, or ``updates`` as long as nothing acted.
-
-    A run that learns from recorded episodes counts its updates there, see `training.offline`.
-    """
-    return UPDATES if env_frames and not agent_steps else FRAMES
-
-
 def score(history):
     """The `Score` of a run; None before its first episode ends."""
     for kind, name in (("evaluation", EVALUATION), ("training", TRAINING)):
         series = history.series.get(name)
         if series is not None:
-            end = series.ys[series.xs >= _END * series.xs[-1]]
             best = int(series.ys.argmax())
-            return Score(kind, float(end.mean()), float(series.ys[best]), int(series.xs[best]))
+            return Score(kind, _final(series), float(series.ys[best]), int(series.xs[best]))
     return None
+
+
+def _final(series):
+    """The final score of a curve, by the rule of the figures."""
+    from dreamer_tf.apps.figures.aggregation import final_scores  # It loads scipy.
+
+    if series.xs[-1] <= 0:  # Nothing but what was there before the first frame.
+        return float(series.ys.mean())
+    [final] = final_scores([Curve("", "", "", series.xs, series.ys, pathlib.Path())])
+    return float(final)
 
 
 def latest(history, name):

@@ -2,10 +2,10 @@
 
 import dataclasses
 
+from dreamer_tf.apps.figures.settings import is_of_another
 from dreamer_tf.config.options import options, text
 
 _NOT_COMPARED = ("logdir",)
-_AGENTS = {"dreamer", "dreamerv2", "dreamerv3", "planet", "random"}  # with options of their own
 _NONE = "–"
 
 
@@ -76,9 +76,7 @@ def _differ(values):
 
 
 def _value(run, name):
-    section = name.partition(".")[0]
-    of_another = run.agent in _AGENTS and section in _AGENTS - {run.agent}
-    if of_another or name not in run.settings:
+    if is_of_another(run.agent, name) or name not in run.settings:
         return _NONE
     value = run.settings[name]
     return text(tuple(value)) if isinstance(value, list) else text(value)

@@ -10,6 +10,7 @@ import typing
 from dreamer_tf import config as configs
 from dreamer_tf.apps.sweep.benchmarks import Benchmark
 from dreamer_tf.common import nearest
+from dreamer_tf.config.options import text
 from dreamer_tf.runs.run_folder import continue_config, has_run, is_owing, saved_frames
 
 _SET_HERE = {"task": "--tasks", "seed": "--seeds", "logdir": "--logdir"}
@@ -94,11 +95,16 @@ def _refuse_other_options(words, folder):
     """A finished run would keep the options that it had, and count as one with these."""
     if not has_run(folder):
         return
-    _, changes = continue_config(configs.parse_args(words), folder)
+    planned = configs.parse_args(words)
+    # A run keeps its options where none are given; here those not given are the defaults.
+    whole = configs.Resolved(planned.config, dict.fromkeys(planned.origins, "sweep"))
+    _, changes = continue_config(whole, folder)
     for key, old, new in changes:
         if key != "steps":
+            old, new = (text(value) or "''" for value in (old, new))
             raise configs.ConfigError(
-                f"{folder} was begun with {key} {old}, not {new}; choose another --logdir"
+                f"{folder} was begun with {key} {old}, not {new}; give --{key} {old} again, or "
+                f"choose another --logdir"
             )
 
 

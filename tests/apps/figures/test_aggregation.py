@@ -5,7 +5,17 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from dreamer_tf.apps.figures.aggregation import Seeds, final_scores, in_bins, mean_of_present, meet
+from dreamer_tf.apps.figures.aggregation import (
+    Seeds,
+    final_scores,
+    in_bins,
+    in_panel,
+    line_begin,
+    line_end,
+    mean_of_present,
+    meet,
+    over_tasks,
+)
 from dreamer_tf.apps.figures.errors import FigureError
 from dreamer_tf.apps.figures.scores import Curve
 
@@ -79,6 +89,53 @@ def test_a_line_ends_where_fewer_than_half_of_the_seeds_go_on():
     short = [curve([10, 20], [1, 1], seed) for seed in range(2, 4)]
     np.testing.assert_array_equal(meet(long + middle + short).majority().xs, [10, 20, 30])
     np.testing.assert_array_equal(meet(long).majority().xs, [10, 20, 30, 40])
+
+
+def test_the_frames_at_which_a_line_begins_and_ends_are_those_of_half_of_the_seeds():
+    seeds = [curve([n, 10 * n], [1, 1]) for n in (1, 2, 3, 4, 5)]
+    assert (line_begin(seeds), line_end(seeds)) == (3, 30)
+    assert (line_begin(seeds[:4]), line_end(seeds[:4])) == (2, 30)
+    assert meet(seeds[:4]).majority().xs[[0, -1]].tolist() == [2, 30]
+
+
+def test_a_longer_curve_has_the_bins_of_the_panel():
+    """Off a common grid, and ten times as long: the same function of frames is the same line."""
+
+    def own(end, count):
+        xs = np.sort(np.random.default_rng(count).uniform(0, end, count))
+        return curve([*xs, end], [*xs, end])
+
+    short, long = [own(1000, 400)], [own(10_000, 4000)]
+    first, second = meet(short, 50), meet(long, 50, 1000)
+    np.testing.assert_array_equal(first.xs, second.xs)
+    np.testing.assert_allclose(first.mean, second.mean, atol=20)  # a bin
+    assert np.abs(meet(long, 50).until(1000).mean - 1000).max() > 20, "bins of its own lag"
+
+
+def test_a_longer_curve_on_a_grid_is_cut_at_the_end():
+    seeds = meet([curve([30, 60, 90, 120], [3, 6, 9, 12])], 3, 70)
+    np.testing.assert_allclose([seeds.xs, seeds.ys[0]], [[30, 60, 70], [3, 6, 7]])
+    assert meet([curve([80, 90], [1, 2])], 3, 70).xs.tolist() == []
+    one = meet([curve([60, 600], [1, 10])], 3, 70)
+    np.testing.assert_allclose([one.xs, one.ys[0]], [[60, 70], [1, 1 + 9 / 54]])
+
+
+def test_a_curve_that_goes_on_fills_the_bins_of_a_panel_to_its_end():
+    sparse = curve([10, 70], [1, 7])
+    np.testing.assert_allclose(in_panel([sparse], 50, 5).ys, [[1, 2, 3, 4, 5]])
+    # What has points in the last bin is their mean, and what ends has no value behind its end.
+    dense = curve([10, 42, 44, 70], [1, 2, 4, 100])
+    assert in_panel([dense], 50, 5).ys[0, -1] == 3
+    np.testing.assert_allclose(in_panel([curve([10, 35], [1, 4])], 50, 5).ys, [[1, 2, 3, 4, NAN]])
+    assert np.isnan(in_panel([curve([60], [1])], 50, 5).ys).all()
+
+
+def test_over_tasks_only_the_frames_count_that_half_of_the_seeds_have_on_each():
+    long, short = curve(10 * np.arange(1, 11), np.ones(10)), curve([10, 20, 30, 40], [5] * 4)
+    tasks = [[long, *[short] * 4], [long]]
+    xs, means = over_tasks(tasks, 100, 10)
+    assert xs.tolist() == [10, 20, 30, 40] and means[0].tolist() == [4.2] * 4
+    assert over_tasks(tasks, 100, 10, majority=False)[0][-1] == 100
 
 
 def test_a_curve_is_cut_on_a_straight_line():

@@ -44,10 +44,39 @@ def test_what_lies_behind_the_end_of_a_run_is_not_judged():
     compared = bands.compare([curve([10, 29], [2.0, 2.0])], published())
     np.testing.assert_array_equal(compared.band.xs, [10, 20])
     both = bands.compare([curve([10, 29], [2.0, 2.0]), curve([10, 40], [2.0, 6.0], 1)], published())
-    assert np.isfinite(both.runs.ys).tolist() == [[True, True, False, False], [True] * 4]
+    # The first has an episode in the third stretch, which it had not finished.
+    assert np.isfinite(both.runs.ys).tolist() == [[True, *[False] * 3], [True, *[False] * 2, True]]
     assert not np.any([flag[2:] for flag in both.where(both.runs.ys[0])])
     with pytest.raises(FigureError, match="ends at 9 frames, before the first of them, 10"):
         bands.compare([curve([9], [2.0])], published())
+
+
+def test_a_point_without_an_episode_is_not_judged_though_the_line_goes_on():
+    """Sixteen environments whose episodes end together, of 1000 steps, on a grid of 10,000."""
+    xs = np.arange(10_000.0, 50_001, 10_000)
+    them = [curve(xs, np.full(5, y), seed, "them") for seed, y in enumerate((10.0, 20.0))]
+    run = curve([16_000, 32_000, 48_000, 50_000], [12.0, 14.0, 40.0, 40.0])
+    compared = bands.compare([run], them)
+    np.testing.assert_allclose(compared.runs.ys, [[np.nan, 12, np.nan, 14, 40]])
+    drawing = bands.draw(Collection((run,), tuple(them)))
+    row = [cell.strip() for cell in drawing.text.splitlines()[1].split("  ") if cell.strip()]
+    assert row == ["Walker Walk", "dreamer 0", "20K, 40K", "50K", "–", "2 of 3"]
+    line = drawing.figure.axes[0].get_lines()[-1]
+    assert line.get_xdata().tolist() == [20_000, 40_000, 50_000]
+    assert line.get_ydata().tolist() == [12, 14, 40]
+
+
+def test_the_mean_of_the_runs_is_that_of_those_with_an_episode_there():
+    runs = (curve([10, 30, 40], [2.0, 4.0, 6.0]), curve(XS, [4.0, 6.0, 8.0, 8.0], 1))
+    compared = bands.compare(list(runs), published())
+    np.testing.assert_allclose(compared.runs.mean, [3, 6, 6, 7])
+    drawing = bands.draw(Collection(runs, tuple(published())), until=35)
+    first, second, mean = drawing.figure.axes[0].get_lines()[-3:]
+    assert (first.get_xdata().tolist(), first.get_ydata().tolist()) == ([10, 30, 35], [2, 4, 5])
+    assert second.get_ydata().tolist() == [4, 6, 8, 8] and mean.get_ydata().tolist() == [
+        *(3, 6, 6),
+        6.5,
+    ]
 
 
 def test_the_table_names_the_frames_of_every_run_and_of_their_mean():
@@ -95,4 +124,4 @@ def test_returns_of_training_episodes_are_compared_not_those_of_evaluations(tmp_
     words = ["--figure", "bands", "--indir", str(run), "--baselines", str(them)]
     plot([*words, "--out", str(tmp_path / "out"), "--formats", "png"])
     printed = capsys.readouterr().out.splitlines()
-    assert printed[1].split()[2:5] == ["dreamerv3", "0", "10-30"] and "bands.png" in printed[2]
+    assert printed[1].split()[2:5] == ["dreamerv3", "0", "10-20"] and "bands.png" in printed[2]

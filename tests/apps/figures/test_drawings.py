@@ -17,11 +17,9 @@ from dreamer_tf.apps.figures.atari_aggregates import AGGREGATES
 from dreamer_tf.apps.figures.atari_scores import ATARI
 from dreamer_tf.apps.figures.collection import Collection
 from dreamer_tf.apps.figures.errors import FigureError
-from dreamer_tf.apps.figures.palette import styles
-from dreamer_tf.apps.figures.scores import Curve, FinalScore
+from tests.apps.figures.drawn import XS, color, curve, drawn_lines, final, panels, swept
 from tests.apps.figures.runs import prediction, run_folder
 
-XS = np.arange(10.0, 101, 10)
 DMC20 = [
     *("acrobot_swingup", "ball_in_cup_catch", "cartpole_balance", "cartpole_balance_sparse"),
     *("cartpole_swingup", "cartpole_swingup_sparse", "cheetah_run", "finger_spin"),
@@ -29,32 +27,6 @@ DMC20 = [
     *("quadruped_run", "quadruped_walk", "reacher_easy", "reacher_hard", "walker_run"),
     *("walker_stand", "walker_walk"),
 ]
-
-
-def curve(task="dmc_walker_walk", method="dreamer", seed=0, ys=5 * XS, xs=XS, settings=None):
-    return Curve(task, method, str(seed), xs, np.asarray(ys), "file.json", settings or {})
-
-
-def final(method, score, task="dmc_walker_walk"):
-    return FinalScore(task, method, score, "file.json")
-
-
-def panels(drawing):
-    return {axis.get_title(): axis for axis in drawing.figure.axes}
-
-
-def drawn_lines(axis):
-    """Curves by colour, and the heights of horizontal lines by colour."""
-    drawn = [line for line in axis.get_lines() if line.get_linestyle() != "None"]
-    lines = [line for line in drawn if len(line.get_xdata()) > 2]
-    levels = [line for line in drawn if len(line.get_xdata()) == 2]
-    return {to_hex(line.get_color()).upper(): line for line in lines}, {
-        to_hex(line.get_color()).upper(): line.get_ydata()[0] for line in levels
-    }
-
-
-def color(method):
-    return styles([method])[method].color.upper()
 
 
 def overlaps(figure):
@@ -230,15 +202,25 @@ def test_scores_are_taken_at_the_frames_asked_for():
         bars.draw(Collection((curve(),)), at=1000)
 
 
-# -------------------------------------------------------------------------- horizon
-
-
-def swept(values, key="dreamer.imag_horizon"):
-    return tuple(
-        curve(seed=seed, ys=np.full(10, 10.0 * value + seed), settings={key: value})
-        for value in values
-        for seed in (0, 2)
+def test_tasks_of_one_title_have_bars_of_their_own():
+    runs = tuple(
+        curve(f"{module}:Maze", ys=np.full(10, y))
+        for module, y in (("mazes.small", 100.0), ("mazes.large", 300.0))
     )
+    drawing = bars.draw(Collection((*runs, curve("mazes.large:Hill", ys=np.full(10, 5.0)))))
+    [axis] = drawing.figure.axes
+    labels = [label.get_text() for label in axis.get_xticklabels()]
+    heights = [patch.get_height() for patch in axis.patches]
+    assert dict(zip(labels, heights, strict=True)) == {
+        "Hill": 5,
+        "mazes.small:Maze": 100,
+        "mazes.large:Maze": 300,
+    }
+    rows = [line.split() for line in drawing.text.splitlines()[1:]]
+    assert sorted(rows) == [["Hill", "5"], ["mazes.large:Maze", "300"], ["mazes.small:Maze", "100"]]
+
+
+# -------------------------------------------------------------------------- horizon
 
 
 def test_a_sweep_shows_final_scores_over_the_values():

@@ -88,6 +88,21 @@ def test_the_atari_figure_and_the_strip(tmp_path, capsys):
 
 
 @needs_libraries
+@pytest.mark.parametrize("figure", ["curves", "bars", "representation", "iqm"])
+def test_figures_take_training_returns_of_runs(tmp_path, capsys, figure):
+    run = run_folder(tmp_path / "run", metrics=[{"step": 100, "train/return": 30.0}])
+    published = score_file(tmp_path / "a.json", [entry(method="sac", xs=[50, 100])])
+    words = ["--figure", figure, "--indir", str(run), "--baselines", str(published)]
+    words += ["--out", str(tmp_path), "--formats", "svg", *(["--reps", "9"] * (figure == "iqm"))]
+    commands.plot(words)
+    assert "--metric train/return compares alike" in capsys.readouterr().err
+    commands.plot([*words, "--metric", "train/return"])
+    output = capsys.readouterr()
+    assert "evaluations" not in output.err
+    assert figure != "bars" or " 30 " in output.out + " "
+
+
+@needs_libraries
 def test_scores_after_unlike_numbers_of_frames_are_noted(tmp_path, capsys):
     own = score_file(tmp_path / "own.json", [entry(xs=[50, 100, 110], ys=[1.0, 2.0, 3.0])])
     other = score_file(tmp_path / "other.json", [entry(method="sac", xs=[50, 100])])
@@ -185,7 +200,7 @@ def test_options_are_the_arguments_of_the_drawing_function(figure):
 def test_a_missing_library_is_named(runs, capsys, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     message = failure(capsys, "--figure", "iqm", "--indir", runs / "runs")
-    assert "matplotlib and rliable" in message and ".[figures]" in message
+    assert "matplotlib and rliable" in message and "[figures]" in message
     message = failure(capsys, "--figure", "curves", "--indir", runs / "runs")
     assert "needs matplotlib:" in message
 

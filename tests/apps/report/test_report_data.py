@@ -7,8 +7,10 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
+from dreamer_tf.apps.figures.aggregation import final_scores
 from dreamer_tf.apps.figures.palette import COLORS, styles
 from dreamer_tf.apps.figures.run_folders import metric_values
+from dreamer_tf.apps.figures.scores import Curve
 from dreamer_tf.apps.report import summary, tables
 from dreamer_tf.apps.report.curves import thin
 from dreamer_tf.apps.report.errors import ReportError
@@ -193,10 +195,18 @@ def test_updates_count_where_they_were_not_made_beside_acting(tmp_path):
 
 
 def test_the_final_score_is_the_mean_of_the_last_tenth(tmp_path):
-    pairs = [(100, 9.0), (890, 1.0), (900, 2.0), (1000, 4.0)]
+    pairs = [(100, 9.0), (900, 1.0), (910, 2.0), (1000, 4.0)]
     lines = [{"step": step, "eval/return": value} for step, value in pairs]
     score = summary.score(read_metrics(metrics_file(tmp_path / "m", lines)))
     assert (score.kind, score.final, score.best, score.best_frames) == ("evaluation", 3, 9, 100)
+    xs, ys = (np.array(values, float) for values in zip(*pairs, strict=True))
+    curve = Curve("dmc_walker_walk", "dreamer", "0", xs, ys, tmp_path)
+    assert final_scores([curve]).tolist() == [score.final], "a figure says the same"
+
+
+def test_a_score_from_before_the_first_frame_is_the_final_one_so_far(tmp_path):
+    history = read_metrics(metrics_file(tmp_path / "m", [{"step": 0, "eval/return": 5.0}]))
+    assert summary.score(history).final == 5
 
 
 def test_a_run_without_metrics_has_no_score(tmp_path):

@@ -1,5 +1,6 @@
 """From benchmarks to the commands of their runs."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -105,6 +106,28 @@ def test_a_run_with_other_options_does_not_count_as_one_of_these(tmp_path):
     assert planned("--dreamer.imag_horizon", "10", "--steps", "2000")[0].folder == job.folder
     with pytest.raises(configs.ConfigError, match=r"imag_horizon 10, not 20; .*--logdir"):
         planned("--dreamer.imag_horizon", "20", "--steps", "1000")
+
+
+def test_a_run_with_options_that_are_not_given_now_does_not_count_either(tmp_path):
+    def planned(*words, presets=("dreamerv3_dmc_proprio",)):
+        chosen = {"tasks": ["dmc_walker_run"], "seeds": [0], "presets": presets}
+        return plan(DMC20, tmp_path, overrides=words, **chosen)
+
+    words = ["--dreamerv3.imag_horizon", "5", "--precision", "auto", "--env.kwargs", "size=3"]
+    [job] = planned(*words)
+    config = configs.parse_args(job.words).config
+    # What the first start chose is no option of the sweep.
+    configs.save(dataclasses.replace(config, precision="mixed_bfloat16"), job.folder)
+    assert planned(*words)[0].folder == job.folder
+    assert planned(*words, "--steps", "99", "--run.start_anew", "true")[0].steps == 99
+    with pytest.raises(
+        configs.ConfigError, match=r"imag_horizon 5, not 15; give --dreamerv3\.imag"
+    ):
+        planned(*words[2:])
+    with pytest.raises(configs.ConfigError, match=r"precision mixed_bfloat16, not float32"):
+        planned(*words[:2], *words[4:])
+    with pytest.raises(configs.ConfigError, match="was begun with"):
+        planned(*words, presets=("dreamerv3_dmc_proprio", "size12m"))
 
 
 def test_a_run_is_finished_when_its_newest_checkpoint_has_all_frames(tmp_path):
