@@ -12,8 +12,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING
 
-# Keras reads it when it is imported, which is later; another project may have chosen otherwise, also
-# in ~/.keras/keras.json.
+# Keras reads it when it is imported, which is later; another project may have chosen otherwise,
+# also in ~/.keras/keras.json.
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
 if TYPE_CHECKING:

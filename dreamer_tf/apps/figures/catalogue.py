@@ -193,7 +193,8 @@ class Kind:
         option = chosen.get("option", "")
         collection = gather(arguments.indir, option=option, **reading)
         drawing = draw(collection, **chosen)
-        ends = ends_apart(collection) if "at" in chosen and chosen["at"] is None else ()
+        told = option or chosen.get("at", 0) is not None  # A swept option has notes of its own.
+        ends = () if told else ends_apart(collection)
         return dataclasses.replace(drawing, notes=(*collection.notes, *drawing.notes, *ends))
 
 
