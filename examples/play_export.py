@@ -2,8 +2,8 @@
 
 python examples/play_export.py EXPORT CartPole-v1
 
-For environments of gymnasium whose observation is one vector or one image of the size that the agent
-was trained on, and whose steps the agent does not repeat (``--env.action_repeat 1``).
+For environments of gymnasium whose observation is one vector or one image of the size that the
+agent was trained on, and whose steps the agent does not repeat (``--env.action_repeat 1``).
 """
 
 import json

@@ -177,5 +177,5 @@ def test_james_bond_may_be_written_as_in_the_papers():
 
 def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ale_py", None)
-    with pytest.raises(envs.EnvError, match=r"needs the package ale-py.*\.\[atari\]"):
+    with pytest.raises(envs.EnvError, match=r"needs the package ale-py.*pip install .*\[atari\]"):
         envs.make("atari_pong")

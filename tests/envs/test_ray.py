@@ -107,5 +107,5 @@ def test_what_no_node_has_room_for_is_said(cluster, monkeypatch):
 
 def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(EnvError, match=r"\.\[ray\]"):
+    with pytest.raises(EnvError, match=r"-m pip install .*\[ray\]"):
         VectorEnv([CountingEnv], seed=0, workers=RayNodes())
