@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dreamer_tf.envs.base import Env
+from dreamer_tf.envs.base import Env, describe, to_array
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.envs.structure import describe, to_array
 from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space, row_spaces
 
 logger = logging.getLogger(__name__)

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dreamer_tf.envs.base import FrameEnv
+from dreamer_tf.envs.base import FrameEnv, describe, get_entry, set_entry, to_array
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.envs.names import named_apart
 from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
-from dreamer_tf.envs.structure import describe, get_entry, set_entry, to_array
 from dreamer_tf.specs import LOG_PREFIX
 
 logger = logging.getLogger(__name__)

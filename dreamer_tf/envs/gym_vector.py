@@ -9,13 +9,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dreamer_tf.envs.base import make_row
+from dreamer_tf.envs.base import describe, get_entry, make_row, set_entry, to_array
 from dreamer_tf.envs.checks import check_keys, check_value
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.envs.gym_api import FINAL_KEYS
 from dreamer_tf.envs.names import named_apart
 from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
-from dreamer_tf.envs.structure import describe, get_entry, set_entry, to_array
 from dreamer_tf.specs import STEP_SPACES, Row, Space
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ _ROOM = __name__.rpartition(".")[0]
 _OURS = {
     f"{_ROOM}.{name}"
     for name in (
-        *("base", "checks", "gym_api", "host", "names", "pictures", "selected", "spaces"),
-        *("structure", "users"),
+        *("base", "checks", "gym_api", "host", "names"),
+        *("pictures", "selected", "spaces", "users"),
     )
 }
 _LIBRARIES = {"numpy", "PIL", *sys.stdlib_module_names}

@@ -4,8 +4,8 @@ import logging
 
 import numpy as np
 
+from dreamer_tf.envs.base import to_array
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.envs.structure import to_array
 from dreamer_tf.specs import Space
 
 logger = logging.getLogger(__name__)

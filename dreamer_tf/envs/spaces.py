@@ -10,9 +10,9 @@ import shlex
 
 import numpy as np
 
+from dreamer_tf.envs.base import key_of, to_array
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.envs.pictures import SMALLEST_PICTURE, ImageCodec, is_picture
-from dreamer_tf.envs.structure import key_of, to_array
 from dreamer_tf.specs import Space
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from dreamer_tf.apps.api.training import Result, Stop, prepare
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.common.extras import install_hint
 from dreamer_tf.envs import RecordedEpisodes
-from dreamer_tf.envs.structure import set_entry
+from dreamer_tf.envs.base import set_entry
 from dreamer_tf.replay import Replay, episode_files, read_episodes
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
