@@ -3,7 +3,8 @@
 import abc
 import contextlib
 import numbers
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -224,12 +225,12 @@ def _float32(value):
 # same joined with slashes, so ("robot", "arm") and ("robot/arm",) are both robot/arm.
 
 
-def key_of(path):
+def key_of(path: Sequence[Any]) -> str:
     """The key of a path."""
     return "/".join(map(str, path))
 
 
-def get_entry(values, path):
+def get_entry(values: Any, path: Sequence[Any]) -> Any:
     """What nested dicts hold at a path.
 
     Raises:
@@ -253,7 +254,7 @@ def get_entry(values, path):
     return values
 
 
-def set_entry(values, path, value):
+def set_entry(values: dict[Any, Any], path: Sequence[Any], value: Any) -> None:
     """Puts a value into nested dicts at a path."""
     *parents, last = path
     for part in parents:
@@ -261,7 +262,7 @@ def set_entry(values, path, value):
     values[last] = value
 
 
-def to_array(key, value, shape=None):
+def to_array(key: str, value: Any, shape: tuple[int, ...] | None = None) -> np.ndarray:
     """A returned value as an array of numbers.
 
     Arrays of objects that are numbers, as rows of a table are, become arrays of these.
@@ -304,7 +305,7 @@ def _numbers(array):
         return None
 
 
-def describe(value):
+def describe(value: Any) -> str:
     """What a value is, in words."""
     if isinstance(value, Mapping):
         return f"a dict with the keys {', '.join(repr(key) for key in value) or '(none)'}"
