@@ -21,8 +21,7 @@ def _shared(text, choices=None, **bounds):
 # The world model.
 latent_min_std = _shared("Gaussian state: smallest standard deviation", above=0)
 classes = _shared("classes of each categorical variable (K)", minimum=2)
-ACTIVATIONS = ("elu", "relu", "leaky_relu", "silu", "gelu", "tanh")
-activation = _shared("of the hidden layers", ACTIVATIONS)
+activation = _shared("of the hidden layers", ("elu", "relu", "leaky_relu", "silu", "gelu", "tanh"))
 free_nats = _shared("KL below this many nats is not penalised", minimum=0)
 free_nats_per = _shared(
     "batch: max(mean KL, free nats), as in the author's TF2 code and DreamerV2; step: mean over "

@@ -5,6 +5,7 @@ import logging
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 
@@ -92,13 +93,15 @@ def start_tensorflow(op_threads=None):
 
 def _import_tensorflow():
     level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "0")
-    if "tensorflow" in sys.modules or level < "2" or sys.platform != "linux":
+    grep = shutil.which("grep")
+    if "tensorflow" in sys.modules or level < "2" or sys.platform != "linux" or grep is None:
         return
     library = ctypes.CDLL(None)
     library.fdopen.restype = ctypes.c_void_p
     stderr = ctypes.c_void_p.in_dll(library, "stderr")
     # A process of its own: it passes on why this one is aborted, if it is.
-    passing = subprocess.Popen(["grep", "-vE", _NOTICES], stdin=subprocess.PIPE, stdout=_STDERR)
+    command = [grep, "-vE", _NOTICES]
+    passing = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=_STDERR)
     descriptor = os.dup(passing.stdin.fileno())
     passing.stdin.close()
     own, aside = stderr.value, library.fdopen(descriptor, b"w")
