@@ -125,7 +125,7 @@ class Agent(tf.Module, abc.ABC):
         return PolicyState(
             self.world_model.rssm.initial_state(batch_size),
             tf.zeros([batch_size, self.actions.size]),
-            self.initial_carry(batch_size) or {},
+            {k: tf.zeros([batch_size, *s.shape], s.dtype) for k, s in self.carry_space.items()},
             self.planner.initial_plan(batch_size) if self.planner else (),
         )
 
@@ -233,7 +233,8 @@ class Agent(tf.Module, abc.ABC):
         """What the replay should keep of the agent's state with each row: dict of key to `Space`.
 
         Sequences then start from what the agent knew before their first row, not from nothing. The
-        keys and shapes are those of `initial_carry`, without B. Empty (the default): nothing.
+        keys and shapes are those of `initial_carry`, without B. Empty (the default): nothing is kept,
+        though `initial_carry` may still go on from batch to batch.
         """
         return {}
 

@@ -88,14 +88,15 @@ class Dreamer(Agent):
         Args:
           config: `Config`; reads ``dreamer``, ``precision``, ``jit`` and ``seed``.
           obs_space: Dict of observation key to `Space`: images and vectors.
-          act_space: Dict of action key to `Space`: ``action``, a vector of numbers or one category.
+          act_space: Dict of action key to `Space`: one vector of numbers or one category.
 
         Raises:
           ValueError: If a space does not fit.
         """
         super().__init__(config, obs_space, act_space, "dreamer")
         self.config, dtype = config.dreamer, config.precision
-        self.actions, action = _one_action(act_space)
+        self.actions = ActionEncoder(act_space)
+        action = self.actions.only_part("Dreamer")
         self.world_model, decoder = self._build_world_model(dtype)
         feat_size = self.world_model.rssm.feat_size
         self.model_step = make_step("model", self.world_model, self.config.model_optimizer)
@@ -334,22 +335,6 @@ class Dreamer(Agent):
         """All networks, see `Agent.networks`."""
         networks = self.world_model.networks | self.behavior.networks
         return networks | ({"decoder": self.decoder} if self.decoder else {})
-
-
-def _one_action(act_space):
-    """`ActionEncoder` and `ActionPart` of an action space that Dreamer's actor can serve.
-
-    Raises:
-      ValueError: If there is not one action, ``action``, of numbers or of one category.
-    """
-    actions = ActionEncoder(act_space)
-    if list(act_space) != ["action"] or len(actions.parts) != 1:
-        described = ", ".join(f"{key}: {space}" for key, space in act_space.items())
-        raise ValueError(
-            "Dreamer's actor chooses one action, a vector of numbers or one category, under the "
-            f"key 'action'; got {described}"
-        )
-    return actions, actions.parts[0]
 
 
 def _build_explorer(config, action):

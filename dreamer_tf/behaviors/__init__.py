@@ -1,4 +1,4 @@
-"""How actions are chosen: actors, critics, planners, exploration."""
+"""How actions are chosen: actors, planners, exploration."""
 
 from dreamer_tf.behaviors.acting import (
     ActorBehavior,

@@ -121,7 +121,7 @@ class LatentModel:
         size, length = rows["is_first"].shape
         noise = self._rssm.latent.draws(rng, [length, size])
         before = self._rssm.state(*latent)
-        _, _, post, _ = self._world_model.observe(self._prepare(rows), noise, before)
+        _, post, _ = self._world_model.observe(self._prepare(rows), noise, before)
         return _latent(post)
 
     def step(self, latent, actions, rng):

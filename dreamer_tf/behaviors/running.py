@@ -18,7 +18,7 @@ class SlowCopy(tf.Module):
     included, which may go another way. A fraction of 1 is a hard copy, a small one at every update
     an exponential moving average. The copy changes in no other way, and begins as an exact one.
 
-    Reference: arXiv:2010.02193, section 2 ("target network"); arXiv:1312.5602.
+    Reference: arXiv:2010.02193, section 2 ("target network").
     """
 
     def __init__(self, slow, fast, *, every, fraction, first_fraction=1.0):

@@ -192,7 +192,6 @@ class DreamerV3Config:
         "the one optimiser, LaProp",
         learning_rate=4e-5,
         epsilon=1e-20,
-        grad_clip=0.3,
     )
     objective: str = option(
         "reconstruction",

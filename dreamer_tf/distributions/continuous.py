@@ -156,7 +156,7 @@ class TanhNormal:
     def entropy(self, noise):
         """Monte Carlo estimate, ``[...]``.
 
-        There is no closed form. Only logging asks for it, so its cost stays out of other updates.
+        There is no closed form.
 
         Args:
           noise: ``[samples, ..., A]`` standard normal draws.

@@ -20,24 +20,17 @@ class BlockDense(keras.layers.Layer):
     Reference: arXiv:2301.04104, section "Network architecture".
     """
 
-    def __init__(self, units, blocks, *, initializer=None, **kwargs):
+    def __init__(self, units, blocks, **kwargs):
         """Describes the layer.
 
         Args:
           units: Width of the output, a multiple of ``blocks``.
           blocks: Number of blocks (G).
-          initializer: Keras initialiser of the whole kernel; None: `fan_in_normal`.
           **kwargs: Keras layer arguments.
         """
         super().__init__(**kwargs)
         self.units = units
         self.blocks = blocks
-        self.initializer = keras.initializers.get(initializer or fan_in_normal())
-
-    def get_config(self):
-        initializer = keras.initializers.serialize(self.initializer)
-        config = {"units": self.units, "blocks": self.blocks, "initializer": initializer}
-        return {**super().get_config(), **config}
 
     def build(self, size, shared_size=0):
         """Creates the weights.
@@ -56,7 +49,7 @@ class BlockDense(keras.layers.Layer):
                 f"got {size} to {self.units}"
             )
         sizes = [size // blocks, shared_size] if shared_size else [size // blocks]
-        whole = self.initializer((blocks, sum(sizes), self.units // blocks))
+        whole = fan_in_normal()((blocks, sum(sizes), self.units // blocks))
         self.kernels = add_parts(self, tf.split(whole, sizes, axis=1))
         self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
 

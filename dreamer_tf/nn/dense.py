@@ -28,10 +28,6 @@ class ConcatDense(keras.layers.Layer):
         self.initializer = keras.initializers.get(initializer)
         self.kernels = []
 
-    def get_config(self):
-        initializer = keras.initializers.serialize(self.initializer)
-        return {**super().get_config(), "units": self.units, "initializer": initializer}
-
     def build(self, sizes):
         """Creates the kernels.
 
@@ -106,7 +102,7 @@ class MLP(keras.Model):
 
         Args:
           layers: Number of hidden layers.
-          units: Width of every hidden layer, or a sequence with the width of each.
+          units: Width of every hidden layer.
           outputs: Width of the output; 0: no output layer, the last hidden layer is the output.
           activation: Of the hidden layers.
           norm: Of the hidden layers, before the activation, see `NormAct`.
@@ -116,18 +112,15 @@ class MLP(keras.Model):
           **kwargs: Keras model arguments.
         """
         super().__init__(dtype=dtype, **kwargs)
-        widths = [units] * layers if isinstance(units, int) else units
-        if len(widths) != layers:
-            raise ValueError(f"expected a width for each of {layers} layers, got {widths}")
         self.hidden, self.acts = [], []
-        for index, width in enumerate(widths):
+        for index in range(layers):
             name = f"layer{index}"
-            self.hidden.append(dense_layer(width, initializer, dtype=dtype, name=name))
+            self.hidden.append(dense_layer(units, initializer, dtype=dtype, name=name))
             self.acts.append(NormAct(norm, activation, dtype=dtype, name=f"{name}_act"))
         self.out = (
             dense_layer(outputs, out_initializer, dtype=dtype, name="out") if outputs else None
         )
-        self.output_size = outputs or (widths[-1] if widths else None)
+        self.output_size = outputs or (units if layers else None)
 
     def build(self, size):
         """Creates the weights for inputs ``[..., size]``."""
@@ -302,9 +295,6 @@ class LayerNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
-
     def build(self, size):
         """Creates the weights for inputs ``[..., size]``."""
         weights = {"shape": (size,), "autocast": False}
@@ -330,9 +320,6 @@ class RMSNormSiLU(keras.layers.Layer):
         """
         super().__init__(**kwargs)
         self.epsilon = epsilon
-
-    def get_config(self):
-        return {**super().get_config(), "epsilon": self.epsilon}
 
     def build(self, size):
         """Creates the weights for inputs ``[..., size]``."""

@@ -210,29 +210,22 @@ class SameConv(keras.layers.Layer):
 
     factor = 1.0
 
-    def __init__(self, filters, kernel_size, *, initializer=None, **kwargs):
+    def __init__(self, filters, kernel_size, **kwargs):
         """Describes the layer.
 
         Args:
           filters: Channels of the output.
           kernel_size: Height and width of the kernel (k).
-          initializer: Keras initialiser of the kernel; None: `fan_in_normal`.
           **kwargs: Keras layer arguments.
         """
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
-        self.initializer = keras.initializers.get(initializer or fan_in_normal())
-
-    def get_config(self):
-        config = {"filters": self.filters, "kernel_size": self.kernel_size}
-        initializer = keras.initializers.serialize(self.initializer)
-        return {**super().get_config(), **config, "initializer": initializer}
 
     def build(self, channels):
         """Creates the weights for inputs ``[N, height, width, channels]``."""
         size = (self.kernel_size, self.kernel_size, channels, self.filters)
-        self.kernel = self.add_weight(shape=size, initializer=self.initializer, name="kernel")
+        self.kernel = self.add_weight(shape=size, initializer=fan_in_normal(), name="kernel")
         self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
 
     def call(self, x):

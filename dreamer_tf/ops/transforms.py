@@ -9,14 +9,13 @@ IMAGE_OFFSET = 0.5
 # ---- Images, between bytes and the range that networks see.
 
 
-def image_to_float(image, dtype=tf.float32):
+def image_to_float(image):
     """Maps bytes to [-0.5, 0.5].
 
     Args:
       image: ``[..., height, width, channels]`` uint8.
-      dtype: Floating type of the result.
     """
-    return tf.cast(image, dtype) / 255.0 - IMAGE_OFFSET
+    return tf.cast(image, tf.float32) / 255.0 - IMAGE_OFFSET
 
 
 def quantize_image(image, bits, noise):

@@ -108,7 +108,8 @@ class LaProp(LocalOptimizer):
 def learning_rate(config):
     """The schedule of a `LaPropConfig`: the rise, and what follows it.
 
-    Along a cosine it ends at 0.1 lr², as the code of DreamerV3 has it, see `Warmup`.
+    Along a cosine it ends at 0.1 lr², as in the code of DreamerV3, which hands a learning rate over
+    where a factor is expected.
 
     Raises:
       ValueError: If it should fall by an update that is not after the rise.
@@ -134,10 +135,6 @@ class Warmup(keras.optimizers.schedules.LearningRateSchedule):
 
     ``lr(k) = lr · k / steps`` for the first ``steps`` updates, k = 0, 1, …: the very first update
     moves nothing and only fills the optimiser's averages, as in DreamerV3.
-
-    Schedules that end at a share of the learning rate (Keras' ``CosineDecay``) take that share as
-    a factor here. DreamerV3's own code hands over a learning rate where a factor is expected, so
-    that it ends at 0.1 lr² instead of 0.1 lr.
     """
 
     def __init__(self, learning_rate, steps):

@@ -28,7 +28,7 @@ PIECE_ROWS = 1024
 """Rows of every piece but the last, and about how many of an episode are in memory at most."""
 _OPEN_PIECES = 64
 _FIRST_ROWS = 256
-_PIECE = re.compile(r"(\d{9,})-(\d{9,})-(\d{5,})(?:\.npz|\.context\.npy)")
+_PIECE = re.compile(rf"(\d{{9,}})-(\d{{9,}})-(\d{{5,}})(?:\.npz|{re.escape(CARRY)})")
 _LOGGER = logging.getLogger(__name__)
 
 

@@ -23,7 +23,7 @@ OPEN_EPISODES = 256
 DAMAGED = ".damaged"
 CARRY = ".context.npy"
 """Ending of the file of what the agent carried; older run folders have it too."""
-_EPISODE = re.compile(r"(\d{9,})-(\d{5,})-(\d{12,})(?:\.npz|\.context\.npy)")
+_EPISODE = re.compile(rf"(\d{{9,}})-(\d{{5,}})-(\d{{12,}})(?:\.npz|{re.escape(CARRY)})")
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -292,7 +292,7 @@ class EpisodeName(NamedTuple):
 
     @property
     def carry(self):
-        """Name of the file beside it that holds what the agent carried, see `carry_file`."""
+        """Name of the file beside it that holds what the agent carried, see `CarryFile`."""
         return str(self).removesuffix(".npz") + CARRY
 
     @classmethod

@@ -12,7 +12,7 @@ AUTO = "auto"
 WORTH = 0.85
 """Share of the float32 time from which bfloat16 is chosen: above it, losses of its own (casts
 between the products, which are not measured) may eat the gain."""
-_IMAGINED = 15  # Steps of imagination, as in all presets.
+_IMAGINED = 15  # Steps of imagination, as in most presets.
 _KERNELS = 12
 _REPEATS = 3
 

@@ -17,7 +17,7 @@ class DecoderDiagnostic(tf.Module):
         """Joins decoder and optimiser.
 
         Args:
-          decoder: `MultiDecoder`.
+          decoder: `KeyDecoder`.
           step: `GradientStep` of its variables.
         """
         super().__init__(name="diagnostic")

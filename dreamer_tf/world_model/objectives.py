@@ -103,7 +103,7 @@ class Reconstruction(Objective):
         """Wraps the decoder.
 
         Args:
-          decoder: `MultiDecoder`.
+          decoder: `KeyDecoder`.
           scales: Dict of observation key to the weight of its loss; None: all 1.
         """
         super().__init__("reconstruction", scales or dict.fromkeys(decoder.keys, 1.0))

@@ -21,7 +21,7 @@ class OpenLoop:
 
         Args:
           world_model: `WorldModel`.
-          decoder: `MultiDecoder` of its features.
+          decoder: `KeyDecoder` of its features.
           rng: A ``tf.random.Generator``.
         """
         self._world_model = world_model
@@ -56,7 +56,7 @@ class OpenLoop:
         batch_size, length = batch["reward"].shape
         context = {key: value[:, :CONTEXT] for key, value in batch.items()}
         noise = rssm.latent.draws(self._rng, [CONTEXT, batch_size])
-        _, _, post, _ = self._world_model.observe(context, noise)
+        _, post, _ = self._world_model.observe(context, noise)
         start = tf.nest.map_structure(lambda x: x[:, -1], post)
         draws = {
             "latent": rssm.latent.draws(self._rng, [length - CONTEXT, batch_size]),

@@ -16,7 +16,7 @@ class WorldModel(tf.Module):
         """Joins built networks.
 
         Args:
-          encoder: `MultiEncoder`.
+          encoder: `KeyEncoder`.
           rssm: `RSSM`.
           objective: Representation objective such as `Reconstruction`.
           heads: Dict of name to head; ``reward``, and optionally ``cont``.
@@ -68,15 +68,13 @@ class WorldModel(tf.Module):
           state: `State` ``[B, ...]`` before the first row; None: the initial one.
 
         Returns:
-          Scaled observations, embeddings ``[B, T, E]``, posterior `State` ``[B, T, ...]``, and
-          the prior's stats.
+          Embeddings ``[B, T, E]``, posterior `State` ``[B, T, ...]``, and the prior's stats.
         """
-        obs = self.encoder.inputs(batch)
-        embed = self.encoder(obs)
+        embed = self.encoder(self.encoder.inputs(batch))
         if state is None:
             state = self.rssm.initial_state(embed.shape[0])
         post, prior = self.rssm.observe(embed, batch["action"], batch["is_first"], state, noise)
-        return obs, embed, post, prior
+        return embed, post, prior
 
     def losses(self, batch, targets, noise, state=None, views=None):
         """Every loss term of a batch.
@@ -107,7 +105,7 @@ class WorldModel(tf.Module):
         """
         if targets.keys() != self.heads.keys():
             raise ValueError(f"heads {list(self.heads)} do not match targets {list(targets)}")
-        _, embed, post, prior = self.observe(batch, noise, state)
+        embed, post, prior = self.observe(batch, noise, state)
         feat = get_feat(post)
         shaped = tf.stop_gradient(feat) if "decoder" in self.detached else feat
         seen = (batch, shaped, embed) if views is None else self._look_again(*views)
@@ -125,5 +123,5 @@ class WorldModel(tf.Module):
 
     def _look_again(self, batch, noise, state):
         """Observations, features and embeddings of another pass."""
-        _, embed, post, _ = self.observe(batch, noise, state)
+        embed, post, _ = self.observe(batch, noise, state)
         return batch, get_feat(post), embed

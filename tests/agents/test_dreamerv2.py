@@ -130,7 +130,7 @@ def test_free_nats_bound_the_batch_or_each_step(per):
     agent = make_agent(free_nats=0.05, free_nats_per=per)
     batch = agent.prepare(make_batch())
     noise = agent.update_noise(*batch["reward"].shape)["post"]
-    _, _, post, prior = agent.world_model.observe(batch, noise)
+    _, post, prior = agent.world_model.observe(batch, noise)
     kl = agent.world_model.rssm.latent.kl(post.stats, prior).numpy()
     assert kl.min() < 0.05 < kl.max(), "the bound should lie between"
     _, _, metrics = agent.model_loss(batch, noise)

@@ -47,7 +47,7 @@ def test_each_half_of_the_balanced_kl_moves_only_its_side(half):
     }
     kl = SplitKL(free_nats=0.0)
     with tf.GradientTape() as tape:
-        _, _, post, prior = agent.world_model.observe(batch, noise)
+        _, post, prior = agent.world_model.observe(batch, noise)
         losses, _ = kl.losses(rssm.latent.kl, post.stats, prior)
         # The first row alone: later ones also depend on the posterior's samples before them.
         loss = tf.reduce_sum(losses[half][:, 0])

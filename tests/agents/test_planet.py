@@ -79,7 +79,7 @@ def test_the_loss_is_the_weighted_sum_with_free_nats_at_each_step():
     noise = agent.update_noise(*batch["reward"].shape)
     loss, metrics = agent.model_loss(batch, noise)
     prepared = agent.quantize(batch, noise["image"])
-    _, _, post, prior = agent.world_model.observe(prepared, noise["post"])
+    _, post, prior = agent.world_model.observe(prepared, noise["post"])
     kl = agent.world_model.rssm.latent.kl(post.stats, prior).numpy()
     terms, _, _ = agent.world_model.losses(prepared, {"reward": batch["reward"]}, noise["post"])
     assert kl.min() < 0.25 < kl.max(), "the bound should matter at some steps, not at all"

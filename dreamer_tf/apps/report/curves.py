@@ -39,7 +39,7 @@ _GROUPS = (
         "model",
         "World model",
         r"kl|(prior|post)_entropy|(?!explore_).*_(mse|huber)|.*_information|openloop_.*"
-        r"|feat_rank|harmony_.*|r2_.*|infonce_.*|swav_.*|temp_.*|prototypes_.*",
+        r"|feat_rank|harmony_.*|r2_.*|infonce_.*",
     ),
     Group(
         "behaviour",
