@@ -233,8 +233,8 @@ class Agent(tf.Module, abc.ABC):
         """What the replay should keep of the agent's state with each row: dict of key to `Space`.
 
         Sequences then start from what the agent knew before their first row, not from nothing. The
-        keys and shapes are those of `initial_carry`, without B. Empty (the default): nothing is kept,
-        though `initial_carry` may still go on from batch to batch.
+        keys and shapes are those of `initial_carry`, without B. Empty (the default): nothing is
+        kept, though `initial_carry` may still go on from batch to batch.
         """
         return {}
 

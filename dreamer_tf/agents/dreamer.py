@@ -247,6 +247,7 @@ class Dreamer(Agent):
             self.world_model.heads["reward"],
             self.discount,
             noise,
+            self.discount.start_weights(batch),
         )
         parts = [metrics, learned, self.explorer.metrics(self.grad_steps)]
         parts.append(self.model_step.apply(loss, gradients))

@@ -12,7 +12,13 @@ from dreamer_tf.agents.base import make_step
 from dreamer_tf.behaviors import OneHotActor, TanhNormalActor
 from dreamer_tf.distributions import UnitNormal
 from dreamer_tf.nn import NormalHead
-from dreamer_tf.ops import cumulative_discount, lambda_return, reward_sum, std_over_replicas
+from dreamer_tf.ops import (
+    cumulative_discount,
+    flatten_time,
+    lambda_return,
+    reward_sum,
+    std_over_replicas,
+)
 from dreamer_tf.world_model import get_feat
 
 MODE_SAMPLES = {"tanh_mean": 0, "best_of_samples": 100}
@@ -29,6 +35,11 @@ class ConstantDiscount:
         """Number of start states in a sequence of ``length`` rows."""
         return length
 
+    def start_weights(self, batch):
+        """What the trajectory of each start state counts."""
+        del batch
+        return 1.0
+
     def __call__(self, feat):
         """Factors ``[...]`` at features ``[..., F]``."""
         return self.discount * tf.ones_like(feat[..., 0], tf.float32)
@@ -42,7 +53,8 @@ class ConstantDiscount:
 class PredictedDiscount:
     """What the discount model expects, γ included.
 
-    Imagination starts from all states but the last of each sequence, which may be terminal.
+    Imagination starts from all states but the last of each sequence, which may be terminal. A
+    terminal one that another episode follows counts nothing: no row shows what lies behind it.
     """
 
     def __init__(self, head):
@@ -52,6 +64,11 @@ class PredictedDiscount:
     def starts(self, length):
         """Number of start states in a sequence of ``length`` rows, the first ones."""
         return length - 1
+
+    def start_weights(self, batch):
+        """What the trajectory of each start state counts, ``[N]``: 1, or 0 behind an end."""
+        over = batch["is_terminal"][:, :-1] & batch["is_first"][:, 1:]
+        return flatten_time(1.0 - tf.cast(over, tf.float32))
 
     def __call__(self, feat):
         """Factors ``[...]`` at features ``[..., F]``."""
@@ -102,7 +119,7 @@ class ActorOnly(tf.Module):
         shape = [self.config.imag_horizon, starts]
         return {"imagine": latent.draws(rng, shape), "action": self.actor.draws(rng, shape)}
 
-    def update(self, rssm, start, reward, discount, noise):
+    def update(self, rssm, start, reward, discount, noise, start_weights=1.0):
         """Imagines from the start states, and moves what learns from it.
 
         All gradients are taken before any variable moves.
@@ -113,13 +130,14 @@ class ActorOnly(tf.Module):
           reward: Function of features ``[..., F]`` to predicted rewards ``[...]``.
           discount: Function of features to factors, such as `ConstantDiscount`.
           noise: As `imagination_noise` returns it.
+          start_weights: What the trajectory of each start state counts, ``[N]`` or a number.
 
         Returns:
           Dict of scalar metrics.
         """
         with tf.GradientTape(persistent=True) as tape:
             feat = self.imagine(rssm, start, noise)
-            losses, metrics = self.losses(feat, reward, discount)
+            losses, metrics = self.losses(feat, reward, discount, start_weights)
         steps = {"actor": self.actor_step, "critic": self.critic_step}
         gradients = {name: steps[name].gradients(tape, loss) for name, loss in losses.items()}
         del tape
@@ -154,13 +172,14 @@ class ActorOnly(tf.Module):
         draws = {"latent": noise["imagine"], "policy": noise["action"]}
         return get_feat(rssm.imagine(policy, start, draws))
 
-    def losses(self, feat, reward, discount):
+    def losses(self, feat, reward, discount, start_weights=1.0):
         """Actor loss −mean(weight · return).
 
         Args:
           feat: ``[H, N, F]``.
           reward: As for `update`.
           discount: As for `update`.
+          start_weights: As for `update`.
 
         Returns:
           Dict of scalar losses, dict of scalar metrics.
@@ -168,7 +187,7 @@ class ActorOnly(tf.Module):
         Reference: arXiv:1912.01603, equation 7.
         """
         returns, weights, metrics = self.returns(feat, reward, discount)
-        return {"actor": -tf.reduce_mean(weights * returns)}, metrics
+        return {"actor": -tf.reduce_mean(start_weights * weights * returns)}, metrics
 
     def returns(self, feat, reward, discount):
         """Sums of the rewards up to s_H, see `ActorCritic.returns` for the alignment.
@@ -206,7 +225,7 @@ class ActorCritic(ActorOnly):
         """Dict of name to Keras model."""
         return {"actor": self.actor, "critic": self.critic}
 
-    def losses(self, feat, reward, discount):
+    def losses(self, feat, reward, discount, start_weights=1.0):
         """Losses of actor and critic, see `ActorOnly.losses` and `critic_loss`.
 
         One pass of the critic serves the returns and its own loss; each loss only moves the
@@ -214,6 +233,7 @@ class ActorCritic(ActorOnly):
         """
         value = self.critic(feat)
         returns, weights, metrics = self.returns(feat, reward, discount, value)
+        weights = start_weights * weights
         losses = {
             "critic": self.critic_loss(value, returns, weights),
             "actor": -tf.reduce_mean(weights * returns),

@@ -96,7 +96,7 @@ def make_harmony(config, objective):
       objective: `Objective` of the world model.
 
     Raises:
-      ValueError: If the objective has no decoder.
+      ValueError: If the objective has no decoder, or the KL term no weight.
     """
     if not config.harmony:
         return None
@@ -106,10 +106,9 @@ def make_harmony(config, objective):
             f"reconstruction has; got {config.objective}"
         )
     # The KL terms share a scale by their weights; what regularises it goes with the first.
-    total = config.loss_scales.dyn + config.loss_scales.rep
-    if not total:
-        raise ValueError("dreamerv3.harmony weighs the KL terms: loss_scales.dyn and .rep are 0")
-    dyn = config.loss_scales.dyn / total
+    if not config.loss_scales.dyn:
+        raise ValueError("dreamerv3.harmony weighs the KL terms by loss_scales.dyn, which is 0")
+    dyn = config.loss_scales.dyn / (config.loss_scales.dyn + config.loss_scales.rep)
     return Harmony(
         objective.decoder.images or objective.decoder.keys,
         kl={"dyn": dyn, "rep": 1.0 - dyn},

@@ -176,7 +176,12 @@ class JointActor(keras.Model):
             begins with nearly the same distribution everywhere.
           dtype: Keras dtype policy.
           **kwargs: Keras model arguments.
+
+        Raises:
+          ValueError: If the smallest standard deviation is above the largest.
         """
+        if min_std > max_std:
+            raise ValueError(f"an actor's min_std, {min_std}, is above its max_std, {max_std}")
         super().__init__(dtype=dtype, **kwargs)
         self.encoder = encoder
         self.min_std, self.max_std, self.unimix = min_std, max_std, unimix

@@ -75,7 +75,7 @@ class Disagreement:
         Returns:
           ``[H+1, N]``, with its gradient.
 
-        Reference: arXiv:2005.05960, equation 5.
+        Reference: arXiv:2005.05960, equation 5, of which DreamerV2's code takes the root.
         """
         prediction = self.ensemble(tf.concat([feat[:-1], action], axis=-1))
         variance = tf.math.reduce_variance(prediction, axis=0)

@@ -39,6 +39,10 @@ class SlowCopy(tf.Module):
         self._every = every
         self._fraction = fraction
         self._first_fraction = first_fraction
+        self.begin()
+
+    def begin(self):
+        """Becomes an exact copy."""
         self._move(1.0)
 
     def update(self):
@@ -80,8 +84,13 @@ class PercentileScale(tf.Module):
           low: Lower percentile, 0 to 100.
           high: Upper percentile.
           debias: Whether the first averages are brought to full size.
+
+        Raises:
+          ValueError: If the upper percentile is not above the lower.
         """
         super().__init__(name="percentile_scale")
+        if low >= high:
+            raise ValueError(f"percentiles of returns rise, got {low} and {high}")
         self.limit = limit
         self.percentiles = (low, high)
         self.average = _Average(2, rate, debias)

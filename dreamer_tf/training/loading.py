@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dreamer_tf import config as configs
+from dreamer_tf.behaviors import SlowCopy
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.training import session
@@ -88,7 +89,18 @@ def load_components(
         report[name] = _misfit(mine[name], theirs.get(name)) or LOADED
         if report[name] == LOADED:
             mine[name].set_weights(theirs[name].get_weights())
+    _begin_copies(agent, [mine[name] for name in report if report[name] == LOADED])
     return report
+
+
+def _begin_copies(agent, loaded):
+    """Lets slow copies that are no component themselves begin with what they follow."""
+    components = list(agent.networks.values())
+    weights = {id(weight) for network in loaded for weight in network.variables}
+    copies = [module for module in agent.submodules if isinstance(module, SlowCopy)]
+    for copy in copies:
+        if copy.network not in components and weights.issuperset(map(id, copy.followed)):
+            copy.begin()
 
 
 def start_from(agent, logdir, tell):

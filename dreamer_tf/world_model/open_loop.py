@@ -37,7 +37,8 @@ class OpenLoop:
 
         Returns:
           Dict of scalars, the mean squared error per element of each observation key behind the
-          context, and of uint8 videos ``[6, T, height, width, channels]``, keys
+          context, up to the end of the episode that the context ends in (NaN where no row is
+          left), and of uint8 videos ``[6, T, height, width, channels]``, keys
           ``openloop/<image key>``.
 
         Raises:
@@ -65,8 +66,12 @@ class OpenLoop:
         prior = rssm.imagine(lambda state, action: action, start, draws)
         feat = tf.concat([get_feat(post), swap_time(get_feat(prior))], axis=1)
         truth, model = decoder.targets(batch), decoder(feat)
+        # Another episode's rows cannot be foreseen.
+        begun = tf.cumsum(tf.cast(batch["is_first"][:, CONTEXT:], tf.int32), axis=1)
         errors = {
-            key: tf.reduce_mean(tf.math.squared_difference(truth[key], model[key])[:, CONTEXT:])
+            key: tf.reduce_mean(
+                tf.math.squared_difference(truth[key], model[key])[:, CONTEXT:][begun == 0]
+            )
             for key in model
         }
         videos = {}

@@ -246,6 +246,19 @@ def test_report_videos_show_truth_model_and_difference(agent):
     assert report["openloop_image_mse"] > 0 and report["openloop_position_mse"] > 0
 
 
+def test_another_episode_is_not_counted_as_foreseen(agent):
+    batch = make_batch() | {"is_first": tf.constant([[False] * 6 + [True]] * 3)}
+    position = batch["position"].numpy()
+    position[:, 6] += 100
+    moved = batch | {"position": tf.constant(position)}
+    state = agent.rng.state.numpy()
+    reports = []
+    for rows in (batch, moved):
+        agent.rng.state.assign(state)
+        reports.append(agent.report(rows)["openloop_position_mse"])
+    assert reports[0] == reports[1] < 100
+
+
 def test_training_predicts_rewards_and_images():
     """A few hundred updates on one batch must fit it: a broken gradient anywhere would not."""
     agent = make_agent(**{"dreamer.model_optimizer.learning_rate": 3e-3, "dreamer.free_nats": 0.0})

@@ -127,6 +127,34 @@ def test_what_the_action_was_changes_what_the_model_predicts():
     assert np.abs(post.deter - changed.deter).max() > 1e-4
 
 
+def test_what_starts_behind_an_end_that_another_episode_follows_counts_nothing():
+    agent, batch = make_agent(), make_batch(batch_size=1, length=5)
+    ends, begins = np.zeros((2, 1, 5), bool)
+    ends[0, 1] = True
+    for follows, expected in ((False, [1, 1, 1, 1]), (True, [1, 0, 1, 1])):
+        begins[0, 2] = follows
+        rows = batch | {"is_terminal": tf.constant(ends), "is_first": tf.constant(begins)}
+        weights = agent.discount.start_weights(rows)
+        np.testing.assert_array_equal(weights, expected)
+    rng = np.random.default_rng(0)
+    feat = tf.constant(rng.normal(size=(4, 4, agent.world_model.rssm.feat_size)), tf.float32)
+    heads, kept = agent.world_model.heads, tf.gather(feat, [0, 2, 3], axis=1)
+    losses, _ = agent.behavior.losses(feat, heads["reward"], agent.discount, weights)
+    others, _ = agent.behavior.losses(kept, heads["reward"], agent.discount)
+    for name, loss in losses.items():
+        np.testing.assert_allclose(loss, 3 / 4 * others[name], rtol=1e-5)
+
+
+def test_an_update_leaves_out_what_starts_behind_an_end():
+    # Nothing moves the actor where each start lies behind an end.
+    agent, batch = make_agent(), make_batch(batch_size=1, length=2)
+    marks = {"is_terminal": tf.constant([[True, False]]), "is_first": tf.constant([[True, True]])}
+    metrics, _ = agent.train_step(batch | marks, ())
+    assert metrics["actor_loss"] == metrics["critic_loss"] == metrics["actor_grad_norm"] == 0
+    metrics, _ = agent.train_step(batch, ())
+    assert metrics["actor_grad_norm"] > 0
+
+
 def test_open_loop_prediction_takes_classes():
     report = make_agent().report(make_batch())
     assert report["openloop/image"].shape == (3, 7, 3 * 16, 16, 1)

@@ -72,7 +72,9 @@ def test_replayed_returns_have_their_own_mix_and_slow_critic():
             {"optimizer.schedule": "cosine", "optimizer.anneal": 9},
             "must be after the warmup",
         ),
-        ({"harmony": True, "loss_scales.dyn": 0, "loss_scales.rep": 0}, "dyn and .rep are 0"),
+        ({"harmony": True, "loss_scales.dyn": 0}, "harmony .* loss_scales.dyn, which is 0"),
+        ({"return_norm.low": 95, "return_norm.high": 5}, "percentiles of returns rise, got 95"),
+        ({"actor.min_std": 2}, "min_std, 2.0, is above its max_std, 1.0"),
     ],
 )
 def test_settings_that_cannot_be_say_why(options, part):

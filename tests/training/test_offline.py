@@ -310,6 +310,18 @@ def test_components_are_loaded_where_they_fit_and_the_report_says_which(earlier)
     assert all(map(np.array_equal, untouched, mine.networks["actor"].weights))
 
 
+def test_slow_copies_begin_with_the_critic_that_was_loaded(tmp_path):
+    config = configs.load(["debug"], {"agent": "dreamerv2"}).config
+    folder = folder_of(tmp_path, made(config), config)
+    mine = made(config, seed=2)
+    before = mine.behavior.slow_critic.network.get_weights()
+    dreamer_tf.load_components(mine, folder, ["encoder"])
+    assert all(map(np.array_equal, before, mine.behavior.slow_critic.network.get_weights()))
+    dreamer_tf.load_components(mine, folder)
+    assert same(mine.behavior.slow_critic.network, mine.networks["critic"])
+    assert not all(map(np.array_equal, before, mine.networks["critic"].get_weights()))
+
+
 def test_chosen_components_are_loaded_alone(earlier):
     folder, theirs = earlier
     mine = made(configs.load(["debug"], {"agent": "dreamer"}).config, seed=2)
