@@ -150,15 +150,17 @@ class Agent(tf.Module, abc.ABC):
 
         Raises:
           KeyError: If an observation is missing.
-          ValueError: If one has the wrong shape or other numbers, or the mode is unknown.
+          ValueError: If one has the wrong shape or other numbers, or state or mode do not fit.
         """
         if mode not in MODES:
             raise ValueError(f"mode is one of {', '.join(MODES)}; got {mode!r}")
         single, arrays = self._arrange(obs)
         size = len(next(iter(arrays.values())))
-        default_first = np.full(size, state is None)
-        is_first = np.asarray(obs.get("is_first", default_first), bool).reshape(size)
+        begins = obs.get("is_first", np.full(size, state is None))
+        is_first = np.asarray(begins, bool).reshape(size)
         state = self.initial_state(size) if state is None else state
+        if len(state.action) not in (0, size):  # The random agent's is empty.
+            raise ValueError(f"expected the state of {size} environments, got {len(state.action)}")
         actions, state = self._policies[mode](size, arrays, state, is_first)
         actions = {key: action.numpy() for key, action in actions.items()}
         if single:
@@ -178,8 +180,8 @@ class Agent(tf.Module, abc.ABC):
             array = space.convert(key, obs[key])
             ndims = len(space.shape)
             if array.shape[array.ndim - ndims :] != space.shape or array.ndim - ndims > 1:
-                expected = f"[N, *{space.shape}] or {space.shape}"
-                raise ValueError(f"observation {key!r}: expected {expected}, got {array.shape}")
+                wanted = f"expected [N, *{space.shape}] or {space.shape}, got {array.shape}"
+                raise ValueError(f"observation {key!r}: {wanted}")
             singles.add(array.ndim == ndims)
             arrays[key] = array if array.ndim > ndims else array[None]
         if len(singles) > 1:
@@ -432,8 +434,7 @@ def merge_metrics(*parts: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """
     merged: dict[str, tf.Tensor] = {}
     for part in parts:
-        taken = merged.keys() & part.keys()
-        if taken:
+        if taken := merged.keys() & part.keys():
             raise ValueError(
                 f"two metrics are called {', '.join(sorted(taken))}: an observation must not have "
                 "the name of a loss or a network"

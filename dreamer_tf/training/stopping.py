@@ -1,9 +1,11 @@
 """SIGTERM, SIGHUP and Ctrl-C as a request to finish the step and save."""
 
+import _thread
 import contextlib
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -15,7 +17,9 @@ _ONE_REQUEST_SECONDS = 1.0
 class StopSignals:
     """Notes these signals while it is entered; a later Ctrl-C ends the process at once.
 
-    A SIGHUP that is ignored already, as under ``nohup``, stays ignored.
+    In an interactive session, such as a notebook, whose variables are more than this run, the later
+    Ctrl-C is a ``KeyboardInterrupt`` instead. A SIGHUP that is ignored already, as under ``nohup``,
+    stays ignored, and so does a signal that a program around Python handles.
 
     A thread learns of the signals, because the main thread may be inside a long TensorFlow call
     and would notice a second Ctrl-C only afterwards. Outside the main thread, where Python cannot
@@ -31,6 +35,7 @@ class StopSignals:
         self._on_stop = on_stop
         self._signal = None
         self._first = 0.0  # When it was asked for.
+        self._is_urgent = False
         self._sockets = None
         self._thread = None
         self._old_descriptor = None
@@ -58,8 +63,8 @@ class StopSignals:
         sender.setblocking(False)
         # Python writes to this descriptor at once for signals that have a handler in Python.
         self._old_descriptor = signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
-        heeded = [number for number in _SIGNALS if not _stays_ignored(number)]
-        self._old_handlers = {number: signal.signal(number, _note) for number in heeded}
+        heeded = [number for number in _SIGNALS if not _stays(number)]
+        self._old_handlers = {number: signal.signal(number, self._handle) for number in heeded}
         self._thread = threading.Thread(target=self._listen, args=[receiver], daemon=True)
         self._thread.start()
         return self
@@ -87,10 +92,19 @@ class StopSignals:
                     f"at once, and loses what was learned since the last checkpoint"
                 )
             elif received[0] == signal.SIGINT and self._is_another():
-                os._exit(128 + signal.SIGINT)
+                if not hasattr(sys, "ps1"):
+                    os._exit(128 + signal.SIGINT)
+                if not self._is_urgent:
+                    self._is_urgent = True
+                    _thread.interrupt_main()  # Calls `_handle`, which may have been too early.
 
     def _is_another(self):
         return time.monotonic() - self._first > _ONE_REQUEST_SECONDS
+
+    def _handle(self, *_):
+        """Does nothing at first: the thread is told through the descriptor."""
+        if self._is_urgent:
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
@@ -122,9 +136,6 @@ def ignore():
             signal.signal(number, signal.SIG_IGN)
 
 
-def _stays_ignored(number):
-    return number == signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN
-
-
-def _note(*_):
-    """Does nothing: the thread is told through the descriptor."""
+def _stays(number):
+    handler = signal.getsignal(number)  # None: that of a program around Python.
+    return handler is None or (number == signal.SIGHUP and handler is signal.SIG_IGN)

@@ -199,6 +199,9 @@ def test_policy_names_what_is_wrong(agent):
         agent.policy(obs | {"image": np.zeros((32, 32, 3), np.uint8)})
     with pytest.raises(ValueError, match="train, eval"):
         agent.policy(obs, mode="evaluation")
+    batched = {key: np.stack([value] * 3) for key, value in obs.items()}
+    with pytest.raises(ValueError, match="state of 3 environments, got 1"):
+        agent.policy(batched, agent.policy(obs)[1])
 
 
 def test_exploration_is_only_in_train_mode():

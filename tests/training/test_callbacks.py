@@ -1,14 +1,18 @@
 """What a run tells while it goes on, who may end it, and what `train` returns."""
 
 import datetime
+import functools
 import json
 import logging
 import shutil
 
+import gymnasium
 import numpy as np
 import pytest
 
 import dreamer_tf
+from dreamer_tf import envs
+from dreamer_tf.apps.api.training import prepare
 from dreamer_tf.config import ConfigError
 from dreamer_tf.runs.errors import NoCheckpointError
 from dreamer_tf.training import loop
@@ -16,6 +20,10 @@ from tests.counting import CountingEnv
 from tests.training.counting_agent import CountingAgent, SeededEnv
 
 MEASURED = ("speed/", "time/", "memory/")
+
+
+class SelfMade(gymnasium.Env):
+    """One that is registered nowhere."""
 
 
 class Told(dreamer_tf.Callback):
@@ -291,3 +299,19 @@ def test_a_class_inside_a_function_is_handed_in_again(train, monkeypatch):
     assert type(dreamer_tf.load(logdir, agent=Local)) is Local
     with pytest.raises(ConfigError, match=r"has no '<locals>'.*load\(logdir, agent=MyAgent\)"):
         dreamer_tf.load(logdir)
+
+
+@pytest.mark.parametrize(
+    ("env", "name"),
+    [
+        (CountingEnv, "CountingEnv"),
+        (CountingEnv(), "CountingEnv"),
+        (functools.partial(functools.partial(CountingEnv, length=5), length=7), "CountingEnv"),
+        (envs.Vectorized(functools.partial(CountingEnv)), "CountingEnv"),
+        (gymnasium.make("CartPole-v1"), "CartPole_v1"),
+        (gymnasium.wrappers.TimeLimit(SelfMade(), 5), "SelfMade"),
+        (lambda: CountingEnv(), "custom"),
+    ],
+)
+def test_a_task_has_the_name_of_the_environment_inside_its_wrappers(env, name):
+    assert prepare(env, ["debug"], None, None, None, {})[1].config.task == name

@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -139,6 +140,30 @@ def test_a_second_ctrl_c_ends_at_once(start, tmp_path):
     time.sleep(1.1)  # Less counts as the same request.
     trainer.process.send_signal(signal.SIGINT)
     assert trainer.end()[0] == 130
+
+
+def test_in_an_interactive_session_a_second_ctrl_c_is_an_exception(monkeypatch):
+    monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
+    monkeypatch.setattr("dreamer_tf.training.stopping._ONE_REQUEST_SECONDS", 0.01)
+    requested = threading.Event()
+    with StopSignals(lambda text: requested.set()) as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert requested.wait(5) and stop.requested is signal.SIGINT
+        time.sleep(0.02)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+
+def test_handlers_of_a_program_around_python_stay(monkeypatch):
+    ours, known, given = signal.getsignal(signal.SIGINT), signal.getsignal, []
+    change = lambda number, handler: given.append((number, handler)) or known(number)  # noqa: E731
+    monkeypatch.setattr(signal, "getsignal", lambda n: None if n == signal.SIGTERM else known(n))
+    monkeypatch.setattr(signal, "signal", change)
+    with StopSignals(lambda text: None):
+        pass
+    assert {number for number, _ in given} == {signal.SIGINT, signal.SIGHUP}
+    assert given[-2][1] is ours or given[-1][1] is ours
 
 
 def test_signals_in_quick_succession_are_one_request(start, tmp_path):

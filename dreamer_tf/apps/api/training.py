@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ from dreamer_tf.apps.report.metrics_file import Series, read_metrics
 from dreamer_tf.common import own_name
 from dreamer_tf.config import Resolved, load_suitable
 from dreamer_tf.config import load as load_config
+from dreamer_tf.envs import Vectorized
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.machine import quiet_tensorflow
 from dreamer_tf.runs.writers import Writer
@@ -85,7 +87,8 @@ def train(
 
     Args:
       env: A function without arguments that makes an environment, or an environment object, that
-        follows the gymnasium API; or the name of a task; None for the config's task.
+        follows the gymnasium API; or the name of a task; None for the config's task. Score files
+        call it by its own name; ``task`` among the overrides is another one.
       configs: Names of presets, applied from left to right over the defaults. Where an environment
         is given, but neither presets nor the name of an agent nor a folder with a run: DreamerV3,
         in a size that suits the machine, which the run's first lines name.
@@ -181,5 +184,12 @@ def _may_be_sized(agent):
 
 def _name(env):
     """What to call the task of a user's environment in score files."""
-    name = getattr(env, "__name__", type(env).__name__)
+    if isinstance(env, Vectorized):
+        env = env.make
+    while isinstance(env, functools.partial):
+        env = env.func
+    # Of an object the name that it is registered by, not that of its outermost wrapper.
+    registered = getattr(getattr(env, "spec", None), "id", None)
+    inner = env if callable(env) else getattr(env, "unwrapped", env)
+    name = registered or getattr(inner, "__name__", type(inner).__name__)
     return UNNAMED if name == "<lambda>" else re.sub(r"\W+", "_", name)
