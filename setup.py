@@ -60,7 +60,7 @@ EXTRAS_REQUIRE = {
     "wandb": ["wandb>=0.20"],
     # The client alone, with what its SQLite store needs: the whole of mlflow brings a web server.
     "mlflow": ["mlflow-skinny>=3.0", "sqlalchemy>=2.0", "alembic>=1.10"],
-    "minari": ["minari>=0.5", "h5py>=3.10"],
+    "minari": ["minari>=0.5.4", "h5py>=3.10"],  # 0.5.4: the first that keeps images as they are
     "onnx": ["tf2onnx>=1.17", "onnx>=1.17", "onnxruntime>=1.20"],
     "dream": ["flask>=3.0", "werkzeug>=3.0"],
     "ray": ["ray>=2.50,<3"],

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from dreamer_tf.envs.base import describe, key_of
 from dreamer_tf.envs.checks import CheckedEnv, check_value
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.envs.gym_api import GymEnv
@@ -37,7 +38,7 @@ class RecordedEpisodes:
         Args:
           dataset: Has ``observation_space``, ``action_space`` and ``iterate_episodes()``, whose
             episodes have ``observations`` and ``actions`` (arrays, or dicts of them, T + 1 and T
-            long), ``rewards``, ``terminations`` and ``truncations``.
+            long), ``rewards``, ``terminations`` and ``truncations`` (T long).
           image_size: Height and width that images are resized to; None keeps theirs.
           keys: Regular expression that the whole key of an observation must match.
 
@@ -70,11 +71,12 @@ class RecordedEpisodes:
         An episode whose recording ends before it does is cut off there.
 
         Raises:
-          EnvError: If values are not as the spaces say.
+          EnvError: If values are not as the spaces say, or arrays of an episode have lengths that
+            do not go together.
         """
         nothing = {key: np.zeros(space.shape, space.dtype) for key, space in self.act_space.items()}
-        for episode in self._dataset.iterate_episodes():
-            length = len(episode.rewards)
+        for number, episode in enumerate(self._dataset.iterate_episodes()):
+            length = _checked_length(number, episode)
             if not length:
                 continue
             self._player.episode = episode
@@ -91,7 +93,10 @@ class RecordedEpisodes:
             yield rows
 
     def _taken(self, action, step):
-        """A recorded action as an agent gives it; numbers beyond their bounds are cut there."""
+        """A recorded action as an agent gives it; numbers beyond their bounds are cut there.
+
+        What cuts more than an error of rounding says so once.
+        """
         try:
             taken = self._gym_env.encode(action)
         except (ValueError, TypeError, IndexError) as error:
@@ -119,6 +124,52 @@ class _Player:
         self._step += 1
         ends = bool(episode.terminations[step]), bool(episode.truncations[step])
         return _at(episode.observations, step + 1), float(episode.rewards[step]), *ends, {}
+
+
+def _checked_length(number, episode):
+    """Steps (T) of an episode whose arrays go together; 0: nothing else is looked at.
+
+    Raises:
+      EnvError: If they do not: an array that begins elsewhere would shift all that is in it.
+    """
+    steps = _length(episode.rewards)
+    if steps is None:
+        raise EnvError(f"episode {number}: expected rewards, got {describe(episode.rewards)}")
+    names = ("observations", "actions", "terminations", "truncations") if steps else ()
+    problems = []
+    for name in names:
+        expected = steps + 1 if name == "observations" else steps
+        for path, values in _leaves(getattr(episode, name), (name,)):
+            found = _length(values)
+            if found != expected:
+                got = describe(values) if found is None else found
+                problems.append(
+                    f"episode {number}: {key_of(path)!r}: expected {expected} entries, got {got}"
+                )
+    if problems:
+        raise EnvError(
+            *problems,
+            f"an episode with {steps} rewards has as many actions, terminations and truncations, "
+            f"and one observation more: the last one",
+        )
+    return steps
+
+
+def _length(values):
+    """How many there are; None where nothing can be counted."""
+    try:
+        return len(values)
+    except TypeError:
+        return None
+
+
+def _leaves(values, path):
+    """(path, array) of all that is in dicts, or of what is in none."""
+    if not isinstance(values, dict):
+        yield path, values
+        return
+    for key, value in values.items():
+        yield from _leaves(value, (*path, key))
 
 
 def _at(values, step):

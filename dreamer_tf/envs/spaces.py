@@ -23,7 +23,9 @@ ALL_KEYS = ".*"
 """The pattern that leaves no observation out."""
 UNBOUNDED = 1e9
 """A bound beyond it stands for none: 1e10 of MuJoCo's, say, or the largest number of a dtype."""
+_MANY_CATEGORIES, _MOST_CATEGORIES = 1_000, 100_000  # Of an observation or action in all.
 _EXACT = 2**24  # float32 holds every integer up to here, and above it fewer and fewer.
+_ROUNDING, _EPSILON = 1e-3, 1e-6  # Of an action's range, as in 16 bits, and of itself.
 
 
 def kind_of(space, key):
@@ -74,6 +76,12 @@ def observation_codecs(space, image_size, keys=ALL_KEYS):
         try:
             codecs[key] = _observation_codec(key, leaf, image_size)
             codecs[key].path = path
+            if key.endswith("action_mask"):
+                logger.warning(
+                    "%r: a mask of actions is observed, and no more than that: agents also take "
+                    "what it rules out, which must not raise",
+                    key,
+                )
         except EnvError as error:
             problems += error.problems
     if problems:
@@ -212,12 +220,18 @@ class BoxAction:
     """A bounded box, normalised to the range from -1 to 1 in every element."""
 
     def __init__(self, key, box):
+        self._key, self._is_told = key, False
         self._low, self._high = (np.asarray(bound, np.float64) for bound in (box.low, box.high))
         if not (np.abs([self._low, self._high]) <= UNBOUNDED).all():
             raise EnvError(
                 f"{key!r}: an action needs finite bounds to be normalised, got "
                 f"{self._low.tolist()} to {self._high.tolist()}; what lies beyond {UNBOUNDED:g} "
                 f"counts as no bound"
+            )
+        if (self._low > self._high).any():
+            raise EnvError(
+                f"{key!r}: expected bounds from low to high, got {self._low.tolist()} to "
+                f"{self._high.tolist()}; exchange them where low is above high"
             )
         self._dtype = np.dtype(box.dtype)
         self._counts = self._dtype.kind in "biu"
@@ -226,11 +240,23 @@ class BoxAction:
         self.native_space = Space(native, self._low.shape, self._low, self._high)
 
     def encode(self, action):
-        """Converts their action to ours."""
+        """Converts their action to ours; what lies beyond the bounds is cut, and told once."""
         action = np.asarray(action, np.float64).reshape(self._low.shape)
         span = self._high - self._low
+        self._tell_if_cut(action, _ROUNDING * span + _EPSILON * np.abs(action))
         share = np.divide(action - self._low, span, out=np.zeros_like(span), where=span > 0)
         return np.clip(2 * share - 1, -1, 1).astype(np.float32).reshape(-1)
+
+    def _tell_if_cut(self, action, tolerance):
+        beyond = (action < self._low - tolerance) | (action > self._high + tolerance)
+        if self._is_told or not beyond.any():
+            return
+        self._is_told = True
+        logger.warning(
+            "%r: actions from %g to %g leave %s; they are cut there, so that others are learned of "
+            "than were taken; declare the bounds that they had. Told once",
+            *(self._key, action.min(), action.max(), self.native_space),
+        )
 
     def decode(self, action):
         """Converts our action to theirs."""
@@ -239,24 +265,34 @@ class BoxAction:
         if self._counts:
             value = np.rint(value)
         # Rounding must not carry an action over its bound.
-        return np.clip(value, self._low, self._high).astype(self._dtype)
+        return np.asarray(np.clip(value, self._low, self._high), self._dtype)
 
 
 class CategoryAction:
     """One category (Discrete), or several (MultiDiscrete, MultiBinary), counted from zero."""
 
-    def __init__(self, kind, space):
-        classes, self._start = _categories(kind, space)
+    def __init__(self, key, kind, space):
+        self._key = key
+        classes, self._start = _categories(key, kind, space)
         self._shape = classes.shape
         high = classes.reshape(-1) - 1 if classes.ndim else classes - 1
         self.space = Space(np.int32, high.shape, 0, high)
         start = np.broadcast_to(self._start, self._shape)
-        self.native_space = Space(np.int32, self._shape, start, start + classes - 1)
+        try:
+            self.native_space = Space(np.int32, self._shape, start, start + classes - 1)
+        except ValueError as error:
+            raise EnvError(f"{key!r}: {error}; let the categories start at 0") from error
         self._dtype = np.dtype(space.dtype)
 
     def encode(self, action):
-        """Converts their action to ours."""
-        return np.reshape(np.asarray(action) - self._start, self.space.shape).astype(np.int32)
+        """Converts their action to ours; raises `EnvError` for numbers between classes."""
+        action = np.asarray(action)
+        if not np.array_equal(action, np.rint(action)):
+            raise EnvError(
+                f"{self._key!r}: expected whole numbers, the classes of {self.native_space}; got "
+                f"{action.tolist()}"
+            )
+        return np.reshape(action - self._start, self.space.shape).astype(np.int32)
 
     def decode(self, action):
         """Converts our action to theirs."""
@@ -282,7 +318,7 @@ def _observation_codec(key, space, image_size):
     if kind != "Box":
         if kind == "MultiBinary":
             return VectorCodec(key, _BinaryBox(space))
-        return OneHotCodec(key, *_categories(kind, space))
+        return OneHotCodec(key, *_categories(key, kind, space))
     if is_picture(space, image_size):
         return ImageCodec(key, space, image_size)
     return VectorCodec(key, space)
@@ -292,7 +328,7 @@ def _action_codec(key, space):
     kind = kind_of(space, key)
     if _is_empty(space):
         return NoAction(key, space)
-    return BoxAction(key, space) if kind == "Box" else CategoryAction(kind, space)
+    return BoxAction(key, space) if kind == "Box" else CategoryAction(key, kind, space)
 
 
 def _is_empty(space):
@@ -337,14 +373,31 @@ def _is_dict(space):
     )
 
 
-def _categories(kind, space):
-    """Number of categories and first category of each element."""
-    if kind == "Discrete":
-        return _int_array(space.n), _int_array(getattr(space, "start", 0))
-    if kind == "MultiDiscrete":
-        classes = _int_array(space.nvec)
-        return classes, np.broadcast_to(_int_array(getattr(space, "start", 0)), classes.shape)
-    return np.full(space.shape, 2), np.zeros(space.shape, np.int64)
+def _categories(key, kind, space):
+    """Number of categories and first category of each element.
+
+    Raises:
+      EnvError: If there are too many for networks, which have a number for each.
+    """
+    if kind == "MultiBinary":
+        counts = np.full(space.shape, 2)
+    else:
+        counts = space.n if kind == "Discrete" else space.nvec
+    total = np.sum(counts, dtype=np.float64)  # int64 may not hold it.
+    if total > _MOST_CATEGORIES:
+        raise EnvError(
+            f"{key!r}: expected at most {_MOST_CATEGORIES:,} categories in all, got {total:,.0f}: "
+            f"networks have a number for each; divide them into several of fewer, as digits "
+            f"(MultiDiscrete), or use a Box"
+        )
+    if total > _MANY_CATEGORIES:
+        logger.warning(
+            "%r: %d categories, each of them a number in the networks; digits (MultiDiscrete) or a "
+            "Box need fewer",
+            *(key, total),
+        )
+    classes = _int_array(counts)
+    return classes, np.broadcast_to(_int_array(getattr(space, "start", 0)), classes.shape)
 
 
 def _int_array(value):

@@ -9,8 +9,8 @@ file that somebody cuts short is then an error, and not a signal that ends the p
 What the agent carried changes: training writes what the agent would carry by now. `CarryFile` is a
 plain npy file of records, one for each row, that are overwritten in place, so nothing grows. A
 crash may leave some rows older than others, which is what they are anyhow. A file that is missing,
-because the episode is of a run that kept no carry, or that is damaged, begins anew with zeros, the
-carry before any row.
+because the episode is of a run that kept no carry, reads as zeros, the carry before any row, and is
+made as it is first written; one that is damaged begins anew.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ class DamagedEpisodeError(Exception):
 
 
 class WrongSpacesError(ValueError):
-    """The file is a whole episode, but of another task or other observation settings."""
+    """A whole episode of another task, of other observation settings, or of another run."""
 
 
 def write_episode(path, parts):
@@ -146,8 +146,11 @@ class StoredArray:
           array: ``[n, ...]``, contiguous.
 
         Raises:
-          DamagedEpisodeError: If the file ends before.
+          DamagedEpisodeError: If the array or the file ends before.
         """
+        stop = start + len(array)
+        if stop > len(self):
+            raise DamagedEpisodeError(f"it has {len(self)} rows, and is read up to row {stop}")
         left = memoryview(array.reshape(-1).view(np.uint8))
         offset = self._offset + start * _size(self.dtype, self.shape[1:])
         while left:
@@ -350,13 +353,14 @@ class CarryFile:
                 file.write(np.ascontiguousarray(records).tobytes())
 
     def read(self, start=0, stop=None):
-        """Returns records of rows, all by default; zeros beyond the end of a file cut short."""
+        """Returns records of rows, all by default; zeros where the file is missing."""
         stop = self._rows if stop is None else stop
         records = np.zeros(stop - start, self._dtype)
-        with self._open("rb") as file:
-            file.seek(self._offset(start))
-            read = np.fromfile(file, self._dtype, stop - start)
-        records[: len(read)] = read
+        if self._path.exists():
+            with self._open("rb") as file:
+                file.seek(self._offset(start))
+                read = np.fromfile(file, self._dtype, stop - start)
+            records[: len(read)] = read
         return records
 
     def write(self, start, records):
@@ -372,6 +376,8 @@ class CarryFile:
         records = np.ascontiguousarray(records[: self._rows - start])
         if not len(records):
             return
+        if not self._path.exists():
+            self._create_empty()
         with self._open("r+b") as file:
             file.seek(self._offset(start))
             file.write(records.tobytes())
@@ -382,8 +388,6 @@ class CarryFile:
     @contextlib.contextmanager
     def _open(self, mode):
         """Opens the file; if it is not what it should be, it begins anew."""
-        if not self._path.exists():
-            self._create_empty()
         with open(self._path, mode) as file:
             size = os.fstat(file.fileno()).st_size
             if file.read(len(self._header)) == self._header and size == self._offset(self._rows):

@@ -12,7 +12,6 @@ replaces. So memory is bounded however long an episode is, and what a checkpoint
 """
 
 import contextlib
-import logging
 import os
 import re
 from typing import NamedTuple
@@ -25,11 +24,10 @@ from dreamer_tf.replay.episode_file import CarryFile, DamagedEpisodeError, recor
 from dreamer_tf.replay.store import CARRY, OpenFiles, set_aside
 
 PIECE_ROWS = 1024
-"""Rows of every piece but the last, and about how many of an episode are in memory at most."""
+"""Rows of every piece but the last; at most one more is in memory while the disk takes them."""
 _OPEN_PIECES = 64
 _FIRST_ROWS = 256
 _PIECE = re.compile(rf"(\d{{9,}})-(\d{{9,}})-(\d{{5,}})(?:\.npz|{re.escape(CARRY)})")
-_LOGGER = logging.getLogger(__name__)
 
 
 class OpenEpisode:
@@ -61,6 +59,11 @@ class OpenEpisode:
         return self._stored + self._rows
 
     @property
+    def nbytes(self):
+        """Bytes of its rows, what the agent carried included."""
+        return len(self) * sum(array[0].nbytes for array in self._arrays.values())
+
+    @property
     def _stored(self):
         return len(self._full) * PIECE_ROWS
 
@@ -77,8 +80,11 @@ class OpenEpisode:
         """
         values = self._checked(row)
         if self._rows == len(self._arrays["is_first"]):
+            # Twice as many; one beyond a piece is enough as long as `spill` can store them.
+            until_spilled = PIECE_ROWS + 1 - self._rows
+            more = min(self._rows, until_spilled) if until_spilled > 0 else self._rows
             self._arrays = {
-                key: np.concatenate([array, np.empty_like(array)])
+                key: np.concatenate([array, np.empty_like(array[:more])])
                 for key, array in self._arrays.items()
             }
         for key, value in values.items():
@@ -234,6 +240,7 @@ class OpenEpisode:
     def _write(self, rows):
         name = PieceName(-self.number, self._stored, rows)
         self._pieces.write(name, {key: array[:rows] for key, array in self._arrays.items()})
+        self._rest.append(name)
         return name
 
     def _remove_rest(self, but=None):
@@ -372,6 +379,10 @@ class PieceFolder:
         (self._directory / str(name)).unlink(missing_ok=True)
         (self._directory / name.carry).unlink(missing_ok=True)
 
+    def close_files(self):
+        """Closes the pieces; each is opened anew when it is needed."""
+        self._files.clear()
+
     def set_aside(self, name, reason):
         """Renames a damaged piece, so that it is never read again."""
         self._files.discard(name)
@@ -395,56 +406,3 @@ class _PieceArray:
 
     def __array__(self, dtype=None, copy=None):
         return self._pieces.open(self._name)[self._key][:].astype(dtype or self.dtype, copy=False)
-
-
-# ---- What was still being played as a batch was drawn.
-
-_MOST = 1000
-"""Episodes that ended last whose number, while they were played, is remembered."""
-
-
-class Whereabouts:
-    """Finds episodes by the number that they had as a batch was drawn.
-
-    While it is played an episode has a negative number, and a serial as soon as it is stored.
-    Another thread may store it while the batch is in use.
-    """
-
-    def __init__(self, store, streams):
-        """Takes the places where episodes are.
-
-        Args:
-          store: `EpisodeStore`.
-          streams: Dict of stream to the `OpenEpisode` that it plays, as it is at any moment.
-        """
-        self._store = store
-        self._streams = streams
-        self._ended = {}
-
-    def running(self, number):
-        """The episode of that number that is still being played; None if there is none."""
-        found = [episode for episode in self._streams.values() if episode.number == number]
-        return found[0] if found else None
-
-    def carry(self, number):
-        """The episode if it is still being played, and else the `CarryFile` of a stored one.
-
-        Returns:
-          A pair, with None for each that it is not.
-        """
-        running = self.running(number)
-        if running is not None:
-            return running, None
-        return None, self._store.carry(self._ended.get(number, number))
-
-    def ended(self, number, serial):
-        """Notes by what serial an episode goes that has ended."""
-        self._ended[number] = serial
-        if len(self._ended) > _MOST:
-            del self._ended[next(iter(self._ended))]
-
-    def tell_again(self, sampler):
-        """Tells a `Sampler` that went back to an earlier state what ended; then forgets it."""
-        for number, serial in self._ended.items():
-            sampler.stored(number, serial)
-        self._ended.clear()

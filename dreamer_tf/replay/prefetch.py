@@ -62,7 +62,7 @@ class Prefetch:
         self._executor.shutdown(wait=True)
 
     @contextlib.contextmanager
-    def block(self, count: int) -> Iterator[Iterator[Any]]:
+    def block(self, count: int) -> Iterator["Block"]:
         """Gives a training phase its batches.
 
         Leaving the context early, by ``break`` or an error, gives back the batches that were
@@ -73,17 +73,16 @@ class Prefetch:
 
         Yields:
           An iterator over ``count`` batches. An error while one is drawn or converted is raised
-          where that batch is asked for.
+          where that batch is asked for, again and again until `Block.draw_anew`.
         """
         if self._busy:
             raise RuntimeError("a block of batches is still in use")
-        block = _Block(self._draw, self._executor, count, self._depth, self._replay.state())
+        block = Block(self._draw, self._executor, self._replay, count, self._depth)
         self._busy = True
         try:
             yield block
         finally:
             block.stop()
-            self._replay.restore(block.state)
             self._busy = False
 
     def _draw(self):
@@ -92,38 +91,58 @@ class Prefetch:
         return (self._convert(batch) if self._convert else batch), state
 
 
-class _Block:
-    """The batches of one training phase; ``state`` is the replay's after the last handed out."""
+class Block:
+    """The batches of one training phase."""
 
-    def __init__(self, draw, executor, count, depth, state):
-        self.state = state
+    def __init__(self, draw, executor, replay, count, depth):
+        """Begins to prepare them.
+
+        Args:
+          draw: Function without arguments, called in the thread: a batch, and the replay's state.
+          executor: The thread.
+          replay: As for `Prefetch`.
+          count: Number of batches.
+          depth: Batches prepared ahead of the one in use, at most.
+        """
         self._draw = draw
         self._executor = executor
-        self._unasked = count
+        self._replay = replay
+        self._state = replay.state()  # After the last batch that was handed out.
+        self._left = count  # Not handed out yet.
+        self._depth = depth
         self._futures = collections.deque()
-        for _ in range(depth):
-            self._ask()
+        self._ask()
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        if not self._futures:
+        if not self._left:
             raise StopIteration
         batch, state = self._futures[0].result()
         self._futures.popleft()
+        self._left -= 1
+        self._state = state
         self._ask()
-        self.state = state
         return batch
 
+    def draw_anew(self):
+        """Prepares once more what was not handed out. No batch drawn before may still be in use."""
+        self._give_back()
+        self._ask()
+
     def stop(self):
+        """Gives back what was not handed out; there are no further batches."""
+        self._left = 0
+        self._give_back()
+
+    def _ask(self):
+        while len(self._futures) < min(self._depth, self._left):
+            self._futures.append(self._executor.submit(self._draw))
+
+    def _give_back(self):
         for future in self._futures:
             future.cancel()
         concurrent.futures.wait(self._futures)
         self._futures.clear()
-        self._unasked = 0
-
-    def _ask(self):
-        if self._unasked:
-            self._unasked -= 1
-            self._futures.append(self._executor.submit(self._draw))
+        self._replay.restore(self._state)

@@ -15,10 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from dreamer_tf.replay.episode_file import DamagedEpisodeError, record_dtype, to_records
-from dreamer_tf.replay.ongoing import OpenEpisode, PieceFolder, Whereabouts
-from dreamer_tf.replay.samplers import Batch, Catalogue, Sampler, UniformWindows, places
+from dreamer_tf.replay.episode_file import DamagedEpisodeError
+from dreamer_tf.replay.ongoing import OpenEpisode, PieceFolder
+from dreamer_tf.replay.samplers import Batch, Sampler, UniformWindows, places
 from dreamer_tf.replay.store import EpisodeStore
+from dreamer_tf.replay.whereabouts import Whereabouts
 from dreamer_tf.specs import LOG_PREFIX, Row, Space
 
 ONGOING = "ongoing"
@@ -49,7 +50,7 @@ class Replay:
           directory: Path of the folder.
           spaces: Dict of key to `Space`: what each row holds, see `specs.row_spaces`.
           capacity: Rows to keep; above it the oldest episodes are deleted, by `evict` or when an
-            episode is stored. 0 keeps all.
+            episode is stored. What is being played does not count. 0 keeps all.
           seed: Non-negative integer; decides what is sampled.
           sampler: `Sampler`: which sequences are drawn; None: `UniformWindows`.
           carry: Dict of key to `Space`: what each row holds of what the agent carried into it;
@@ -57,7 +58,7 @@ class Replay:
           ongoing: Whether episodes that are still being played are sampled, too.
 
         Raises:
-          WrongSpacesError: If the folder holds episodes of another task.
+          WrongSpacesError: If the folder holds episodes of another task, or of two runs.
         """
         self._directory = pathlib.Path(directory)
         self._spaces = dict(spaces)
@@ -65,19 +66,21 @@ class Replay:
         shared = self._spaces.keys() & self._carry_space.keys()
         if shared:
             raise ValueError(f"{sorted(shared)} are keys of rows and of the carry; rename them")
-        self._record = record_dtype(self._carry_space)
         self._store = EpisodeStore(directory, spaces, self._carry_space, capacity)
         self._pieces = PieceFolder(self._directory / ONGOING, spaces, self._carry_space)
         self._left = self._pieces.left()
         self._seed = seed
         self._sampler = UniformWindows() if sampler is None else sampler
+        if len(self._store.index):  # Nothing of it is fresh, unless `restore` says so.
+            self._sampler.restore({})
         self._ongoing = ongoing
         self._batches = 0
         self._begun = max(self._left, default=0)
         self._streams: dict[int, OpenEpisode] = {}
         self._finished: list[OpenEpisode] = []
+        self._obsolete: list[OpenEpisode] = []  # What is stored of them is to be removed.
         self._lost: set[int] = set()  # Streams whose episode is not kept: a piece was damaged.
-        self._whereabouts = Whereabouts(self._store, self._streams)
+        self._whereabouts = Whereabouts(self._store, self._streams, self._carry_space)
         self._lock = threading.RLock()
 
     @property
@@ -114,6 +117,15 @@ class Replay:
     def nbytes(self) -> int:
         """Bytes on disk of the stored episodes."""
         return self._store.nbytes
+
+    def ongoing_size(self) -> dict[str, int]:
+        """Rows and bytes of what is being played, by the names of their metrics."""
+        with self._lock:
+            playing = list(self._streams.values())
+            return {
+                "replay/ongoing_rows": sum(map(len, playing)),
+                "replay/ongoing_bytes": sum(episode.nbytes for episode in playing),
+            }
 
     # ------------------------------------------------------------------ adding
 
@@ -167,24 +179,35 @@ class Replay:
         """Stores what is due and could not be stored before: episodes, and pieces of long ones.
 
         Raises:
-          OSError: If that fails again, see `add`.
+          OSError: If that fails again, see `add`, or pieces of one that is stored stay.
         """
         with self._lock:
+            self._remove_obsolete()
             while self._finished:
-                episode = self._finished[0]
-                try:
-                    serial = self._store.add(episode.parts(), episode.carry())
-                except DamagedEpisodeError as error:
-                    self._finished.pop(0)
-                    self._shorten(episode, error)
-                    continue
-                self._finished.pop(0)
-                episode.remove()
-                self._sampler.stored(episode.number, serial)
-                self._whereabouts.ended(episode.number, serial)
-                self._store.evict()
+                self._store_finished()
+                # Before another one: after a kill, only the newest may have left pieces.
+                self._remove_obsolete()
             for episode in self._streams.values():
                 episode.spill()
+
+    def _store_finished(self):
+        """Stores the episode that ended first."""
+        episode = self._finished[0]
+        try:
+            serial = self._store.add(episode.parts(), episode.carry())
+        except DamagedEpisodeError as error:
+            self._finished.pop(0)
+            self._shorten(episode, error)
+            return
+        self._obsolete.append(self._finished.pop(0))
+        self._sampler.stored(episode.number, serial)
+        self._whereabouts.ended(episode.number, serial)
+        self._store.evict()
+
+    def _remove_obsolete(self):
+        while self._obsolete:
+            self._obsolete[0].remove()
+            self._obsolete.pop(0)
 
     def _end(self, episode):
         """Ends an episode where it is."""
@@ -192,7 +215,7 @@ class Replay:
             episode.end()
             self._finished.append(episode)
         else:
-            episode.remove()
+            self._obsolete.append(episode)
 
     def _shorten(self, episode, error):
         """Ends an episode before its damaged piece."""
@@ -260,22 +283,17 @@ class Replay:
         """
         with self._lock:
             before = self._store.serial
+            newest = self._store.newest()
             for number, files in sorted(self._left.items()):
                 episode = OpenEpisode(self._pieces, -number, files)
                 episode.shorten(max(name.start + name.rows for name in files))
-                if self._is_stored(episode):
-                    episode.remove()
+                if newest and episode.begins(newest):
+                    self._obsolete.append(episode)
                 else:
                     self._end(episode)
             self._left.clear()
             self.flush()
             return self._store.serial - before
-
-    def _is_stored(self, episode):
-        """Whether the newest stored episode begins with these rows."""
-        index = self._store.index
-        newest = self._store.open(int(index.serials[-1])) if len(index) else None
-        return newest is not None and episode.begins(newest)
 
     def excess(self) -> tuple[int, int]:
         """What is above the capacity: how many episodes `evict` would delete, and their rows."""
@@ -312,6 +330,7 @@ class Replay:
         Raises:
           RuntimeError: If there is nothing to draw from, see `can_sample`.
           WrongSpacesError: If an episode of another task is met.
+          OSError: If one cannot be read at the moment; the next call draws the same.
         """
         if batch_size < 1 or length < 1:
             raise ValueError(
@@ -319,10 +338,17 @@ class Replay:
             )
         with self._lock:
             before = self._sampler.state()
-            batch = self._try_sample(batch_size, length)
+            batch: Batch | None = None
             while batch is None:
-                self._sampler.restore(before)
-                batch = self._try_sample(batch_size, length)
+                try:
+                    batch = self._try_sample(batch_size, length)
+                except OSError:  # A file that is open may stay stale; opened anew it may not.
+                    self._store.close_files()
+                    self._pieces.close_files()
+                    raise
+                finally:
+                    if batch is None:
+                        self._sampler.restore(before)
             self._batches += 1
         return batch
 
@@ -347,13 +373,7 @@ class Replay:
             self._whereabouts.tell_again(self._sampler)
 
     def _catalogue(self):
-        running = list(self._streams.values()) if self._ongoing else []
-        running.sort(key=lambda episode: -episode.number)
-        numbers = np.array([episode.number for episode in running], np.int64)
-        rows = np.array([len(episode) for episode in running], np.int64)
-        index = self._store.index
-        episodes = np.concatenate([index.serials, numbers])
-        return Catalogue(episodes, np.concatenate([index.rows, rows]), len(running))
+        return self._whereabouts.catalogue(self._ongoing)
 
     def _try_sample(self, batch_size, length):
         """Samples a batch; None if a damaged episode was drawn, which is set aside then."""
@@ -379,18 +399,10 @@ class Replay:
 
     def _read(self, piece, place, rows):
         """Copies a piece to its place; returns whether its episode is whole."""
-        running = self._whereabouts.running(piece.episode)
-        start, stop = piece.start, piece.start + piece.rows
         try:
-            if running is not None:
-                for key, array in rows.items():
-                    array[place] = running.read(key, start, stop)
-                return True
-            arrays = self._store.open(piece.episode)
-            for key, array in rows.items() if arrays else ():
-                arrays[key].read(start, array[place])
-            return arrays is not None
+            return self._whereabouts.read(piece, place, rows)
         except DamagedEpisodeError as error:
+            running = self._whereabouts.running(piece.episode)
             if running is None:
                 self._store.lose(piece.episode, error)
             else:
@@ -414,16 +426,9 @@ class Replay:
         """
         if not self._carry_space:
             return {}
-        records = np.zeros(len(batch.sequences), self._record)
         with self._lock:
-            for index, sequence in enumerate(batch.sequences):
-                episode, row, _ = sequence.pieces[0]
-                running, file = self._whereabouts.carry(episode)
-                if running is not None:
-                    [[records[index]]] = running.carry(row, row + 1)
-                elif file is not None:
-                    [records[index]] = file.read(row, row + 1)
-        return {key: records[key].copy() for key in self._record.names}
+            records = self._whereabouts.read_carry(batch.sequences)
+        return {key: records[key].copy() for key in self._carry_space}
 
     def update(self, batch: Batch, carry: Mapping[str, np.ndarray]) -> None:
         """Stores what the agent carries by now out of each row of a batch, for the row after it.
@@ -440,10 +445,4 @@ class Replay:
         if not self._carry_space:
             return
         with self._lock:
-            for place, piece in places(batch.sequences):
-                arrays = {key: carry[key][place] for key in self._record.names}
-                running, file = self._whereabouts.carry(piece.episode)
-                if running is not None:
-                    running.overwrite(piece.start + 1, arrays)
-                elif file is not None:
-                    file.write(piece.start + 1, to_records(arrays, self._record))
+            self._whereabouts.write_carry(batch.sequences, carry)

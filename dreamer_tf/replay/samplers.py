@@ -283,6 +283,8 @@ class FreshFirst(Sampler):
 
     def state(self) -> dict[str, Any]:
         """The queue, and what the other sampler's draws depend on."""
+        if self._pass_over:  # It is yet to begin.
+            return self._sampler.state()
         fresh = {"newest": self._newest, "waiting": list(self._waiting.items())}
         return self._sampler.state() | {"fresh": fresh}
 

@@ -5,6 +5,7 @@ of the files alone, and `OpenFiles` holds those that are open at the moment.
 """
 
 import collections
+import itertools
 import logging
 import math
 import os
@@ -16,7 +17,7 @@ import numpy as np
 
 from dreamer_tf.common.files import TEMPORARY
 from dreamer_tf.replay import episode_file
-from dreamer_tf.replay.episode_file import CarryFile, record_dtype
+from dreamer_tf.replay.episode_file import CarryFile, WrongSpacesError, record_dtype
 
 OPEN_EPISODES = 256
 """Episodes that are open at once: one file descriptor each, of the usual limit of 1024."""
@@ -48,7 +49,7 @@ class EpisodeStore:
           capacity: Rows to keep; above it the oldest episodes are deleted. 0 keeps all.
 
         Raises:
-          WrongSpacesError: If the folder holds episodes of another task.
+          WrongSpacesError: If the folder holds episodes of another task, or of two runs.
         """
         if capacity < 0:
             raise ValueError(f"replay capacity: expected rows, or 0 to keep all; got {capacity}")
@@ -116,6 +117,10 @@ class EpisodeStore:
             self.lose(serial, error)
             return None
 
+    def newest(self):
+        """Arrays of the newest episode; None if there is none, or it is damaged, as in `open`."""
+        return self.open(int(self.index.serials[-1])) if len(self.index) else None
+
     def lose(self, serial, reason):
         """Sets an episode aside, in which something that is wrong was found."""
         position = self.index.find(serial)
@@ -128,6 +133,10 @@ class EpisodeStore:
         """`CarryFile` of an episode; None if the episode is not there."""
         position = self.index.find(serial)
         return None if position is None else self._carry_file(self.index[position])
+
+    def close_files(self):
+        """Closes the episodes; each is opened anew when it is needed."""
+        self._files.clear()
 
     def excess(self):
         """What `evict` would delete: how many episodes, and their rows."""
@@ -156,7 +165,7 @@ class EpisodeStore:
         )
         for serial in self.index.serials[self.index.nbytes < smallest * self.index.rows].tolist():
             self.open(serial)
-        while len(self.index) and self.open(int(self.index.serials[-1])) is None:
+        while len(self.index) and self.newest() is None:
             pass
 
 
@@ -270,6 +279,10 @@ class OpenFiles:
         """Closes an episode, if it is open, as soon as nobody holds its arrays."""
         self._files.pop(name, None)
 
+    def clear(self):
+        """Closes all episodes likewise."""
+        self._files.clear()
+
 
 # ---- The names of the files, and what a start finds.
 
@@ -324,13 +337,16 @@ def scan(directory):
 
     Returns:
       The folder's `Contents`.
+
+    Raises:
+      WrongSpacesError: If two episodes have the same serial; nothing is removed then.
     """
-    episodes, names, carries = [], [], []
+    episodes, names, carries, left = [], [], [], []
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name.endswith(TEMPORARY):
                 if EpisodeName.parse(entry.name.removesuffix(TEMPORARY)):
-                    os.unlink(entry.path)
+                    left.append(entry.path)
                 continue
             name = EpisodeName.parse(entry.name.removesuffix(DAMAGED))
             if name is None:
@@ -341,12 +357,18 @@ def scan(directory):
             names.append(name)
             if not entry.name.endswith(DAMAGED):
                 episodes.append((name, entry.stat().st_size))
+    episodes.sort()
+    for (one, _), (other, _) in itertools.pairwise(episodes):
+        if one.serial == other.serial:
+            raise WrongSpacesError(
+                f"{directory} holds episodes of two runs: {one} and {other} have the same number. "
+                f"Take the files of one of them elsewhere."
+            )
     # A carry is written before its episode and deleted after it.
     stored = {name for name, _ in episodes}
-    for name, path in carries:
-        if name not in stored:
-            os.unlink(path)
-    return Contents(sorted(episodes), max(names, default=None))
+    for path in left + [path for name, path in carries if name not in stored]:
+        os.unlink(path)
+    return Contents(episodes, max(names, default=None))
 
 
 def episode_files(directory):

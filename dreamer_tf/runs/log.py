@@ -4,6 +4,7 @@ import logging
 import os
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
@@ -23,8 +24,10 @@ class RunLog(Writer):
 
     The run's own files and the terminal come first. An error of a file, a full disk for example,
     is told once and ends nothing: what goes there is tried again. A logger of another project, or a
-    writer that the caller adds, is a guest: its first error is told, and the run goes on without
-    it.
+    writer that the caller adds, is a guest: its first error, but for one of a film, is told, and
+    the run goes on without it.
+
+    A context manager, which is closed at the end and tells guests whether an error is why.
     """
 
     def __init__(
@@ -112,6 +115,14 @@ class RunLog(Writer):
         """Closes everything, the callers' writers first: no error of a file is in their way."""
         self._each("close", reverse=True)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for guest in self._guests:
+            guest.failed = raised[0] is not None
+        self.close()
+
     def _each(self, method, *arguments, reverse=False):
         writers = [*self._own, *self._guests]
         for writer in reversed(writers) if reverse else writers:
@@ -144,7 +155,8 @@ class _Guest(Writer):
     def __init__(self, make, folder, tell):
         self._name = getattr(make, "__name__", type(make).__name__)
         self._tell = tell
-        self._writer = None
+        self._lacks_film = False
+        self._writer = Writer()  # Does nothing.
         self._try(self._open, make, folder)
 
     def _open(self, make, folder):
@@ -157,13 +169,23 @@ class _Guest(Writer):
         self._try(lambda: self._writer.write(env_frames, dict(scalars)))
 
     def video(self, env_frames, name, frames, fps):
-        self._try(lambda: self._writer.video(env_frames, name, frames, fps))
+        try:
+            self._writer.video(env_frames, name, frames, fps)
+        except Exception as error:  # It is something to look at: numbers go on.
+            _LOGGER.debug("the writer %s lacks the film %s", self._name, name, exc_info=True)
+            if not self._lacks_film:
+                self._lacks_film = True
+                self._tell(
+                    f"the writer {self._name} lacks the film {name} at {env_frames:,} frames "
+                    f"({type(error).__name__}: {error}), told once; the run goes on with it"
+                )
 
     def flush(self):
         self._try(lambda: self._writer.flush())
 
     def close(self):
-        self._try(lambda: self._writer.close())
+        writer, self._writer = self._writer, Writer()
+        self._try(_end, writer, self.failed)
 
     def _try(self, function, *arguments):
         try:
@@ -174,4 +196,17 @@ class _Guest(Writer):
                 f"the writer {self._name} failed ({type(error).__name__}: {error}); "
                 f"the run goes on without it"
             )
-            self._writer = Writer()  # Does nothing.
+            self._leave()
+
+    def _leave(self):
+        """Closes what has failed, as it may still be open elsewhere."""
+        writer, self._writer = self._writer, Writer()
+        try:
+            _end(writer, failed=True)
+        except Exception:  # That it failed is told already.
+            _LOGGER.debug("the writer %s cannot be closed either", self._name, exc_info=True)
+
+
+def _end(writer, failed):
+    writer.failed = failed
+    writer.close()

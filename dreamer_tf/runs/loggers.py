@@ -1,14 +1,15 @@
 """Loggers of other projects as `Writer`, by their names in ``run.loggers``.
 
 Their libraries are extras, imported when a run begins. What they remember of a run, so that a run
-that goes on is one run there, too, stands in ``loggers.json``.
+that goes on is one run there, too, stands in ``loggers.json``, with the folder that it is of.
 """
 
 import contextlib
 import importlib.util
-import json
 import os
 import pathlib
+import re
+import sqlite3
 import tempfile
 import time
 import uuid
@@ -19,12 +20,15 @@ import numpy as np
 from dreamer_tf import config as configs
 from dreamer_tf.common import write_json
 from dreamer_tf.common.extras import install_hint
+from dreamer_tf.runs import upkeep
 from dreamer_tf.runs.videos import save_video
 from dreamer_tf.runs.writers import Writer
 
 IDS_NAME = "loggers.json"
 PROJECT = "dreamer-tf"
 _MOST_PARAMS = 100  # MLflow takes so many at once.
+_NOT_IN_NAMES = re.compile(r"[^/\w.\- :]")  # Of MLflow's metrics.
+_FOLDER, _OWN_STORE = "folder", "mlflow"
 
 
 class WandB(Writer):
@@ -67,8 +71,8 @@ class WandB(Writer):
             self._run.log({"env_frames": env_frames, f"videos/{name}": film})
 
     def close(self) -> None:
-        """Ends the run there."""
-        self._run.finish()
+        """Ends the run there, as finished or as failed."""
+        self._run.finish(exit_code=int(self.failed))
 
 
 class MLflow(Writer):
@@ -91,9 +95,12 @@ class MLflow(Writer):
         config = configs.read(self._folder)
         # With a store of the run's own its films are beside it; a server knows where it keeps them.
         films = (self._folder / "mlflow").as_uri() if uri == own else None
-        self._id = _kept(self._folder, f"mlflow {uri}", lambda: self._begin(config.task, films))
-        earlier = self._client.get_run(self._id).data
-        known = earlier.params
+        name = f"mlflow {uri}" if films is None else _OWN_STORE
+        self._id = _kept(self._folder, name, lambda: self._begin(config.task, films))
+        run = self._client.get_run(self._id)
+        if films and not run.info.artifact_uri.startswith(f"{films}/"):
+            _move_films(self._folder / "mlflow.db", films)
+        earlier, known = run.data, run.data.params
         values = {key: str(value) for key, value in configs.flatten(config).items()}
         self._client.update_run(self._id, status="RUNNING")
         # What has changed since the first start: parameters there cannot.
@@ -112,9 +119,10 @@ class MLflow(Writer):
         return self._client.create_run(id_, run_name=self._folder.name).info.run_id
 
     def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
-        """Logs numbers."""
+        """Logs numbers, with ``_`` in their names for what must not be there."""
         now = round(1000 * time.time())
-        metrics = [self._metric(key, value, now, env_frames) for key, value in scalars.items()]
+        named = {_NOT_IN_NAMES.sub("_", key): value for key, value in scalars.items()}
+        metrics = [self._metric(key, value, now, env_frames) for key, value in named.items()]
         self._client.log_batch(self._id, metrics=metrics)
 
     def video(self, env_frames: int, name: str, frames: np.ndarray, fps: float) -> None:
@@ -123,8 +131,8 @@ class MLflow(Writer):
             self._client.log_artifact(self._id, str(path), "videos")
 
     def close(self) -> None:
-        """Ends the run there."""
-        self._client.set_terminated(self._id)
+        """Ends the run there, as finished or as failed."""
+        self._client.set_terminated(self._id, "FAILED" if self.failed else "FINISHED")
 
 
 LOGGERS: dict[str, tuple[str, Callable[[pathlib.Path], Writer]]] = {
@@ -144,14 +152,42 @@ def check(names: tuple[str, ...]) -> None:
             )
 
 
+def _move_films(store, films):
+    """Tells a store of the run's own where its films are now: it has paths from the root on."""
+    with contextlib.closing(sqlite3.connect(store)) as database, database:
+        ours = (films, f"{PROJECT} %")
+        database.execute("UPDATE experiments SET artifact_location = ? WHERE name LIKE ?", ours)
+        database.execute(
+            "UPDATE runs SET artifact_uri = ? || '/' || run_uuid || '/artifacts'", ours[:1]
+        )
+
+
 def _kept(folder, name, make):
     """What stands under a name in ``loggers.json``, made where nothing does."""
     path = folder / IDS_NAME
-    ids = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    if name not in ids:
-        ids[name] = make()
+    ids = upkeep.read_or_set_aside(path, _parse_ids) or {}
+    if _is_copy(folder, ids):  # Another run from now on; a store of its own it has copied, too.
+        ids = {key: value for key, value in ids.items() if key == _OWN_STORE}
+    here = {_FOLDER: str(folder.resolve())}
+    if name not in ids or not ids.items() >= here.items():
+        ids |= here | {name: ids.get(name) or make()}
         write_json(path, ids)
     return ids[name]
+
+
+def _parse_ids(ids):
+    if not isinstance(ids, dict) or not all(isinstance(value, str) for value in ids.values()):
+        raise ValueError("expected names with an id each")
+    return ids
+
+
+def _is_copy(folder, ids):
+    """Whether the folder that the ids were noted in is still there, and has one of them."""
+    noted = pathlib.Path(ids.get(_FOLDER, folder))
+    if not os.path.isfile(noted / IDS_NAME) or os.path.samefile(noted, folder):
+        return False
+    theirs = (noted / IDS_NAME).read_text(encoding="utf-8", errors="replace")
+    return any(value in theirs for key, value in ids.items() if key != _FOLDER)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ import contextlib
 import datetime
 import fcntl
 import importlib.metadata
+import itertools
 import json
 import logging
 import os
@@ -57,7 +58,20 @@ def default_folder(config, now=None):
     """A new folder under ``runs/`` whose name tells task, agent, seed and time."""
     now = datetime.datetime.now() if now is None else now
     name = f"{config.task}-{short_name(config.agent)}-seed{config.seed}-{now:%Y%m%d-%H%M%S}"
-    return pathlib.Path("runs") / name.replace(os.sep, "_")
+    path = pathlib.Path("runs") / name.replace(os.sep, "_")
+    others = (path.with_name(f"{path.name}-{number}") for number in itertools.count(2))
+    return next(folder for folder in itertools.chain([path], others) if not folder.exists())
+
+
+def read_config(folder):
+    """The config of a run.
+
+    Raises:
+      RunFolderError: There is none.
+    """
+    if not has_run(folder):
+        raise RunFolderError(f"No {configs.CONFIG_NAME} in {str(folder)!r}; expected a run folder.")
+    return configs.read(folder)
 
 
 def has_run(folder):
@@ -87,6 +101,8 @@ def explained(folder):
 def begun_or_removed(folder):
     """Removes a folder that was made inside, and its new parents, if no run began before an error.
 
+    Where another trainer works in it, it stays.
+
     Args:
       folder: Run folder, which need not be there.
     """
@@ -94,8 +110,8 @@ def begun_or_removed(folder):
     made = [path for path in (folder, *folder.parents) if not os.path.lexists(path)]
     try:
         yield
-    except BaseException:
-        if made and not has_run(folder):
+    except BaseException as error:
+        if made and not has_run(folder) and not isinstance(error, RunFolderInUse):
             shutil.rmtree(folder, ignore_errors=True)
             for parent in made[1:]:
                 with contextlib.suppress(OSError):  # Something else is in it by now.
@@ -118,7 +134,7 @@ def continue_config(resolved, folder):
     """
     if not has_run(folder):
         return resolved, []
-    if not (pathlib.Path(folder) / configs.CONFIG_NAME).read_text(encoding="utf-8").strip():
+    if not (pathlib.Path(folder) / configs.CONFIG_NAME).read_bytes().strip():
         raise RunFolderError(
             f"{configs.CONFIG_NAME} in {folder} is empty, so that nothing tells how the run was "
             f"started: put it there from a copy, or remove it and give all options again"
@@ -127,6 +143,9 @@ def continue_config(resolved, folder):
     given = resolved.given()
     if given.get("precision") == "auto":
         del given["precision"]  # It was chosen at the first start.
+    whole = {key for preset in resolved.presets.values() for key in preset}
+    for key in resolved.entries.keys() - whole:  # The run's other entries stay.
+        given[key] = configs.from_text(configs.flatten(earlier)[key]) | resolved.entries[key]
     merged = configs.load([str(pathlib.Path(folder) / configs.CONFIG_NAME)], given)
     origins = {
         key: resolved.origins[key] if key in given else "earlier start" for key in merged.origins

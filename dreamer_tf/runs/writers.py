@@ -33,6 +33,9 @@ class Writer:
     folder makes new writers: they append to what is there.
     """
 
+    failed = False
+    """Whether it is closed for an error, of the run or of its own; set before `close` is called."""
+
     def write(self, env_frames: int, scalars: Mapping[str, float]) -> None:
         """Takes in numbers: those of an episode, an evaluation or a log interval.
 

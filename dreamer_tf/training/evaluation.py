@@ -140,8 +140,8 @@ def summarize(episodes, frames_per_step):
 class Evaluator:
     """Evaluates an agent again and again in environments of its own.
 
-    They are started at the first evaluation and kept. Each evaluation plays other episodes than
-    the one before; which ones, does not depend on restarts.
+    They are started at the first evaluation, if not before, and kept. Each evaluation plays other
+    episodes than the one before; which ones, does not depend on restarts.
     """
 
     def __init__(self, make_envs, count, episodes, limit=0):
@@ -160,6 +160,12 @@ class Evaluator:
         self._begun = [0] * count
         self._episodes = episodes
 
+    def start(self):
+        """Starts the environments, unless they are; returns the `VectorEnv`."""
+        if self._envs is None:
+            self._envs = self._make_envs()
+        return self._envs
+
     def play(self, policy, make_recorder, stopped):
         """Plays an evaluation.
 
@@ -174,8 +180,7 @@ class Evaluator:
           stopped.
         """
         try:
-            if self._envs is None:
-                self._envs = self._make_envs()
+            self.start()
             self._envs.restore(fit(self._begun, len(self._envs)))
             # Each attempt to draw may cost a worker; a package that is missing stays so.
             recorder = make_recorder(self._envs, self._draws) if self._films else None

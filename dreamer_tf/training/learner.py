@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import contextlib
+import functools
 import threading
 import time
 from typing import Any, NamedTuple
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from dreamer_tf.config import ConfigError
 from dreamer_tf.replay import Batch, Prefetch
 
 
@@ -71,21 +73,22 @@ class Learner:
         self._tracing = executor.submit(self._agent.trace_update, *self._size)
         executor.shutdown(wait=False)
 
-    def update(self, count, interrupt, store=lambda write: write()):
+    def update(self, count, interrupt, store=lambda access, again=None: access()):
         """Makes a block of updates.
 
         Args:
           count: Number of updates.
           interrupt: Function without arguments, called after each; if it returns true, the block
             ends early.
-          store: `Storing`, which waits where the replay cannot be told; by default nobody does.
+          store: `Storing`, which waits where the replay cannot be read or told; by default nobody
+            does.
 
         Returns:
           Number of updates made.
 
         Raises:
           NonFiniteError: If too many in a row were skipped.
-          OSError: If the replay could not be told.
+          OSError: If the replay could not be read or told.
         """
         if count and self._tracing:
             tracing, self._tracing = self._tracing, None
@@ -95,7 +98,8 @@ class Learner:
             try:
                 while made < count:
                     with self.stopwatch.section("data"):
-                        batch = next(batches)
+                        again = functools.partial(self._draw_anew, batches, store)
+                        batch = store(functools.partial(next, batches), again)
                     with self.stopwatch.section("updating"):
                         metrics = self._update(batch, store)
                     self.averages.add(metrics)
@@ -122,8 +126,14 @@ class Learner:
         """Ends the thread."""
         self._prefetch.close()
 
+    def _draw_anew(self, batches, store):
+        """The next batch, where it could not be read before."""
+        self._write(store)  # The batch before is then no longer in use.
+        batches.draw_anew()
+        return next(batches)
+
     def _update(self, batch, store):
-        kept = self._replay.carry(batch)
+        kept = store(lambda: self._replay.carry(batch))
         if kept and self._unwritten:
             kept = self._unwritten.over(kept, batch)
         before = self._carry.begin(batch.continues, kept)
@@ -174,6 +184,32 @@ class _Unwritten(NamedTuple):
             newer = tf.cast(tf.gather(carried, np.maximum(rows, 0)), values.dtype)
             result[key] = tf.where(_like(is_newer, newer), newer, values)
         return result
+
+
+def check_carry(agent, config):
+    """Raises `ConfigError` where options of the replay do not go with what an agent carries.
+
+    Args:
+      agent: `dreamer_tf.agents.Agent`.
+      config: `Config`.
+    """
+    options, name = config.replay, config.agent
+    carries_on = bool(agent.initial_carry(1))
+    if options.carry and not agent.carry_space:
+        raise ConfigError(
+            f"replay.carry is true, but the agent {name!r} hands nothing that it carries to the "
+            f"replay; set it to false."
+        )
+    if options.consecutive > 1 and not carries_on:
+        raise ConfigError(
+            f"replay.consecutive is {options.consecutive}, but the agent {name!r} carries nothing "
+            f"from batch to batch; set it to 1."
+        )
+    if options.consecutive == 1 and carries_on and not agent.carry_space:
+        raise ConfigError(
+            f"replay.consecutive is 1, but the agent {name!r} carries its state from batch to "
+            f"batch, where no sequence goes on then; set it to more, or let it carry nothing."
+        )
 
 
 class Carry(tf.Module):

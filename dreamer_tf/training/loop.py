@@ -178,8 +178,8 @@ class Trainer:
         if self._seeding and self._learns:
             self._parts.learner.trace_ahead()
         updates = self._counters.grad_steps
+        self._parts.run.tell("on_start")  # Nothing happened yet that an error could lose.
         try:
-            self._parts.run.tell("on_start")
             if self._restored and not self._restored["envs"] and len(self._parts.envs):
                 self._save()  # It learned without acting, and its frames were updates so far.
             self._play_and_learn()
@@ -254,7 +254,7 @@ class Trainer:
         try:
             with self._parts.stopwatch.section("acting"):
                 steps = self._driver.step(self._policy)
-        except EnvAbandoned as error:  # A stop was requested, and everything is as before the step.
+        except EnvAbandoned as error:  # A stop was requested; all but the draws is as before it.
             self._tell_once(f"{error}; its step is given up")
             return
         self._counters.acted(steps, self._parts.envs.frames_per_step)
@@ -387,20 +387,22 @@ class Trainer:
         )
 
     def _write_predictions(self):
-        """Writes videos of the agent's predictions; returns its scalars."""
+        """Writes videos of the agent's predictions; returns its finite scalars."""
         log, frames = self._parts.log, self._counters.env_frames
         if not self._learning:
             return {}
         try:
             report = self._parts.agent.report(self._parts.learner.draw())
+            names = [key for key in report if key.startswith("openloop/")]
+            videos = {key: beside(report[key], _PREDICTIONS_SHOWN) for key in names}
+            scalars = {key: float(report[key]) for key in report if key not in videos}
         except Exception as error:  # They are something to look at, as the film is.
             _LOGGER.debug("the predictions failed", exc_info=True)
             self._tell_once(f"no predictions ({type(error).__name__}: {error}); the run goes on")
             return {}
-        videos = {key: value for key, value in report.items() if key.startswith("openloop/")}
         for key, video in videos.items():
-            log.video(frames, key, beside(video, _PREDICTIONS_SHOWN), _PREDICTION_FPS)
-        return {key: float(value) for key, value in report.items() if key not in videos}
+            log.video(frames, key, video, _PREDICTION_FPS)
+        return {key: value for key, value in scalars.items() if math.isfinite(value)}
 
     def _show_update(self):
         self._show(str(self._pretraining) or f"update {self._counters.grad_steps:,}")
@@ -426,7 +428,7 @@ class Trainer:
 
     def _take_interval(self):
         """What the line of a log interval shows."""
-        return self._interval.take()
+        return self._interval.take() | self._parts.replay.ongoing_size()
 
     def _save(self, score=None):
         self._parts.run.tell("on_checkpoint", self._write_checkpoint(score))

@@ -4,12 +4,24 @@ Frames are updates here: ``steps``, ``run.log_every``, ``run.eval_every`` and ``
 count grad_steps, and so does the ``step`` of the metrics.
 """
 
+from dreamer_tf.common import counted
 from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.runs.lost import read_starts
 from dreamer_tf.training.loop import Trainer
 
 
 class OfflineTrainer(Trainer):
     """Makes updates where the loop acts."""
+
+    def run(self):
+        """As that of `Trainer`; says where the episodes are from that are learned from."""
+        parts, folder = self._parts, self._parts.run.logdir
+        if len(read_starts(folder)) > 1:
+            parts.log.terminal.message(
+                f"goes on with the {counted(parts.replay.episodes, 'episode')} in "
+                f"{folder / 'replay'}; the data given are not read"
+            )
+        super().run()
 
     def _learn(self):
         """What is due is made by `_act`."""

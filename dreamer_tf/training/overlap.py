@@ -251,9 +251,9 @@ class OverlapTrainer(Trainer):
             self._updates.check()
             super()._evaluate()
 
-    def _write_checkpoint(self, score=None):
+    def _save(self, score=None):
         with self._held():
-            return super()._write_checkpoint(score)
+            super()._save(score)
 
     @contextlib.contextmanager
     def _held(self):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from dreamer_tf.config import Resolved
 from dreamer_tf.training import session
+from dreamer_tf.training.seeds import seed_libraries
 
 AUTO = "auto"
 WORTH = 0.85
@@ -36,7 +37,7 @@ def make_settled_agent(resolved, obs_space, act_space, tell, kind=None):
 
     def make(precision):
         chosen = dataclasses.replace(config, precision=precision)
-        session.seed_libraries(config.seed)  # Weights begin as they do without a measurement.
+        seed_libraries(config.seed)  # Weights begin as they do without a measurement.
         return chosen, session.make_agent(chosen, obs_space, act_space, kind)
 
     chosen, agent = make("float32")

@@ -11,7 +11,6 @@ import functools
 import logging
 import pathlib
 import pickle
-import random
 import re
 import tempfile
 
@@ -27,6 +26,7 @@ from dreamer_tf.ops import (
 )
 from dreamer_tf.training import stopping
 from dreamer_tf.training.hosts import ReplicaLostError, count_replicas, meet
+from dreamer_tf.training.seeds import generators_kept
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -385,7 +385,7 @@ def make_agents(first, make_agent, strategy):
       List of agents, ``first`` among them.
     """
     agents, weights = [first], _read_weights(first)
-    with _generators_kept():
+    with generators_kept():
         for device in strategy.extended.worker_devices[1:]:
             with tf.device(device):
                 agents.append(make_agent())
@@ -394,14 +394,3 @@ def make_agents(first, make_agent, strategy):
 
 
 _WEIGHTS = "weights"
-
-
-@contextlib.contextmanager
-def _generators_kept():
-    """Whatever is drawn from Python's and NumPy's generators inside is not missing afterwards."""
-    states = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])

@@ -8,16 +8,12 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import logging
 import os
 import pathlib
-import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs, specs
@@ -39,6 +35,7 @@ from dreamer_tf.training.callbacks import Callback, Own, Run
 from dreamer_tf.training.introduction import introduce
 from dreamer_tf.training.no_envs import NoEnvs
 from dreamer_tf.training.pace import Counters
+from dreamer_tf.training.seeds import derive_seed, generators_kept, seed_libraries
 from dreamer_tf.training.sizes import choose_size_for
 from dreamer_tf.training.stopping import StopSignals
 
@@ -83,6 +80,9 @@ def run(
       SystemExit: After SIGTERM or SIGHUP, or when nobody reads the output any more, when
         everything is saved; with code 143, 129 or 141.
     """
+    for kind in callbacks:
+        if isinstance(kind, type):
+            raise configs.ConfigError(f"callbacks are objects: {kind.__name__}(), not its class")
     folder = resolved.config.logdir or run_folder.default_folder(resolved.config)
     folder = pathlib.Path(os.path.abspath(folder))  # An environment may change directory.
     peers = hosts.find_hosts(resolved.config)
@@ -99,14 +99,16 @@ def run(
     trainer: Any = None
     # A stop that did not wait for an environment at the start: nothing is to be saved yet.
     with contextlib.suppress(envs.EnvAbandoned), contextlib.ExitStack() as stack:
+        stack.enter_context(generators_kept())
         stack.enter_context(run_folder.begun_or_removed(folder))
         stack.enter_context(run_folder.RunFolderLock(folder))
         is_new, given = not run_folder.has_run(folder), resolved
         with run_folder.explained(folder):
             resolved, changes = run_folder.continue_config(resolved, folder)
-        opening.check_task(folder, changes, resolved.config)
+        opening.check_changes(folder, changes, resolved.config)
         hosts.check_given(given.config, resolved.config, peers)
-        config = dataclasses.replace(resolved.config, logdir=str(folder))
+        config, changes = opening.keep_name(resolved.config, changes)
+        config = dataclasses.replace(config, logdir=str(folder))
         loggers.check(config.run.loggers)
         if recorded is not None and config.run.overlap:
             raise configs.ConfigError(
@@ -119,7 +121,7 @@ def run(
         )
         stop = stack.enter_context(StopSignals(terminal.message))
         terminal.message(f"run folder {folder}")
-        for remark in configs.remarks(given.presets, config, is_new):
+        for remark in configs.remarks(given, config, is_new):
             terminal.message(f"note: {remark}")
         for key, old, new in changes:
             terminal.message(f"changed since the last start: {key} from {old} to {new}")
@@ -284,7 +286,7 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
     state = checkpoints.restore(anew=config.run.start_anew)
     if state is None and config.run.from_run:
         start_from(agent, config.run.from_run, terminal.message)
-    config = opening.for_this_start(folder, config, state, vector_env)
+    config = opening.for_this_start(folder, config, state, vector_env, evaluator)
     with run_folder.explained(folder):
         # Everything fits. Only now is anything changed in the folder.
         checkpoints.set_damaged_aside()
@@ -302,7 +304,7 @@ def _assemble(resolved, folder, changes, evaluator, vector_env, *ends):
         run_folder.add_start(folder, counters.env_frames, saved, evaluated)
     introduce(terminal.message, config, agent, counters, vector_env.frames_per_step)
     log = RunLog(folder, config, terminal, counters.env_frames, evaluated, own.writers)
-    stack.callback(log.close)
+    stack.enter_context(log)
     stopwatch = Stopwatch()
     make = functools.partial(make_agent, kind=own.agent)
     learns = team.lead(agent, config, make) if team else agent
@@ -373,7 +375,7 @@ def make_agent(
         return agents.make(config, obs_space, act_space, kind)
     except ValueError as error:
         raise configs.ConfigError(
-            f"the agent {config.agent!r} cannot play {config.task!r}: {error}"
+            f"the agent {config.agent!r} cannot be built for {config.task!r}: {error}"
         ) from error
 
 
@@ -389,19 +391,12 @@ def make_replay(config: configs.Config, directory: pathlib.Path, agent: "Agent")
       `Replay`.
 
     Raises:
-      ConfigError: If the agent has no carry that could be kept or go on from batch to batch.
+      ConfigError: If options do not go with what the agent carries, see `check_carry`.
     """
+    from dreamer_tf.training.learner import check_carry
+
+    check_carry(agent, config)
     options = config.replay
-    if options.carry and not agent.carry_space:
-        raise configs.ConfigError(
-            f"replay.carry is true, but the agent {config.agent!r} hands nothing that it carries "
-            f"to the replay; set it to false."
-        )
-    if options.consecutive > 1 and not agent.initial_carry(1):
-        raise configs.ConfigError(
-            f"replay.consecutive is {options.consecutive}, but the agent {config.agent!r} carries "
-            f"nothing from batch to batch; set it to 1."
-        )
     return Replay(
         directory,
         specs.row_spaces(agent.obs_space, agent.act_space),
@@ -420,31 +415,3 @@ def _make_sampler(options):
     if options.consecutive > 1:
         sampler = Consecutive(sampler, options.consecutive)
     return sampler
-
-
-# ---- From the one seed of a run to a distinct seed for everything that draws random numbers.
-
-
-def derive_seed(seed: int, *names: str) -> int:
-    """A seed for one named part of a run, an int in [0, 2**31).
-
-    Parts with different names get unrelated seeds, and the same name always gets the same one, so
-    that adding a part does not change the numbers that another part draws.
-
-    Args:
-      seed: The run's seed.
-      *names: What the seed is for, for example ``"replay"``.
-    """
-    text = "/".join(str(part) for part in (seed, *names))
-    digest = hashlib.sha256(text.encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1
-
-
-def seed_libraries(seed: int, op_threads: int | None = None) -> None:
-    """Starts TensorFlow (`start_tensorflow`), seeds it (so Keras, too), Python and NumPy."""
-    start_tensorflow(op_threads)
-    import tensorflow as tf
-
-    random.seed(derive_seed(seed, "python"))
-    np.random.seed(derive_seed(seed, "numpy"))
-    tf.random.set_seed(derive_seed(seed, "tensorflow"))

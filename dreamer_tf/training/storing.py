@@ -1,14 +1,14 @@
-"""Waits where what must not be lost cannot be stored at the moment: a full disk, say."""
+"""Waits where what must not be lost cannot be stored, or read, at the moment: a full disk, say."""
 
 import time
 
-from dreamer_tf.runs.errors import PASSING, CheckpointError
+from dreamer_tf.runs.errors import NO_SPACE, PASSING, CheckpointError
 
 _TRY_SECONDS = 1.0
 
 
 class Storing:
-    """Stores episodes and checkpoints, and tries again for a while where the system refuses."""
+    """Stores episodes and checkpoints, reads batches, and tries again where the system refuses."""
 
     def __init__(self, patience, tell, stopped, now=time.monotonic, sleep=time.sleep):
         """Has not waited yet.
@@ -27,7 +27,7 @@ class Storing:
         self._sleep = sleep
 
     def __call__(self, store, again=None):
-        """Stores something.
+        """Stores or reads something.
 
         Args:
           store: Function without arguments, which raises if it could not.
@@ -37,7 +37,7 @@ class Storing:
           What the function returned.
 
         Raises:
-          OSError: If it still cannot be stored, or the error is none that passes.
+          OSError: If it still cannot be done, or the error is none that passes.
           CheckpointError: Likewise. After either nothing is waited for any more.
         """
         start = None
@@ -50,7 +50,7 @@ class Storing:
             else:
                 if start is not None:
                     seconds = self._now() - start
-                    self._tell(f"stored after {seconds:.0f} seconds; the run goes on")
+                    self._tell(f"it worked after {seconds:.0f} seconds; the run goes on")
                 return stored
 
     def _wait(self, error, start):
@@ -62,9 +62,11 @@ class Storing:
         if start is None:
             start = now
             reason = str(error).rstrip(".")
+            is_full = error.errno in NO_SPACE
+            advice = "make room, and it goes on" if is_full else "it goes on with the disk"
             self._tell(
                 f"{reason}; the run waits and tries again for {self._patience:.0f} seconds "
-                f"(run.disk_patience): make room, and it goes on"
+                f"(run.disk_patience): {advice}"
             )
         self._sleep(_TRY_SECONDS)
         return start

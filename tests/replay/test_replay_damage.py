@@ -130,6 +130,28 @@ def test_a_name_that_lies_about_the_rows_is_damage(directory, caplog):
     assert f"has {ROWS} rows, the name says 2" in caplog.text
 
 
+def test_two_episodes_of_one_number_are_refused_and_left_as_they_are(directory, tmp_path):
+    other = open_replay(tmp_path / "other")
+    add_episode(other, 5, ROWS)
+    add_episode(other, 6, 20)
+    newer = episodes.episode_files(tmp_path / "other")[1]
+    shutil.copy(newer, directory)
+    (directory / "000000009-00006-000000000040.npz.tmp").touch()
+    before = sorted(path.name for path in directory.iterdir())
+    mine = episodes.episode_files(directory)[1]
+    with pytest.raises(WrongSpacesError, match=f"two runs.*{mine.name} and {newer.name}"):
+        open_replay(directory)
+    assert sorted(path.name for path in directory.iterdir()) == before
+
+
+@pytest.mark.parametrize(("start", "rows"), [(0, ROWS + 1), (ROWS - 1, 2), (ROWS, 1)])
+def test_rows_beyond_the_end_are_not_read_from_what_follows(directory, start, rows):
+    path = episodes.episode_files(directory)[0]
+    stored = episode_file.open_episode(path, SPACES, ROWS)["place"]
+    with pytest.raises(episode_file.DamagedEpisodeError, match=f"{ROWS} rows.* {start + rows}"):
+        stored.read(start, np.empty((rows, 2), np.int32))
+
+
 @hypothesis.given(
     position=strategies.floats(0, 1, exclude_max=True),
     data=strategies.binary(min_size=1, max_size=40),

@@ -1,5 +1,6 @@
 """Episodes that are still being played: what is stored of them, and how a run takes them up."""
 
+import errno
 import resource
 
 import numpy as np
@@ -106,6 +107,79 @@ def test_an_episode_stored_just_before_a_kill_is_not_stored_twice(tmp_path, monk
     continued = open_replay(tmp_path)
     assert continued.cut_left() == 0
     assert continued.agent_steps == 14 and not pieces(tmp_path)
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_an_episode_whose_pieces_stay_for_a_moment_is_stored_once(tmp_path, monkeypatch, goes_on):
+    replay = open_replay(tmp_path, sampler=FreshFirst(UniformWindows(), 0.5))
+    add_episode(replay, 9, 9, stream=1)
+    play(replay, 0, 20)
+    replay.store_ongoing()
+    replay.sample(2, 4)
+
+    def remove(self, name):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(ongoing.PieceFolder, "remove", remove)
+    with pytest.raises(OSError, match="Input/output"):
+        play(replay, 0, 22, stop=22, start=20)
+    with pytest.raises(OSError, match="Input/output"):
+        add_episode(replay, 1, 6, stream=1)  # It waits, so that the last one stored has the pieces.
+    assert replay.episodes == 2 and pieces(tmp_path)
+    assert [number for number, _ in replay.state()["fresh"]["waiting"]] == [1, 2]
+    monkeypatch.undo()
+    monkeypatch.setattr(ongoing, "PIECE_ROWS", 8)
+    if goes_on:  # Else the process ends here.
+        replay.flush()
+        assert replay.episodes == 3 and not pieces(tmp_path)
+    continued = open_replay(tmp_path)
+    assert continued.cut_left() == 0
+    assert continued.agent_steps == 8 + 21 + 5 * goes_on and not pieces(tmp_path)
+
+
+def test_a_piece_written_for_a_checkpoint_goes_although_the_one_before_it_stayed(
+    tmp_path, monkeypatch
+):
+    replay, remove, refused = open_replay(tmp_path), ongoing.PieceFolder.remove, []
+    play(replay, 0, 3)
+    replay.store_ongoing()
+    play(replay, 0, 5, start=3)
+
+    def refusing(self, name):
+        refused.append(name)
+        if len(refused) == 1:
+            raise OSError(errno.EIO, "Input/output error")
+        remove(self, name)
+
+    monkeypatch.setattr(ongoing.PieceFolder, "remove", refusing)
+    with pytest.raises(OSError, match="Input/output"):
+        replay.store_ongoing()
+    assert len(pieces(tmp_path)) == 2
+    play(replay, 0, 7, start=5, stop=7)
+    assert replay.episodes == 1 and not pieces(tmp_path)
+
+
+def test_what_is_being_played_is_counted(tmp_path):
+    replay = open_replay(tmp_path, carry=CARRY)
+    assert replay.ongoing_size() == {"replay/ongoing_rows": 0, "replay/ongoing_bytes": 0}
+    play(replay, 0, 5, stop=5)
+    play(replay, 1, 20)
+    play(replay, 2, 3, stream=1)
+    row = sum(array.nbytes for array in make_row(0, 0, 9).values()) + 2 * 4
+    expected = {"replay/ongoing_rows": 23, "replay/ongoing_bytes": 23 * row}
+    assert replay.ongoing_size() == expected
+    assert (replay.episodes, replay.rows) == (1, 5)
+    stored = sum(path.stat().st_size for path in (tmp_path / "ongoing").iterdir())
+    assert stored > 16 * row  # Two pieces of it are on the disk.
+
+
+def test_no_more_rows_are_in_memory_than_those_of_a_piece_and_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(ongoing, "_FIRST_ROWS", 2)
+    replay = open_replay(tmp_path)
+    play(replay, 0, 30)
+    [episode] = replay._streams.values()
+    assert {len(array) for array in episode._arrays.values()} == {8 + 1}
+    assert replay.sample(4, 20).rows["place"].shape == (4, 20, 2)
 
 
 def test_memory_is_bounded_and_every_row_can_be_drawn(tmp_path):
@@ -264,6 +338,17 @@ def test_batches_that_are_given_back_do_not_make_it_forget_that_an_episode_ended
     assert ahead.state() == plain.state()
     for _ in range(12):
         assert_same_batch(ahead.sample(2, 4), plain.sample(2, 4))
+
+
+def test_what_a_folder_held_is_not_fresh_where_nothing_is_restored(tmp_path):
+    play(open_replay(tmp_path), 0, 9, stop=9)
+    replay = open_replay(tmp_path, sampler=FreshFirst(UniformWindows(), 1.0))
+    replay.restore(replay.state())
+    replay.sample(1, 4)
+    assert replay.state()["fresh"] == {"newest": 1, "waiting": []}
+    play(replay, 1, 9, stop=9)
+    drawn = replay.sample(3, 4).sequences
+    assert [sequence.pieces[0][:2] for sequence in drawn] == [(2, 0), (2, 4), (2, 5)]
 
 
 def test_an_end_that_is_known_already_is_not_told_anew(tmp_path):

@@ -164,6 +164,7 @@ def test_only_the_newest_episodes_wait(monkeypatch):
 def test_what_was_there_before_the_queue_is_not_fresh():
     sampler, rng = FreshFirst(UniformWindows(), 1.0), np.random.default_rng(0)
     sampler.restore({})
+    sampler.restore(sampler.state())
     sampler.draw(rng, make_catalogue([4] * 3), 2, 4)
     assert first_places(sampler.draw(rng, make_catalogue([4] * 4), 2, 4))[0] == (4, 0)
 

@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import shutil
 import struct
+import types
 
 import imageio.v3 as imageio
 import numpy as np
@@ -36,6 +38,32 @@ def play(make, folder, frames):
     writer.video(frames + 5, "openloop/image", FILM[..., :1], 10)
     writer.flush()
     writer.close()
+
+
+def test_what_a_run_is_called_elsewhere_goes_with_its_folder(folder, tmp_path, caplog):
+    def kept(folder, name, new="not made"):
+        return loggers._kept(folder, name, lambda: new)
+
+    ids = {"mlflow": "own", "wandb": "abc123", "mlflow http://there": "def456"}
+    for name, id_ in ids.items():
+        assert kept(folder, name, id_) == kept(folder, name) == id_
+    moved = folder.rename(tmp_path / "moved")
+    (tmp_path / "link").symlink_to(moved)
+    assert all(
+        kept(moved, *item) == kept(tmp_path / "link", item[0]) == item[1] for item in ids.items()
+    )
+    # Another run where it was is not the one that it is a copy of.
+    folder.mkdir()
+    assert kept(folder, "wandb", "other1") == "other1"
+    assert kept(moved, "wandb") == "abc123"
+    copy = shutil.copytree(moved, tmp_path / "copy")
+    assert kept(copy, "mlflow") == "own"  # Its store is a copy, too.
+    assert kept(copy, "wandb", "new123") == kept(copy, "wandb") == "new123"
+    assert kept(copy, "mlflow http://there", "new456") == "new456"
+    assert {name: kept(moved, name) for name in ids} == ids
+    (copy / "loggers.json").write_text("[")
+    assert kept(copy, "wandb", "anew12") == "anew12"
+    assert (copy / "loggers.json.damaged").is_file() and "loggers.json is damaged" in caplog.text
 
 
 def read_wandb(path):
@@ -127,6 +155,33 @@ def test_mlflow_has_every_number_film_and_option(folder, monkeypatch):
     assert written == {"config.yaml", "loggers.json", "mlflow", "mlflow.db"}
 
 
+def test_mlflow_goes_on_where_its_folder_is_now(folder, monkeypatch):
+    mlflow = pytest.importorskip("mlflow", reason='pip install "dreamer-tf[mlflow]"')
+    from mlflow.tracking._tracking_service import utils
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    play(loggers.MLflow, folder, 100)
+    folder = folder.rename(folder.with_name("moved"))
+    utils._artifact_repos_cache.clear()  # A process remembers; another one moves folders.
+    play(loggers.MLflow, folder, 200)
+    with pytest.raises(ValueError), log.RunLog(folder, *_mlflow_alone(folder)) as run_log:
+        run_log.write(300, {"joint[0]_loss": 1.5, "train/return": 3.5})
+        raise ValueError
+    client = mlflow.MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
+    [experiment] = [e for e in client.search_experiments() if e.name != "Default"]
+    [run] = client.search_runs([experiment.experiment_id])
+    assert run.info.status == "FAILED"
+    assert run.data.metrics["joint_0__loss"] == 1.5 and run.data.metrics["train/return"] == 3.5
+    assert len(client.list_artifacts(run.info.run_id, "videos")) == 4
+    assert experiment.artifact_location == (folder / "mlflow").as_uri()
+    assert not folder.with_name("pole").exists()
+
+
+def _mlflow_alone(folder):
+    return configs.load([], {"run.loggers": "mlflow"}).config, QuietTerminal(total=100), 0, 0
+
+
 @pytest.mark.parametrize(("every", "kept"), [(10, [10, 30]), (0, [10, 20, 30])])
 def test_evaluations_of_weights_that_were_lost_are_dropped(folder, every, kept):
     """Training episodes were played, whatever was lost."""
@@ -183,6 +238,43 @@ def test_the_loggers_of_a_run_are_those_of_its_option(folder, monkeypatch):
     assert told == ["the writer Fake failed (OSError: no network); the run goes on without it"]
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 2
     assert configs.load([], ["--run.loggers", "none"]).config.run.loggers == ("none",)
+
+
+def test_a_film_that_fails_is_told_once_and_numbers_go_on(folder):
+    kept, told = [], []
+
+    class Filmless(loggers.Writer):
+        def __init__(self, folder):
+            pass
+
+        def write(self, env_frames, scalars):
+            kept.append(env_frames)
+
+        def video(self, env_frames, name, frames, fps):
+            raise OSError("no encoder")
+
+    terminal = QuietTerminal(total=100)
+    terminal.message = told.append
+    config = configs.load([], {"run.loggers": "none"}).config
+    with log.RunLog(folder, config, terminal, 0, 0, [Filmless]) as run_log:
+        for frames in 1, 2:
+            run_log.video(frames, "eval", FILM, 10)
+            run_log.write(frames, {"loss": 1.0})
+    assert kept == [1, 2]
+    assert told == [
+        "the writer Filmless lacks the film eval at 1 frames (OSError: no encoder), told once; "
+        "the run goes on with it"
+    ]
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_run_that_fails_is_a_failed_one_of_wandb(failed):
+    codes = []
+    writer = object.__new__(loggers.WandB)
+    writer._run = types.SimpleNamespace(finish=lambda exit_code: codes.append(exit_code))
+    writer.failed = failed
+    writer.close()
+    assert codes == [int(failed)]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from dreamer_tf import config as configs
 from dreamer_tf.runs import lost, run_folder
-from dreamer_tf.runs.errors import RunFolderError
+from dreamer_tf.runs.errors import RunFolderError, RunFolderInUse
 from dreamer_tf.specs import Space
 
 
@@ -90,7 +90,19 @@ def test_the_commit_of_a_checkout_and_whether_it_was_changed(tmp_path):
     assert run_folder.git_commit(tmp_path) == head.stdout.strip() + "-dirty"
 
 
-def test_new_folders_are_named_after_the_run():
+def test_new_folders_are_named_after_the_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     config = configs.load([], ["--task", "gymnasium_a/b-v1", "--seed", "4"]).config
-    folder = run_folder.default_folder(config, datetime.datetime(2024, 5, 6, 7, 8, 9))
-    assert str(folder) == "runs/gymnasium_a_b-v1-dreamer-seed4-20240506-070809"
+    now = datetime.datetime(2024, 5, 6, 7, 8, 9)
+    for ending in ("", "-2", "-3"):
+        folder = run_folder.default_folder(config, now)
+        assert str(folder) == f"runs/gymnasium_a_b-v1-dreamer-seed4-20240506-070809{ending}"
+        folder.mkdir(parents=True)
+
+
+def test_a_folder_that_another_start_has_just_made_stays(tmp_path):
+    folder = tmp_path / "run"
+    with pytest.raises(RunFolderInUse), run_folder.begun_or_removed(folder):
+        folder.mkdir()  # By the other one, which has the lock.
+        raise RunFolderInUse
+    assert folder.is_dir()

@@ -14,7 +14,7 @@ import dreamer_tf
 from dreamer_tf import envs
 from dreamer_tf.apps.api.training import prepare
 from dreamer_tf.config import ConfigError
-from dreamer_tf.runs.errors import NoCheckpointError
+from dreamer_tf.runs.errors import NoCheckpointError, RunFolderError
 from dreamer_tf.training import loop
 from tests.counting import CountingEnv
 from tests.training.counting_agent import CountingAgent, SeededEnv
@@ -255,6 +255,9 @@ def test_the_best_checkpoint_is_that_of_the_best_evaluation_and_is_kept(train, t
 
 def test_without_evaluations_there_is_no_best_one(train):
     result = train(steps=40, **{"run.eval_every": 0})
+    for function in (dreamer_tf.evaluate, dreamer_tf.load):
+        with pytest.raises(RunFolderError, match="nothing"):
+            function(result.logdir / "nothing")
     with pytest.raises(NoCheckpointError, match="no checkpoint 'best'.*at 40 frames"):
         dreamer_tf.load(result.logdir, checkpoint="best")
 

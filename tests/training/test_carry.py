@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from dreamer_tf.config import ConfigError
 from dreamer_tf.replay import Replay
-from dreamer_tf.replay.episode_file import CarryFile
+from dreamer_tf.replay.episode_file import CarryFile, StoredArray
 from dreamer_tf.replay.samplers import Piece, Sampler, Sequence
 from dreamer_tf.specs import Space, row_spaces
 from dreamer_tf.training.guard import NonFiniteGuard
@@ -18,7 +18,7 @@ from dreamer_tf.training.loop import Trainer
 from tests.counting import CountingEnv
 from tests.golden_data import Golden
 from tests.training.counting_agent import RememberingAgent, SeededEnv
-from tests.training.test_loop import newest_state, outcome
+from tests.training.test_loop import metrics, newest_state, outcome
 
 EVERYTHING = {
     "replay.sampler": "starts",
@@ -215,6 +215,39 @@ def test_what_is_carried_waits_for_a_full_disk_too(run, remembering, monkeypatch
     assert first.starts == second.starts
 
 
+def test_a_disk_that_cannot_be_read_for_a_while_is_waited_for(
+    run, remembering, tmp_path, monkeypatch, capsys
+):
+    """Within blocks; a file that was open then stays unreadable until it is opened anew."""
+    whole = run("whole", **EVERYTHING)
+    capsys.readouterr()
+    read_rows, read_carry, reads, stale, carries = StoredArray.read, CarryFile.read, [], [], []
+
+    def rows(self, *args):
+        reads.append(self)
+        if len(reads) in (300, 900):
+            stale.append(self._file)
+        if self._file in stale:
+            raise OSError(errno.ESTALE, "Stale file handle")
+        read_rows(self, *args)
+
+    def carry(self, *args):
+        carries.append(self)
+        if len(carries) in (20, 21):
+            raise OSError(errno.EIO, "Input/output error")
+        return read_carry(self, *args)
+
+    monkeypatch.setattr(StoredArray, "read", rows)
+    monkeypatch.setattr(CarryFile, "read", carry)
+    assert outcome(run("waiting", **EVERYTHING)) == outcome(whole)
+    shown = capsys.readouterr().out
+    assert len(stale) == 2 and shown.count("waits and tries again") == 3
+    assert "make room" not in shown and shown.count("seconds; the run goes on") == 3
+    first, second = remembering.made
+    assert first.starts == second.starts
+    assert newest_state(tmp_path / "waiting") == newest_state(tmp_path / "whole")
+
+
 @pytest.mark.parametrize(
     ("option", "words"),
     [
@@ -227,6 +260,19 @@ def test_an_agent_that_remembers_nothing_says_so(run, option, words):
         run(**option)
 
 
+def test_an_agent_whose_sequences_never_go_on_says_so(run, agents):
+    """Nothing is kept with the rows, so what it carries from batch to batch is all there is."""
+
+    class Carrying(RememberingAgent):
+        carry_space = {}
+
+    agents.make.kind = Carrying
+    with pytest.raises(ConfigError, match="replay.consecutive is 1, but the agent 'dreamer' carr"):
+        run()
+    run(steps=40, **{"replay.consecutive": 2})
+    assert any(remembered for _, remembered in agents.made[-1].starts)
+
+
 def test_a_run_whose_episodes_never_end_learns_from_what_is_being_played(run, agents, tmp_path):
     run(env=lambda: CountingEnv(10_000), **{"replay.ongoing": True, "run.eval_every": 0})
     assert int(agents.made[0].updates) > 20
@@ -234,3 +280,6 @@ def test_a_run_whose_episodes_never_end_learns_from_what_is_being_played(run, ag
     replay = tmp_path / "run" / "replay"
     assert not list(replay.glob("*.npz"))
     assert sum(len(np.load(path)["reward"]) for path in replay.glob("*/*.npz")) == 101
+    last = metrics(tmp_path / "run")[-1]
+    assert (last["replay/rows"], last["replay/ongoing_rows"]) == (0, 101)
+    assert last["replay/ongoing_bytes"] > 101

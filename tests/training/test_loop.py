@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import dreamer_tf
+from dreamer_tf import config
 from dreamer_tf.envs import EnvError
 from dreamer_tf.training import session
 from dreamer_tf.training.guard import NonFiniteError
@@ -42,13 +43,27 @@ def test_seed_episodes_are_random_and_whole(run, tmp_path):
     assert np.abs(rows["action"][33:]).max() < 0.25
 
 
-def test_the_same_seed_gives_the_same_run_bit_for_bit(run, tmp_path):
-    first, second, other = run("a"), run("b"), run("c", seed=1)
+def test_the_seed_decides_the_run_bit_for_bit_and_each_part_of_it(run, tmp_path):
+    first, second = run("a"), run("b")
     assert outcome(first) == outcome(second)
     assert scores(tmp_path / "a") == scores(tmp_path / "b")
     a, b = replayed(tmp_path / "a"), replayed(tmp_path / "b")
     assert all(np.array_equal(a[key], b[key]) for key in a)
-    assert outcome(first) != outcome(other)
+
+    # Another one changes each part: what is played in training and in evaluations, what the random
+    # agent does at first, what the agent draws, and what it learns from.
+    run("c", seed=1)
+    c = replayed(tmp_path / "c")
+    assert set(a["seed"].ravel()).isdisjoint(c["seed"].ravel())
+    assert set(scores(tmp_path / "a")["ys"]).isdisjoint(scores(tmp_path / "c")["ys"])
+    assert np.all(a["action"][1] != c["action"][1])
+    drawn = []
+    for name in ("a", "c"):
+        settings = config.read(tmp_path / name)
+        agent = session.make_agent(settings, first.obs_space, first.act_space)
+        replay = session.make_replay(settings, tmp_path / "a" / "replay", agent)
+        drawn.append((agent.rng.uniform([9]).numpy().tolist(), replay.sample(9, 6).sequences))
+    assert all(ours != theirs for ours, theirs in zip(*drawn, strict=True))
 
 
 @pytest.mark.parametrize("count", [1, 2])

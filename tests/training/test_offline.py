@@ -8,6 +8,7 @@ import types
 import gymnasium
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
 
 import dreamer_tf
 from dreamer_tf import agents, envs
@@ -19,7 +20,9 @@ from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.checkpoint import Checkpoints
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.specs import Space, row_spaces
+from dreamer_tf.training import session
 from tests.counting import CountingEnv
+from tests.test_packaging import setup_lists
 from tests.training.conftest import SMALL
 from tests.training.counting_agent import SeededEnv
 
@@ -36,6 +39,13 @@ def fit(agents, monkeypatch, tmp_path):
         return dreamer_tf.fit(dataset, logdir=tmp_path / name, updates=updates, **options)
 
     return fit
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    """The name of a task that makes the counting environment."""
+    monkeypatch.setattr(session.envs, "make", lambda task, **_: SeededEnv())
+    return "gymnasium_Counting-v0"
 
 
 def episodes_of(folder):
@@ -61,12 +71,49 @@ def test_an_agent_learns_from_a_runs_episodes_and_is_evaluated_where_it_can_be(t
     assert len(episodes_of(source)) == len(episodes_of(result.logdir))
 
 
-def test_a_fit_goes_on_as_if_it_had_not_stopped(train, fit):
+def test_a_fit_is_evaluated_in_a_task_by_its_name(train, fit, registered):
+    result = fit(train("source").logdir, env=registered, stop=0.0)
+    assert result.curve.xs.tolist() == [20] and "has reached 0" in result.stopped
+    assert configs.read(result.logdir).task == registered
+
+
+class Stretched(SeededEnv):
+    """Takes other numbers for the same actions."""
+
+    native_act_space = {"action": Space(np.float32, (2,), -2, 2)}
+
+
+@pytest.mark.parametrize(
+    ("env", "message"),
+    [
+        (
+            lambda: CountingEnv(act_space={"arm": Space(np.float32, (2,), -1, 1)}),
+            "the action 'action' of the environment is missing, and was .*\n.*'arm'.*not there",
+        ),
+        (lambda: CountingEnv(image=True), "the observation 'image' .* and was not there"),
+        (Stretched, "'action' of the environment is .*-2 to 2.* and was .*-1 to 1"),
+    ],
+)
+def test_an_environment_with_other_spaces_than_the_data_is_refused(
+    train, fit, agents, tmp_path, env, message
+):
+    source = train("source").logdir
+    with pytest.raises(envs.EnvError, match=message):
+        fit(source, env=env)
+    assert int(agents.made[-1].updates) == 0 and not (tmp_path / "fitted").exists()
+    fit(source, env=env, **{"run.eval_every": 0})
+
+
+def test_a_fit_goes_on_as_if_it_had_not_stopped(train, fit, capsys):
     source = train("source").logdir
     whole = fit(source, "whole", 40)
     fit(source, "parts", 25)
+    assert "the data given" not in capsys.readouterr().out
     parts = fit("not needed any more", "parts", 40)
     np.testing.assert_array_equal(parts.agent.weight, whole.agent.weight)
+    count, replay = len(episodes_of(parts.logdir)), parts.logdir / "replay"
+    told = f"goes on with the {count} episodes in {replay}; the data given are not read\n"
+    assert told in capsys.readouterr().out
 
 
 def test_a_fit_goes_on_in_an_environment(train, fit, monkeypatch):
@@ -81,6 +128,21 @@ def test_a_fit_goes_on_in_an_environment(train, fit, monkeypatch):
     config = configs.read(result.logdir)
     due = 30 // config.run.train_every * config.run.train_updates
     assert 0 < int(again.agent.updates) - 50 <= due
+
+
+def test_a_fit_goes_on_in_any_task_where_the_data_did_not_name_theirs(
+    train, fit, registered, monkeypatch
+):
+    source = train("source", steps=60).logdir
+    assert configs.read(fit(source, "named").logdir).task == "SeededEnv"
+    (source / "config.yaml").unlink()  # As others' episodes.
+    folder = fit(source).logdir
+    assert configs.read(folder).task == "custom"
+    options = {"run.eval_every": 0, "run.prefill": 0, "name": "fitted"}
+    train(env=registered, steps=80, **options)
+    assert configs.read(folder).task == registered and not (folder / "earlier").exists()
+    with pytest.raises(RunFolderError, match="is another task"):  # It has acted since.
+        train(env=lambda: SeededEnv(), steps=90, **options)
 
 
 def test_what_was_played_after_a_fit_is_counted_whenever_it_is_killed(train, fit, monkeypatch):
@@ -223,6 +285,18 @@ def test_what_is_no_dataset_says_what_would_be(fit, dataset):
         fit(dataset)
 
 
+def test_a_dataset_that_is_not_here_says_how_it_is_got(fit, tmp_path, monkeypatch):
+    pytest.importorskip("minari", reason='pip install "dreamer-tf[minari]"')
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "datasets"))
+    with pytest.raises(RunFolderError, match="not on this machine.*minari download D4RL/none-v0"):
+        fit("D4RL/none-v0")
+
+
+def test_no_minari_is_asked_for_that_cannot_keep_images_as_they_are():
+    [minari] = [r for r in setup_lists()["EXTRAS_REQUIRE"]["minari"] if r.startswith("minari")]
+    assert "0.5.3" not in Requirement(minari).specifier
+
+
 def test_whole_numbers_of_a_range_stay_a_range_in_a_dataset():
     native, taken = Space(np.int32, (2,), -5, 5), Space(np.float32, (2,), -1, 1)
     space = data._gym_space({"push": native, "gear": native}, {"push": taken, "gear": native})
@@ -276,7 +350,7 @@ def folder_of(path, agent, config):
 
 
 def made(config, seed=1):
-    from dreamer_tf.training.session import seed_libraries
+    from dreamer_tf.training.seeds import seed_libraries
 
     env = CountingEnv()
     seed_libraries(seed)

@@ -11,6 +11,7 @@ import pytest
 import dreamer_tf
 from dreamer_tf import config as configs
 from dreamer_tf.apps.figures.run_folders import read_run_folder
+from dreamer_tf.envs import EnvError
 from dreamer_tf.replay import WrongSpacesError
 from dreamer_tf.runs.errors import (
     CheckpointError,
@@ -18,13 +19,27 @@ from dreamer_tf.runs.errors import (
     NoWholeCheckpointError,
     RunFolderError,
 )
+from dreamer_tf.specs import Space
 from dreamer_tf.training import hosts
 from tests.counting import CountingEnv
 from tests.training.counting_agent import CountingAgent, SeededEnv
 
 
+class Fails(dreamer_tf.Callback):
+    """As one that cannot reach its server."""
+
+    def on_start(self, run):
+        raise LookupError("no login")
+
+
 class OtherEnv(SeededEnv):
     """Another task with the same spaces."""
+
+
+class StretchedEnv(SeededEnv):
+    """Takes other numbers for the same actions."""
+
+    native_act_space = {"action": Space(np.float32, (2,), -2, 2)}
 
 
 class WiderEnv(CountingEnv):
@@ -78,6 +93,14 @@ def begun(run, template, tmp_path):
             {"kind": LargerAgent, "run.delete_episodes": True},
         ),
         (WrongSpacesError, "image", {"env": WiderEnv, "run.new_task": True}),
+        (RunFolderError, "has the seed 0, and with 1 it is another run.*--seed 0", {"seed": 1}),
+        (configs.ConfigError, r"callbacks are objects: Fails\(\), not", {"callbacks": [Fails]}),
+        (RunFolderError, "and with 'random' it is.* --agent dreamer", {"agent": "random"}),
+        (
+            EnvError,
+            "action 'action' .* is .*-2 to 2.*, and was .*-1 to 1.*\n.*would not hold.*new_task",
+            {"env": lambda: StretchedEnv(), "run.delete_episodes": True},
+        ),
     ],
 )
 def test_a_refused_start_changes_nothing(run, agents, begun, error, message, options):
@@ -87,6 +110,15 @@ def test_a_refused_start_changes_nothing(run, agents, begun, error, message, opt
     with pytest.raises(error, match=message):
         run(**{"replay.capacity": 20, **options})
     assert contents(begun) == before
+
+
+def test_an_error_before_the_first_step_cuts_no_episode(run, begun):
+    before = contents(begun)
+    with pytest.raises(LookupError, match="no login"):
+        run(steps=70, callbacks=[Fails()])
+    for name, content in contents(begun).items():
+        if name.startswith(("checkpoints", "replay")):
+            assert content == before[name], name
 
 
 @pytest.mark.parametrize(
@@ -155,9 +187,21 @@ def test_another_task_goes_on_where_wanted_with_curves_of_its_own(run, begun):
         run(steps=110)
 
 
+def test_another_name_of_the_agent_is_no_other_agent(run, begun):
+    run(steps=65, agent="dreamer_tf.agents:Dreamer")
+    run(steps=70, agent="elsewhere:Dreamer")
+    assert "agent: elsewhere:Dreamer" in (begun / "config.yaml").read_text()
+    shutil.rmtree(begun / "checkpoints")
+    run(steps=75, agent="random")
+
+
 def test_a_lambda_has_no_name_that_could_be_another_task(run, begun):
     run(env=lambda: SeededEnv(), steps=65)
     run(env="tests.training.counting_agent:SeededEnv", steps=70)
+    # What is known of it stays known.
+    for env in (lambda: SeededEnv(), SeededEnv):
+        run(env=env, steps=75)
+        assert configs.read(begun).task == "tests.training.counting_agent:SeededEnv"
     with pytest.raises(RunFolderError, match="'dmc_walker_walk' is another task"):
         dreamer_tf.train("dmc_walker_walk", logdir=begun)
 
@@ -204,6 +248,13 @@ def test_damaged_spaces_are_explained_to_readers(begun, text):
 def test_an_empty_config_does_not_become_the_defaults(run, begun):
     (begun / "config.yaml").write_text("")
     with pytest.raises(RunFolderError, match=r"config\.yaml in .* is empty"):
+        run()
+
+
+def test_a_config_in_another_encoding_is_explained(run, begun):
+    with (begun / "config.yaml").open("ab") as file:
+        file.write(b"# caf\xe9\n")
+    with pytest.raises(configs.ConfigError, match=r"config\.yaml is not valid YAML"):
         run()
 
 

@@ -234,9 +234,15 @@ def test_a_stopped_run_keeps_what_is_pending_and_goes_on_with_it_either_way(run,
 
 
 def test_a_checkpoint_is_made_between_two_updates_and_counts_them(run, agents, tmp_path):
-    agents.make.kind = TwoWeights
+    class Looking(dreamer_tf.Callback):
+        def on_checkpoint(self, run, path):
+            time.sleep(0.005)
+            differences.append(int(run.agent.updates) - int(run.agent.other))
+
+    agents.make.kind, differences = TwoWeights, []
     options = {"run.checkpoint_every": 0.05, "run.checkpoint_keep": 1000, "run.eval_every": 0}
-    run(steps=60, **OVERLAP | options)
+    run(steps=60, callbacks=[Looking()], **OVERLAP | options)
+    assert not any(differences)  # Nor does one go on while callbacks look.
     paths = sorted((tmp_path / "run" / "checkpoints").iterdir())
     saved = [json.loads((path / "state.json").read_text())["counters"] for path in paths]
     # The last of several after as many frames is the one that is loaded.

@@ -10,7 +10,7 @@ import dreamer_tf
 from dreamer_tf import config
 from dreamer_tf.specs import Space
 from dreamer_tf.training import session, sizes
-from dreamer_tf.training.session import derive_seed, seed_libraries
+from dreamer_tf.training.seeds import derive_seed, seed_libraries
 from tests.training.conftest import SMALL
 from tests.training.counting_agent import RememberingAgent, SeededEnv
 
@@ -94,6 +94,14 @@ def test_derived_seeds_differ_by_name_and_seed_and_stay():
     assert len(seeds) == 150
     assert all(0 <= seed < 2**31 for seed in seeds)
     assert derive_seed(0, "replay") == derive_seed(0, "replay")
+
+
+def test_a_run_leaves_the_generators_of_its_caller_alone(tmp_path):
+    states = random.getstate(), np.random.get_state()
+    overrides = {"agent": "random", "steps": 20, "run.prefill": 0, "logdir": str(tmp_path)}
+    session.run(config.load([], overrides), SeededEnv, quiet=True)
+    assert random.getstate() == states[0]
+    np.testing.assert_equal(np.random.get_state(), states[1])
 
 
 def test_seeding_reaches_every_library():

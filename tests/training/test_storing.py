@@ -35,14 +35,20 @@ class Disk:
         return Storing(patience, told.append, stopped, lambda: self.time, self.sleep)
 
 
-def test_a_full_disk_is_waited_for_with_one_message():
-    disk, told = Disk(until=40), []
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (FULL, "make room, and it goes on"),
+        (OSError(errno.EIO, "broken"), "it goes on with the disk"),
+    ],
+)
+def test_a_disk_that_refuses_is_waited_for_with_one_message(error, advice):
+    disk, told = Disk(until=40, error=error), []
     disk.storing(60, told)(disk.store)
     assert disk.tries == 41
-    assert [text.partition(" seconds")[0] for text in told] == [
-        "[Errno 28] No space left on device; the run waits and tries again for 60",
-        "stored after 40",
-    ]
+    waits = "the run waits and tries again for 60 seconds (run.disk_patience)"
+    worked = "it worked after 40 seconds; the run goes on"
+    assert told == [f"{error}; {waits}: {advice}", worked]
 
 
 def test_patience_ends_and_then_nothing_is_waited_for():
@@ -122,7 +128,7 @@ def test_a_disk_that_is_full_for_a_while_loses_nothing(run, small_disk, capsys, 
     run("disk/run", env=lambda: FillingEnv(small_disk / "filler", 2.0), steps=90, **options)
     shown = capsys.readouterr().out
     assert shown.count("the run waits and tries again") == 1
-    assert "stored after" in shown
+    assert "it worked after" in shown
     folder = small_disk / "run"
     steps = episode_steps(folder)
     assert sum(episode_steps(folder, "**/*.npz")) == 90

@@ -200,8 +200,16 @@ def test_a_run_does_not_end_for_a_writer_of_the_callers(run, tmp_path, capsys):
     ]
     assert newest_state(tmp_path / "run")["counters"]["env_frames"] == 60
     first, last = made
-    assert len(first.lines) == 2 and first.calls == []
+    assert len(first.lines) == 2 and first.calls == ["close"] and first.failed
     assert last.lines == metrics(tmp_path / "run") and last.calls[-1] == "close"
+    assert not last.failed
+
+
+def test_writers_of_the_callers_know_that_an_error_ends_the_run(run):
+    made = []
+    with pytest.raises(ValueError, match="enough"):
+        run(writers=[keeping(made)], stop=lambda _: int("enough"))
+    assert made[0].failed and made[0].calls[-1] == "close"
 
 
 def test_an_environment_that_draws_nothing_is_evaluated_without_a_video(run, tmp_path, caplog):
@@ -228,16 +236,34 @@ def test_changed_options_are_shown_and_kept(run, tmp_path, capsys):
     assert "run.log_every" not in shown
 
 
-def test_predictions_that_fail_are_told_and_end_nothing(run, agents, tmp_path, capsys):
+def too_large(batch):
+    raise MemoryError("too large")
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        (too_large, "MemoryError: too large"),
+        (lambda batch: {"mse": np.zeros(2)}, "TypeError: "),
+        (lambda batch: {"openloop/count": np.zeros(3, np.uint8)}, "ValueError: zero-dim"),
+        (lambda batch: {"mse": np.nan, "fine": 0.5}, None),
+    ],
+)
+def test_predictions_that_fail_are_told_and_end_nothing(
+    run, agents, tmp_path, capsys, report, told
+):
     class Short(CountingAgent):
         def report(self, batch):
-            raise MemoryError("too large")
+            return report(batch)
 
     agents.make.kind = Short
     run(**{"run.video_every": 40})
     assert newest_state(tmp_path / "run")["counters"]["env_frames"] == 100
-    shown = capsys.readouterr().out
-    assert shown.count("no predictions (MemoryError: too large); the run goes on") == 1
+    assert capsys.readouterr().out.count(f"no predictions ({told}") == bool(told)
+    lines = [line for line in metrics(tmp_path / "run") if "eval/return" in line]
+    assert [line["step"] for line in lines] == [40, 80]
+    assert {line.get("fine") for line in lines} == {None if told else 0.5}
+    assert not any("mse" in line for line in lines)
 
 
 def test_left_waits_for_learning_and_presets_that_do_not_fit_are_told(run, tmp_path, capsys):

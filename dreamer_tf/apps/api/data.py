@@ -15,6 +15,8 @@ from dreamer_tf import specs
 from dreamer_tf.apps.api.training import Result, Stop, prepare
 from dreamer_tf.apps.report.document import write_at_end
 from dreamer_tf.common.extras import install_hint
+from dreamer_tf.config import ConfigError
+from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import RecordedEpisodes
 from dreamer_tf.envs.base import set_entry
 from dreamer_tf.replay import Replay, episode_files, read_episodes
@@ -58,7 +60,8 @@ def fit(
       dataset: Run folder whose replay is learned from; or a Minari dataset or its id, or anything
         that `dreamer_tf.envs.RecordedEpisodes` can read.
       configs: As for `dreamer_tf.train`; without, DreamerV3 in a size that suits the machine.
-      logdir: Run folder to make, or to go on with; None for a new one under ``runs/``.
+      logdir: Run folder to make, or to go on with, whose replay is then learned from whatever
+        ``dataset`` is; None for a new one under ``runs/``.
       updates: grad_steps to make in all; None for the config's ``steps``.
       env: Where to evaluate, as for `dreamer_tf.train`; None: nowhere.
       agent: As for `dreamer_tf.train`.
@@ -73,13 +76,15 @@ def fit(
 
     Raises:
       ConfigError: A preset or option does not exist, or does not fit.
-      EnvError: The recorded values are not as their spaces say, or of a kind that is not supported.
+      EnvError: The recorded values are not as their spaces say, or of a kind that is not supported,
+        or ``env`` has others.
       RunFolderError: There are no episodes.
     """
     quiet_tensorflow()
     continues = logdir is not None and run_folder.has_run(logdir)
-    if not (continues or isinstance(env, str)):
-        overrides.setdefault("task", UNNAMED)  # Whatever it was.
+    if not isinstance(env, str):
+        overrides.setdefault("task", _task_of(logdir if continues else dataset))
+    is_evaluated = env is not None  # Of a task by its name, nothing is left in ``env`` below.
     env, resolved = prepare(env, configs, logdir, updates, agent, overrides, has_data=True)
     folder = pathlib.Path(logdir or run_folder.default_folder(resolved.config))
     config = dataclasses.replace(resolved.config, logdir=str(folder))
@@ -90,7 +95,7 @@ def fit(
         return Result.of(session.run(resolved, agent=agent_class))
     with run_folder.begun_or_removed(folder), contextlib.ExitStack() as stack:
         recorded = _bring(dataset, folder, resolved.config, stack)
-        recorded.is_evaluated = env is not None
+        recorded.is_evaluated = is_evaluated
         run = session.run(
             resolved,
             env,
@@ -102,6 +107,16 @@ def fit(
             at_end=[write_at_end],
         )
     return Result.of(run)
+
+
+def _task_of(source):
+    """The task that the run in a folder learns; other episodes do not tell theirs."""
+    if not (isinstance(source, str | os.PathLike) and run_folder.has_run(source)):
+        return UNNAMED
+    try:
+        return read_config(source).task
+    except ConfigError:  # Of a version with other options; its episodes are as good as any.
+        return UNNAMED
 
 
 def _bring(dataset, folder, config, stack):
@@ -126,7 +141,7 @@ def _bring(dataset, folder, config, stack):
                 f"there is no run folder {name}, nor is that the id of a Minari dataset, which "
                 f"ends in a version such as -v0"
             )
-        dataset = _minari().load_dataset(name)
+        dataset = _load_minari(name)
     if not callable(getattr(dataset, "iterate_episodes", None)):
         raise RunFolderError(
             f"expected a run folder, a Minari dataset or its id, or an object with "
@@ -252,6 +267,16 @@ def _gym_space(spaces, taken=None):
         return Discrete(int(count), start=int(space.low))
 
     return _plain({key: convert(key, space) for key, space in spaces.items()}, Dict)
+
+
+def _load_minari(name):
+    try:
+        return _minari().load_dataset(name)
+    except FileNotFoundError as error:
+        raise RunFolderError(
+            f"the Minari dataset {name} is not on this machine: get it by minari download {name}, "
+            f"or say by MINARI_DATASETS_PATH where it is"
+        ) from error
 
 
 def _minari():

@@ -125,7 +125,7 @@ def publish(
     check_free(out)
     if onnx:
         check_onnx()
-    config = configs.read(logdir)
+    config = run_folder.read_config(logdir)
     # Once: asked again, a run that goes on would have a newer checkpoint, or another best one.
     agent, state = load_with_state(logdir, checkpoint=checkpoint)
     warn_of_unknown_range(logdir)

@@ -9,7 +9,6 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from dreamer_tf.config import read as read_config
 from dreamer_tf.envs import EnvError
 from dreamer_tf.export.checks import check_free, check_onnx
 from dreamer_tf.runs import run_folder
@@ -18,6 +17,7 @@ from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
 from dreamer_tf.specs import are_alike
 from dreamer_tf.training import session
 from dreamer_tf.training.loading import load_saved
+from dreamer_tf.training.seeds import derive_seed
 
 if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
@@ -93,7 +93,7 @@ def export(
       ExportError: The agent has nothing to export, the folder is taken, ONNX is not installed, or
         it cannot hold the policy.
     """
-    config = read_config(logdir)
+    config = run_folder.read_config(logdir)
     check_free(out)
     if onnx:
         check_onnx()
@@ -176,9 +176,9 @@ def evaluate(
 
     if video is not None:
         check_format(video)
-    config = read_config(logdir)
+    config = run_folder.read_config(logdir)
     config = dataclasses.replace(config, task=task or config.task)
-    seed = session.derive_seed(config.seed if seed is None else seed, "evaluate")
+    seed = derive_seed(config.seed if seed is None else seed, "evaluate")
     make_policy = _load_policy(logdir, acting, checkpoint=checkpoint, agent=agent)
     with session.make_vector_env(
         config,
