@@ -79,6 +79,10 @@ def test_a_number_serves_where_a_schedule_could_stand(given):
         ([], ["--steps", "many"], "steps (command line): expected int, .* got str 'many'"),
         ([], ["--steps", "1.5"], "steps (command line): expected int, .* got float 1.5"),
         ([], ["--steps", "inf"], "expected a finite number, got inf"),
+        ([], ["--steps", "9" * 400], "expected a finite number, got 999"),
+        ([], ["--dreamerv2.entropy_scale", "nan"], "expected a finite number, got nan"),
+        ([], {"dreamerv2.entropy_scale": -1}, "expected at least 0, got -1"),
+        ([], ["--dreamerv2.actor_gradient_mix", "7"], "expected at most 1, got 7"),
         ([], ["--steps"], "--steps (command line) takes one int, got nothing"),
         ([], ["--steps", "1", "2"], "takes one int, got 1 2"),
         ([], ["--jit", "1"], "jit (command line): expected bool"),
@@ -117,11 +121,12 @@ def test_a_list_may_be_text_as_on_the_command_line():
         ("- steps\n", "{path}: expected keys with values, got list"),
         ("steps: [1\n", "{path} is not valid YAML"),
         ("steps: 1\nsteps: 2\n", "{path} is not valid YAML"),
+        ("task: \udce9\n", "{path} is not valid YAML"),
     ],
 )
 def test_a_wrong_config_file_is_named(tmp_path, content, message):
     path = tmp_path / "mine.yaml"
-    path.write_text(content)
+    path.write_text(content, errors="surrogateescape")
     with pytest.raises(config.ConfigError, match=re.escape(message.format(path=path))):
         config.load([str(path)])
 
@@ -205,13 +210,20 @@ def test_a_command_prints_the_error_without_traceback(capsys):
 
 
 def test_saved_config_reads_back_the_same_with_its_origins(tmp_path):
-    resolved = config.load(["dmc", "cpu"], {"logdir": str(tmp_path), "planet.kl_scale": 1e-5})
+    resolved = config.load(["dmc", "cpu"], {"logdir": "runs/mine", "planet.kl_scale": 1e-5})
     path = config.save(resolved.config, tmp_path / "run", resolved.origins)
     assert config.read(tmp_path / "run") == resolved.config
     assert re.search(r"kl_scale: 1e-05 +# argument\n", path.read_text())
     assert re.search(r"batch_size: 24 +# preset cpu_training\n", path.read_text())
     assert [entry.name for entry in path.parent.iterdir()] == ["config.yaml"]
-    assert config.load([str(path)]).config == resolved.config
+    again = config.load([str(path)]).config
+    # A run that begins with its options has a folder of its own.
+    assert config.differences(resolved.config, again) == [("logdir", "runs/mine", "")]
+
+
+def test_a_home_folder_is_found_where_no_shell_has_replaced_it(monkeypatch):
+    monkeypatch.setenv("HOME", "/somebody")
+    assert config.parse_args(["--logdir=~/run"]).config.logdir == "/somebody/run"
 
 
 _FINITE = {"allow_nan": False, "allow_infinity": False}
@@ -402,7 +414,7 @@ def test_a_task_without_presets_and_agent_gets_what_python_gives_it(tmp_path, ca
 
 def test_a_class_of_ones_own_has_the_options_of_the_agent_that_it_derives_from():
     resolved = config.load(["dreamerv3_gym", "size12m"], {"agent": "mine:Frugal"})
-    assert not config.remarks(resolved.presets, resolved.config)
+    assert not config.remarks(resolved, resolved.config)
     changed = config.change_acting(resolved.config, {"dreamerv3.policy": "planner"})
     assert changed.dreamerv3.policy == "planner"
     ours = config.load(["dreamerv3_gym"]).config

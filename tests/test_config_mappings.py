@@ -3,6 +3,7 @@
 import pytest
 
 from dreamer_tf import config
+from dreamer_tf.runs.run_folder import continue_config
 
 
 def test_a_mapping_is_one_option_however_it_is_given():
@@ -21,6 +22,32 @@ def test_a_mapping_is_one_option_however_it_is_given():
     ):
         assert config.load([], overrides).config.env.kwargs == expected
     assert config.from_text(expected) == mapping and config.from_text("") == {}
+
+
+def test_a_name_set_alone_leaves_the_others_that_lie_beneath(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("env: {kwargs: {size: 5, name: arm}}\n")
+
+    def loaded(*words, presets=(str(path),)):
+        return config.load(presets, words)
+
+    def kwargs(resolved):
+        return config.from_text(resolved.config.env.kwargs)
+
+    one = loaded("--env.kwargs.size", "7", "--env.kwargs.speed", "2")
+    assert kwargs(one) == {"size": 7, "speed": 2, "name": "arm"}
+    assert one.origins["env.kwargs"] == "command line"
+    assert kwargs(loaded("--env.kwargs", "size=7")) == {"size": 7}
+    assert kwargs(loaded("--env.kwargs", "a=1", "--env.kwargs.b", "2")) == {"a": 1, "b": 2}
+    assert kwargs(loaded("--env.kwargs.b", "2", "--env.kwargs", "a=1")) == {"a": 1}
+    first = loaded("--env.kwargs.size", "7", presets=())
+    assert config.add_preset(first, str(path)) == loaded("--env.kwargs.size", "7")
+
+    continued, changes = continue_config(loaded("--env.kwargs.size", "7", presets=()), tmp_path)
+    assert kwargs(continued) == {"size": 7, "name": "arm"}
+    assert [key for key, *_ in changes] == ["env.kwargs"]
+    continued, _ = continue_config(loaded("--env.kwargs", "size=7", presets=()), tmp_path)
+    assert kwargs(continued) == {"size": 7}
 
 
 def test_numbers_and_text_of_a_mapping_stay_what_they_are(tmp_path):

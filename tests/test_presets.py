@@ -45,6 +45,16 @@ def test_dmc_has_the_numbers_of_the_paper():
     assert dmc.env.render == "full"
 
 
+def test_dmc_proprio_differs_from_the_paper_in_what_it_says():
+    dmc, proprio = (config.load([name]).config for name in ("dmc", "dmc_proprio"))
+    assert config.differences(dmc, proprio) == [
+        ("steps", 5_000_000, 500_000),
+        ("env.observations", "pixels", "state"),
+        ("dreamer.kl_scale", 1.0, 0.1),
+        ("dreamer.free_nats", 3.0, 0.0),
+    ]
+
+
 def test_dmc_tf2_has_the_sizes_of_the_authors_code():
     agent = config.load(["dmc_tf2"]).config.dreamer
     sizes = [(head.layers, head.units) for head in (agent.reward, agent.critic, agent.actor)]
@@ -197,8 +207,8 @@ def remarks_on(presets):
 
 def remarks_of(words):
     """What is said about the words of a command line."""
-    resolved = config.parse_args(words)
-    return config.remarks(resolved.presets, resolved.config)
+    resolved = config.parse_args(words, suitable=True)
+    return config.remarks(resolved, resolved.config)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +222,13 @@ def remarks_of(words):
         (["dmc", "cpu", "debug"], []),
         (["dmc"], []),
         (["dreamerv2_dmc_proprio", "plan2explore", "dreamerv2_cpu"], []),
+        (["dmc", "plan2explore"], ["dmc is for dreamer, the agent is dreamerv2: only its "]),
+        (["planet", "plan2explore"], ["planet is for planet, the agent is dreamerv2"]),
+        (["dreamerv3_dmc_vision", "plan2explore"], ["dreamerv3_dmc_vision is for dreamerv3, the "]),
+        (
+            ["dreamerv2_dmc_proprio", "dreamerv2_cpu", "plan2explore"],
+            ["plan2explore undoes dreamerv2.explore.models, ", "plan2explore goes first"],
+        ),
         (["dreamerv2_crafter", "dreamerv2_cpu"], ["dreamerv2_cpu an action lasts 8 steps"]),
         (["atari", "cpu"], ["cpu an action lasts 8 steps", "the task is atari_"]),
         (["atari_cpu"], []),
@@ -235,10 +252,34 @@ def test_an_action_repeat_that_was_chosen_for_the_task_is_not_told():
 
 def test_a_run_that_goes_on_knows_its_agent():
     continued = config.load(["dreamerv3_gym"]).config
-    [remark] = config.remarks(config.load(["cpu"]).presets, continued, is_new=False)
+    [remark] = config.remarks(config.load(["cpu"]), continued, is_new=False)
     assert "the agent is dreamerv3" in remark
-    given = config.load(["size200m"]).presets
-    assert config.remarks(given, continued, is_new=False) == []
+    assert config.remarks(config.load(["size200m"]), continued, is_new=False) == []
+    [remark] = config.remarks(config.load([], {"planet.free_nats": 1}), continued, is_new=False)
+    assert "the agent dreamerv3 does not read planet.free_nats" in remark
+
+
+@pytest.mark.parametrize(
+    ("words", "remarks"),
+    [
+        (
+            ["--configs", "dreamerv3_dmc_vision", "--dreamer.imag_horizon", "30"],
+            [
+                "the agent dreamerv3 does not read dreamer.imag_horizon; did you mean "
+                "dreamerv3.imag_horizon?"
+            ],
+        ),
+        (  # This is DreamerV3, too.
+            ["--task", "dmc_walker_walk", "--dreamer.value_model", "false"],
+            ["the agent dreamerv3 does not read dreamer.value_model"],
+        ),
+        (["--agent", "mine:Dreamer", "--dreamer.imag_horizon", "30"], []),
+        (["--configs", "dmc", "--dreamer.imag_horizon", "30", "--env.count", "2"], []),
+        (["--configs", "dmc", "plan2explore", "--agent", "dreamer"], []),
+    ],
+)
+def test_options_of_another_agent_are_told(words, remarks):
+    assert remarks_of(words) == remarks
 
 
 def test_no_preset_of_the_documentation_is_told_anything():

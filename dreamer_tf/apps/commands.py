@@ -9,7 +9,7 @@ import argparse
 import contextlib
 import errno
 import logging
-import signal
+import os
 import sys
 
 from dreamer_tf import config as configs
@@ -78,11 +78,14 @@ def evaluate(argv=None):
     parser = argparse.ArgumentParser(
         description="Plays episodes with the agent of a run and prints their mean return."
     )
-    parser.add_argument("--logdir", required=True, help="run folder, or an export of one")
     parser.add_argument(
+        "--logdir", required=True, type=os.path.expanduser, help="run folder, or an export of one"
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument(
         "--task", help="another task with the same observations and actions (default: the run's)"
     )
-    parser.add_argument("--env", metavar="MODULE:NAME", help="the environment of your own")
+    where.add_argument("--env", metavar="MODULE:NAME", help="the environment of your own")
     parser.add_argument("--episodes", type=_positive, default=10, help="default: 10")
     parser.add_argument("--video", help="save the first episode as .mp4 or .gif")
     parser.add_argument("--seed", type=int, help="decides the episodes")
@@ -121,7 +124,7 @@ def export(argv=None):
         description="Writes the trained policy of a run as a SavedModel that TensorFlow alone can "
         "run, with the weights in Keras format and, where its operations allow, a LiteRT file."
     )
-    parser.add_argument("--logdir", required=True, help="run folder")
+    parser.add_argument("--logdir", required=True, type=os.path.expanduser, help="run folder")
     parser.add_argument("--out", required=True, help="folder to make; it says how to use it")
     parser.add_argument("--no_litert", action="store_true", help="write no LiteRT file")
     parser.add_argument(
@@ -212,8 +215,6 @@ def exit_codes():
             raise
         message = f"{error}. The run is intact: make room, and the same command continues it."
         _end(message, 1, error)
-    except KeyboardInterrupt as error:
-        raise SystemExit(128 + signal.SIGINT) from error
 
 
 def _end(message, code, error):

@@ -16,7 +16,7 @@ from dreamer_tf.config.mappings import from_text
 from dreamer_tf.config.options import Option, flatten, options
 from dreamer_tf.config.planet import PlaNetConfig
 from dreamer_tf.config.program import command
-from dreamer_tf.config.remarks import remarks
+from dreamer_tf.config.remarks import remarks, unread_options
 from dreamer_tf.config.resolve import (
     OWN_ENV_PRESET,
     Resolved,
@@ -66,4 +66,5 @@ __all__ = [
     "read_preset",
     "remarks",
     "save",
+    "unread_options",
 ]

@@ -167,9 +167,11 @@ class DreamerV2Config:
         "0.1",
         "both: share of the gradient through the dynamics (rho): a number, or a schedule over "
         "grad_steps: linear(first,last,steps), warmup(steps,value), exp(first,last,halflife)",
+        minimum=0,
+        maximum=1,
     )
     entropy_scale: str = option(
-        "1e-4", "weight of the policy's entropy (eta): a number, or a schedule, as above"
+        "1e-4", "weight of the policy's entropy (eta): a number, or a schedule, as above", minimum=0
     )
     slow_every: int = shared.slow_every(100)
     slow_fraction: float = option(1.0, "how far each move goes, 1: all the way", above=0, maximum=1)

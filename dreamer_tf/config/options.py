@@ -222,6 +222,8 @@ def _scalar(option, kind, value, origin):
         if not isinstance(value, kind):
             raise _wrong_type(option, value, origin)
         value = kind(value)
+        if _may_be_number(option) and _is_number(number := _from_word(float, value)):
+            _number(option, float, number, origin)  # The agent reads schedules, and checks them.
     else:
         value = _number(option, kind, value, origin)
     if option.choices and value not in option.choices and not _is_others(option, value):
@@ -241,7 +243,7 @@ def _is_others(option, value):
 def _number(option, kind, value, origin):
     if not _is_number(value):
         raise _wrong_type(option, value, origin)
-    if not math.isfinite(value):
+    if not _is_finite(value):
         raise _not_allowed(option, value, "a finite number", origin)
     if kind is int and value != int(value):
         raise _wrong_type(option, value, origin)
@@ -259,6 +261,13 @@ def _number(option, kind, value, origin):
 
 def _is_number(value):
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_finite(number):
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # An int beyond all floats.
+        return False
 
 
 def _may_be_number(option):

@@ -1,4 +1,4 @@
-"""What every command does: its name, its version, errors of one line, output that nobody reads."""
+"""What every command does: its name, its version, errors of one line, Ctrl-C, unread output."""
 
 import argparse
 import contextlib
@@ -29,10 +29,10 @@ def command(function: typing.Callable) -> typing.Callable:
 
 @contextlib.contextmanager
 def unread_output() -> typing.Iterator[None]:
-    """Ends a command without a traceback when nobody reads its output any more (``| head``).
+    """Ends a command without a traceback when nobody reads its output any more, or at Ctrl-C.
 
     Raises:
-        SystemExit: With code 141, as if SIGPIPE had ended the program.
+        SystemExit: With code 141 (``| head``) or 130, as if SIGPIPE or SIGINT had ended it.
     """
     try:
         try:
@@ -43,6 +43,8 @@ def unread_output() -> typing.Iterator[None]:
         # What is still buffered would raise again when Python flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from error
+    except KeyboardInterrupt as error:
+        raise SystemExit(128 + signal.SIGINT) from error
 
 
 def program_name() -> str:

@@ -1,33 +1,32 @@
-"""Presets hardly meant together: of another agent or suite, undone by a later one, or in vain."""
-
-import typing
+"""What is hardly meant: options of another agent; presets of another one, undone, or in vain."""
 
 from dreamer_tf.config.options import options
+from dreamer_tf.config.resolve import ARGUMENT, COMMAND_LINE, Resolved
 from dreamer_tf.config.schema import Config
 
 AGENTS = frozenset(options()["agent"].choices or ())
+_GENERAL = ("env.", "run.", "replay.")
 _SHOWN = 3
-_Values = typing.Mapping[str, typing.Any]
 
 
-def remarks(
-    presets: typing.Mapping[str, _Values], config: Config, is_new: bool = True
-) -> list[str]:
-    """What should be said about the presets of a run. Files of one's own are taken as meant.
+def remarks(given: Resolved, config: Config, is_new: bool = True) -> list[str]:
+    """What should be said about what a run was given. Files of one's own are taken as meant.
 
     Args:
-        presets: The values of each by its name, in the order given, see `Resolved`.
+        given: Presets and options, as they were given now.
         config: What came of them, with all other options.
         is_new: Whether the run begins; one that goes on has further options, from before.
 
     Returns:
         Sentences; mostly none.
     """
-    found = []
-    names = list(presets)
+    unread = unread_options(given, config.agent)
+    found = [unread] if unread else []
+    presets, names = given.presets, list(given.presets)
     for place, name in enumerate(names):
         values = presets[name]
         is_part, agents = "agent" not in values, _agents(values)
+        is_whole = not is_part and any(key.startswith(_GENERAL) for key in values)
         if name.endswith((".yaml", ".yml")):
             continue
         if is_part and is_new and "task" not in values and _repeats_elsewhere(values, config):
@@ -38,24 +37,52 @@ def remarks(
             found.append(_of_another_agent(name, values, config.agent))
         elif is_part and is_new and _is_in_vain(name, presets, config.agent):
             found.append(f"the preset {name} changes nothing here: its values are there without it")
-        elif not is_part and any(key.startswith(("env.", "run.", "replay.")) for key in values):
-            found += [
-                _undone(earlier, name, undone)
-                for earlier in names[:place]
-                if (undone := _differing(presets[earlier], values))
-            ]
+        elif is_whole or (not is_part and config.agent == values["agent"]):
+            for earlier in names[:place]:
+                undone = _differing(presets[earlier], values)
+                if "agent" in undone and not is_whole:
+                    found.append(_of_another_agent(earlier, presets[earlier], config.agent))
+                elif undone:
+                    found.append(_undone(earlier, name, undone))
     return found
 
 
-def _agents(values):
+def unread_options(given: Resolved, agent: str) -> str:
+    """What should be said about options that were given one by one and are another agent's.
+
+    Args:
+        given: Options, as they were given now.
+        agent: Which agent learns. A class of one's own has the options of the one that it derives
+            from: from which, is not known here.
+
+    Returns:
+        A sentence; empty: there are none.
+    """
+    origins = given.origins.items()
+    keys = [key for key, origin in origins if origin in (ARGUMENT, COMMAND_LINE)]
+    keys = [key for key in keys if _agents([key]) - {agent}]
+    if agent not in AGENTS or not keys:
+        return ""
+    own = [f"{agent}.{key.partition('.')[2]}" for key in keys]
+    near = list(dict.fromkeys(key for key in own if key in options()))
+    hint = f"; did you mean {_listed(near)}?" if near else ""
+    return f"the agent {agent} does not read {_listed(keys)}{hint}"
+
+
+def _agents(keys):
     """The agents whose options are among some."""
-    return {key.partition(".")[0] for key in values} & AGENTS
+    return {key.partition(".")[0] for key in keys} & AGENTS
+
+
+def _listed(keys):
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return ", ".join(keys[:_SHOWN]) + more
 
 
 def _of_another_agent(name, values, agent):
-    others = [key for key in values if not _agents([key])]
+    others = [key for key in values if key != "agent" and not _agents([key])]
     rest = f"only its {len(others)} general options count" if others else "it changes nothing here"
-    agents = " and ".join(sorted(_agents(values)))
+    agents = values.get("agent") or " and ".join(sorted(_agents(values)))
     return f"the preset {name} is for {agents}, the agent is {agent}: {rest}"
 
 
@@ -88,8 +115,7 @@ def _differing(earlier, later):
 
 
 def _undone(earlier, later, keys):
-    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return (
-        f"the preset {later} undoes {', '.join(keys[:_SHOWN])}{more} of {earlier}, which stands "
-        f"before it: presets apply from left to right, so that {later} goes first"
+        f"the preset {later} undoes {_listed(keys)} of {earlier}, which stands before it: presets "
+        f"apply from left to right, so that {later} goes first"
     )

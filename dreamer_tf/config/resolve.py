@@ -58,12 +58,15 @@ class Resolved:
         presets: The values of each preset that was applied, in their order, by its name.
         choose_size: Whether the preset that suits machine and observations is still to be added,
             because none was named.
+        entries: By key of an option that holds names with values, those that were set one by one
+            (``--env.kwargs.size 5``): over what lies beneath, not in place of it.
     """
 
     config: Config
     origins: dict[str, str]
     presets: dict[str, dict[str, typing.Any]] = dataclasses.field(default_factory=dict)
     choose_size: bool = False
+    entries: dict[str, dict[str, typing.Any]] = dataclasses.field(default_factory=dict)
 
     def given(self) -> dict[str, typing.Any]:
         """The values that do not come from the defaults, by dotted key."""
@@ -99,14 +102,15 @@ def load(
         values |= layer
         origins |= dict.fromkeys(layer, origin)
         applied[preset] |= layer
+    entries: dict[str, dict[str, typing.Any]] = {}
     if isinstance(overrides, typing.Mapping):
         layer, origin = _from_mapping(overrides), ARGUMENT
     else:
-        layer, origin = _from_words(overrides), COMMAND_LINE
-    layer = _without_rivals(layer, origin)
+        (layer, entries), origin = _from_words(overrides), COMMAND_LINE
+    layer = _without_rivals(layer, origin) | _over(values | layer, entries)
     values |= layer
     origins |= dict.fromkeys(layer, origin)
-    return Resolved(build(values), origins, applied)
+    return Resolved(build(values), origins, applied, entries=entries)
 
 
 def load_suitable(overrides: typing.Any = ()) -> Resolved:
@@ -133,10 +137,11 @@ def add_preset(resolved: Resolved, name: str) -> Resolved:
     presets = resolved.presets | {name: {}}
     for origin, layer in _layers(name):
         presets[name] |= layer
+        values |= _over(layer, resolved.entries)
         layer = {key: value for key, value in layer.items() if key not in given}
         values |= layer
         origins |= dict.fromkeys(layer, origin)
-    return Resolved(build(values), origins, presets)
+    return Resolved(build(values), origins, presets, entries=resolved.entries)
 
 
 def _layers(preset):
@@ -156,6 +161,16 @@ def _without_rivals(layer, origin):
         if used:
             layer = {key: 0.0 for key in group} | layer
     return layer
+
+
+def _over(values, entries):
+    """The options among some of which entries were given one by one, with these."""
+    known = options()
+    return {
+        key: convert(known[key], from_text(values[key]) | given, COMMAND_LINE)
+        for key, given in entries.items()
+        if key in values
+    }
 
 
 def split_words(words: typing.Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -187,20 +202,25 @@ def _from_mapping(overrides):
 
 
 def _from_words(words):
+    """The values, and apart from them what was given entry by entry, see `Resolved`."""
     known = options()
-    values = {}
+    values, entries = {}, {}
     for key, arguments in split_words(words):
         group, _, name = key.rpartition(".")
         if group in known and known[group].mapping:  # --env.kwargs.size 5
-            arguments = [f"{name}={' '.join(arguments)}"]
-            earlier = from_text(values.get(group, ""))
-            given = words_to_mapping(group, arguments, COMMAND_LINE)
-            values[group] = convert(known[group], earlier | given, COMMAND_LINE)
+            given = words_to_mapping(group, [f"{name}={' '.join(arguments)}"], COMMAND_LINE)
+            if group in values:  # Given as a whole, too.
+                values |= _over(values, {group: given})
+            else:
+                entries[group] = entries.get(group, {}) | given
             continue
         if key not in known:
             raise unknown_key(key)
         values[key] = parse(known[key], arguments, COMMAND_LINE)
-    return values
+        entries.pop(key, None)
+    if "logdir" in values:
+        values["logdir"] = os.path.expanduser(values["logdir"])  # No shell does in --logdir=~/run.
+    return values, entries
 
 
 # ---- Presets.
@@ -219,7 +239,7 @@ def read_layers(name: str) -> dict[str, dict[str, typing.Any]]:
 
     Args:
         name: Name of a preset, or the path of a YAML file (``*.yaml``), for example the
-            ``config.yaml`` of an earlier run.
+            ``config.yaml`` of an earlier run, whose folder is left out: it is that run's own.
 
     Returns:
         Checked values by dotted key, by name of the preset that holds them; to be applied in this
@@ -242,6 +262,7 @@ def _add_layers(layers, name, above):
         for base in _bases(tree.pop("base", []), path):
             _add_layers(layers, base, (*above, name))
         layers[name] = checked(tree, path)
+        layers[name].pop("logdir", None)  # Of the run whose config it is; each has its own.
     return layers
 
 

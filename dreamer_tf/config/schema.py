@@ -130,7 +130,10 @@ class EnvConfig:
 @dataclasses.dataclass(frozen=True)
 class ReplayConfig:
     capacity: int = option(
-        5_000_000, "rows kept on disk; the oldest episodes go first; 0: no bound", minimum=0
+        5_000_000,
+        "rows kept on disk; the oldest episodes go first; 0: no bound; what is being played does "
+        "not count: set env.time_limit where it may not end",
+        minimum=0,
     )
     batch_size: int = option(50, "sequences in a batch (B)", minimum=1)
     batch_length: int = option(50, "rows in a sequence (T)", minimum=2)
@@ -242,8 +245,8 @@ class RunConfig:
     )
     disk_patience: float = option(
         600.0,
-        "seconds to wait and try again when an episode or a checkpoint cannot be stored, a full "
-        "disk for example; then the run ends",
+        "seconds to wait and try again when an episode or a checkpoint cannot be stored, or a "
+        "batch be read, a full disk for example; then the run ends",
         minimum=0,
     )
     new_task: bool = option(

@@ -102,7 +102,8 @@ class MLP(keras.Model):
 
         Args:
           layers: Number of hidden layers.
-          units: Width of every hidden layer.
+          units: Width of every hidden layer, or a sequence with the width of each, as recordings of
+            DreamerV2's code have it.
           outputs: Width of the output; 0: no output layer, the last hidden layer is the output.
           activation: Of the hidden layers.
           norm: Of the hidden layers, before the activation, see `NormAct`.
@@ -112,15 +113,18 @@ class MLP(keras.Model):
           **kwargs: Keras model arguments.
         """
         super().__init__(dtype=dtype, **kwargs)
+        widths = [units] * layers if isinstance(units, int) else units
+        if len(widths) != layers:
+            raise ValueError(f"expected a width for each of {layers} layers, got {widths}")
         self.hidden, self.acts = [], []
-        for index in range(layers):
+        for index, width in enumerate(widths):
             name = f"layer{index}"
-            self.hidden.append(dense_layer(units, initializer, dtype=dtype, name=name))
+            self.hidden.append(dense_layer(width, initializer, dtype=dtype, name=name))
             self.acts.append(NormAct(norm, activation, dtype=dtype, name=f"{name}_act"))
         self.out = (
             dense_layer(outputs, out_initializer, dtype=dtype, name="out") if outputs else None
         )
-        self.output_size = outputs or (units if layers else None)
+        self.output_size = outputs or (widths[-1] if widths else None)
 
     def build(self, size):
         """Creates the weights for inputs ``[..., size]``."""

@@ -167,13 +167,17 @@ def select_keys(obs_space, image_keys, vector_keys, name):
       Dict of key to `Space`, in the order of ``obs_space``.
 
     Raises:
-      ValueError: If none is selected.
+      ValueError: If none is selected, or an expression is none.
     """
-    patterns = {True: image_keys, False: vector_keys}
+    try:
+        patterns = {True: re.compile(image_keys), False: re.compile(vector_keys)}
+    except re.error as error:
+        raise ValueError(
+            f"keys of the {name}: expected a regular expression, such as 'image|speed'; got "
+            f"{error.pattern!r} ({error})"
+        ) from error
     selected = {
-        key: space
-        for key, space in obs_space.items()
-        if re.fullmatch(patterns[space.is_image], key)
+        key: space for key, space in obs_space.items() if patterns[space.is_image].fullmatch(key)
     }
     if not selected:
         raise ValueError(

@@ -1,5 +1,6 @@
 """Numbers that change in the course of training, written as text in a config."""
 
+import math
 import re
 
 import tensorflow as tf
@@ -22,10 +23,10 @@ def _horizon(step, first, last, steps):
 
 
 SHAPES = {
-    "linear": (_linear, 3),
-    "warmup": (_warmup, 2),
-    "exp": (_exp, 3),
-    "horizon": (_horizon, 3),
+    "linear": (_linear, ("first", "last", "steps")),
+    "warmup": (_warmup, ("steps", "value")),
+    "exp": (_exp, ("first", "last", "halflife")),
+    "horizon": (_horizon, ("first", "last", "steps")),
 }
 FORMS = (
     "a number, linear(first,last,steps), warmup(steps,value), exp(first,last,halflife) "
@@ -52,7 +53,7 @@ class Schedule:
           text: As above, without regard to spaces.
 
         Raises:
-          ValueError: If it is none of these.
+          ValueError: If it is none of these, or a number is not finite, or no steps are to pass.
         """
         self.text = text
         call = re.fullmatch(r"\s*(\w+)\s*\(([^()]*)\)\s*", text)
@@ -61,9 +62,14 @@ class Schedule:
             self._numbers = [float(word) for word in words]
         except ValueError:
             raise _refusal(text) from None
-        if call and (name not in SHAPES or len(words) != SHAPES[name][1]):
+        if call and (name not in SHAPES or len(words) != len(SHAPES[name][1])):
             raise _refusal(text)
-        self._shape = SHAPES[name][0] if call else None
+        self._shape, names = SHAPES[name] if call else (None, ("value",))
+        for name, number in zip(names, self._numbers, strict=True):
+            if not math.isfinite(number):
+                raise ValueError(f"the schedule {text!r}: expected a finite {name}, got {number}")
+            if name in ("steps", "halflife") and number <= 0:
+                raise ValueError(f"the schedule {text!r}: expected {name} above 0, got {number}")
 
     def __call__(self, step):
         """The value at a step (number or scalar tensor), a float32 scalar."""

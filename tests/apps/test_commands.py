@@ -215,6 +215,11 @@ def test_evaluate_refuses_what_is_more_than_how_to_act(capsys, trained, words, p
         (["--logdir", "nowhere"], "nowhere"),
         (["--logdir", "nowhere", "--video", "film.avi"], ".mp4"),
         (["--logdir", "nowhere", "--episodes", "0"], "at least 1"),
+        (
+            ["--logdir", "nowhere", "--task", "a", "--env", "b:C"],
+            "not allowed with argument --task",
+        ),
+        (["--logdir=~/nowhere"], os.path.expanduser("~/nowhere")),
     ],
 )
 def test_evaluate_refuses_what_it_cannot_do(capsys, words, part):

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dreamer_tf.nn import Pyramid, PyramidDecoder, PyramidEncoder, SymlogDecoder, SymlogEncoder
+from dreamer_tf.nn import (
+    Pyramid,
+    PyramidDecoder,
+    PyramidEncoder,
+    SymlogDecoder,
+    SymlogEncoder,
+    select_keys,
+)
 from dreamer_tf.nn.image_pyramid import (
     InsertedConv,
     NearestConv,
@@ -150,6 +157,13 @@ def test_observations_of_other_kinds_are_refused_by_name():
     spaces = {"a": Space(np.uint8, (32, 32, 3)), "b": Space(np.uint8, (64, 64, 3))}
     with pytest.raises(ValueError, match="same height and width"):
         SymlogEncoder(spaces, None, 1, 4)
+
+
+def test_keys_that_are_no_regular_expression_are_refused():
+    spaces = {"speed": Space(np.float32, (2,))}
+    with pytest.raises(ValueError, match=r"keys of the encoder: expected a regular.*got '\['"):
+        select_keys(spaces, "[", ".*", "encoder")
+    assert select_keys(spaces, "image", "sp.*", "encoder") == spaces
 
 
 @pytest.mark.parametrize(("symlog", "scaled"), [(True, np.log1p(5.0)), (False, 5.0)])

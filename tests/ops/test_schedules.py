@@ -21,6 +21,20 @@ def test_spaces_do_not_matter():
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("nan", "a finite value"),
+        ("warmup(5,inf)", "a finite value"),
+        ("linear(1,0,0)", "steps above 0"),
+        ("exp(1,0,-2)", "halflife above 0"),
+    ],
+)
+def test_numbers_without_a_meaning_are_refused(text, expected):
+    with pytest.raises(ValueError, match=f"expected {expected}, got"):
+        Schedule(text)
+
+
+@pytest.mark.parametrize(
     "text", ["", "fast", "linear(0,1)", "linear(0,1,ten)", "lineer(0,1,2)", "linear(0,1,2"]
 )
 def test_other_texts_are_refused(text):

@@ -157,6 +157,7 @@ def prepare(
       The environment or its constructor, if it is no task by name, and the `config.Resolved`.
     """
     overrides = dict(overrides)
+    logdir = None if logdir is None else os.path.expanduser(logdir)
     continues = logdir is not None and run_folder.has_run(logdir)
     nothing_said = not configs and not continues and _may_be_sized(agent)
     suitable = nothing_said and (env is not None or has_data)
@@ -167,7 +168,7 @@ def prepare(
     if agent is not None:
         overrides["agent"] = agent if isinstance(agent, str) else own_name(agent)
     if logdir is not None:
-        overrides["logdir"] = os.fspath(logdir)
+        overrides["logdir"] = logdir
     if steps is not None:
         overrides["steps"] = steps
     return env, load_suitable(overrides) if suitable else load_config(configs, overrides)

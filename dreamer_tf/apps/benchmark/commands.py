@@ -119,11 +119,9 @@ def benchmark(argv=None):
         resolved = configs.parse_args(rest, DESCRIPTION)
         quiet_tensorflow()
         path = own.out or _default_path(resolved.config)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _require_place(path)
         result = run(resolved, own.updates, own.seconds, own.profile)
-        write_json(path, result)
-    print(render(result), end="")
-    print(f"saved in {path}")
+        _show_and_save(render(result), path, result)
 
 
 def _suite(own, rest):
@@ -133,10 +131,28 @@ def _suite(own, rest):
             f"got {shlex.join([*rest, *(['--profile'] if own.profile else [])])}"
         )
     path = own.out or pathlib.Path("runs") / f"suite-{datetime.datetime.now():%Y%m%d-%H%M%S}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _require_place(path)
     result = suite.run(own.updates, own.seconds)
-    write_json(path, result)
-    print(suite.render(result), end="")
+    _show_and_save(suite.render(result), path, result)
+
+
+def _require_place(path):
+    """Refuses, before minutes are spent, a path where the figures could not be saved."""
+    if path.exists() and not path.is_file():
+        raise configs.ConfigError(f"--out takes the path of a file; {path} is something else")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise configs.ConfigError(f"--out {path} cannot be written: {error.strerror}") from error
+
+
+def _show_and_save(text, path, result):
+    try:
+        print(text, end="", flush=True)
+    finally:  # Where nobody reads, too.
+        write_json(path, result)
     print(f"saved in {path}")
 
 

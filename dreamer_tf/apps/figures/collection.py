@@ -244,7 +244,10 @@ class _Reader:
         found = 0
         for entry in sorted(path.iterdir()):
             if entry.is_dir():
-                found += self._folder(entry)
+                try:
+                    found += self._folder(entry)
+                except PermissionError as error:  # Of somebody who does not share it.
+                    self._notes.append(f"left out: {error}")
             elif is_score_file(entry):
                 try:
                     found += self._once(entry, self._file)

@@ -1,7 +1,7 @@
 """The command ``plot``: ``--figure NAME --indir RUNS ... --out DIR``.
 
-Exit codes: 0 done; 2 the runs, score files or options do not make the figure;
-141 nobody reads the output any more (``| head``).
+Exit codes: 0 done; 2 the runs, score files or options do not make the figure; 130 stopped by
+Ctrl-C; 141 nobody reads the output any more (``| head``).
 """
 
 import argparse
@@ -26,7 +26,7 @@ def plot(argv=None):
         try:
             drawing = KINDS[arguments.figure].make(arguments)
             paths = _save(drawing.figure, arguments)
-        except FigureError as error:
+        except (FigureError, OSError) as error:
             print(f"{program_name()}: {error}", file=sys.stderr)
             raise SystemExit(2) from error
         for note in drawing.notes:

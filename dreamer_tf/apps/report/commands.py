@@ -1,7 +1,7 @@
 """The command ``report``: ``RUN ... [--out FILE]``.
 
 Exit codes: 0 done; 1 the page cannot be written; 2 the folders or options do not make a report;
-141 nobody reads the output any more (``| head``).
+130 stopped by Ctrl-C; 141 nobody reads the output any more (``| head``).
 """
 
 import argparse

@@ -7,6 +7,7 @@ by Ctrl-C and SIGTERM, every run saved; 141 nobody reads the output any more (``
 import argparse
 import datetime
 import functools
+import os
 import pathlib
 import shlex
 import sys
@@ -16,7 +17,7 @@ from dreamer_tf.apps.sweep.benchmarks import BENCHMARKS
 from dreamer_tf.apps.sweep.engines import OUTPUT, OnRay, OnSlurm, resources_from_words
 from dreamer_tf.apps.sweep.jobs import plan
 from dreamer_tf.apps.sweep.runner import Runner
-from dreamer_tf.apps.sweep.search import Searched, search
+from dreamer_tf.apps.sweep.search import Searched, examples, search
 from dreamer_tf.common import nearest
 from dreamer_tf.config.program import add_version
 
@@ -46,6 +47,8 @@ def sweep(argv=None):
             presets=arguments.configs,
         )
         searched = [Searched.from_text(text) for text in arguments.search]
+        for words in examples(searched):  # Those of a trial must suit presets and options, too.
+            plan_jobs(pathlib.Path(arguments.logdir) / "trial", overrides=[*overrides, *words])
         if searched and not arguments.dry_run:
             _search(arguments, searched, plan_jobs, overrides)
             return
@@ -148,6 +151,7 @@ def _parser():
     parser.add_argument(
         "--logdir",
         required=True,
+        type=os.path.expanduser,
         metavar="DIR",
         help="folder of the sweep; runs are in DIR/<task>/seed<n>",
     )

@@ -73,12 +73,14 @@ def plan(
       One `Job` for each seed and task.
 
     Raises:
-      ConfigError: If a preset or override does not fit or is what the sweep sets, or a pattern
-        fits no task, or a run was begun with other options.
+      ConfigError: If a preset or override does not fit, is another agent's or what the sweep
+        sets, or a pattern fits no task, or a run was begun with other options.
     """
     presets = list(presets or benchmark.presets)
     _refuse_what_is_set_here(overrides)
-    steps = configs.load(presets, list(overrides)).config.steps
+    resolved = configs.load(presets, list(overrides))
+    if unread := configs.unread_options(resolved, resolved.config.agent):
+        raise configs.ConfigError(unread)  # Runs that differ in it would be the same.
     seeds = range(benchmark.seeds) if seeds is None else list(dict.fromkeys(seeds))
     jobs = []
     for seed in seeds:
@@ -87,7 +89,7 @@ def plan(
             own = ["--task", task, "--seed", str(seed), "--logdir", str(folder)]
             words = ("--configs", *presets, *own, *overrides)
             _refuse_other_options(words, folder)
-            jobs.append(Job(task, seed, folder, steps, words))
+            jobs.append(Job(task, seed, folder, resolved.config.steps, words))
     return jobs
 
 

@@ -20,7 +20,7 @@ import statistics
 from dreamer_tf import config as configs
 from dreamer_tf.apps.figures.run_folders import metric_values
 from dreamer_tf.common.extras import install_hint
-from dreamer_tf.config.options import unknown_key
+from dreamer_tf.config.options import parse, unknown_key
 
 STUDY = "search.db"
 LAST_VALUES = 3
@@ -52,15 +52,15 @@ class Searched:
         """Reads ``key=1e-5..1e-3:log``, ``key=2..8`` or ``key=a|b``.
 
         Raises:
-          ConfigError: If it is none of these, or there is no such option.
+          ConfigError: If it is none of these, or there is no such option, or a value does not fit.
         """
         key, _, values = text.partition("=")
         known = configs.options()
         if key not in known:
             raise unknown_key(key)
         if "|" in values:
-            return cls(key, choices=tuple(values.split("|")))
-        match = _RANGE.fullmatch(values)
+            return cls(key, choices=_fitting(known[key], values.split("|")))
+        match = None if isinstance(known[key].kind, tuple) else _RANGE.fullmatch(values)
         try:
             low, high = float(match["low"]), float(match["high"])
         except (TypeError, ValueError) as error:
@@ -68,6 +68,7 @@ class Searched:
         log = match["scale"] == "log"
         if not low < high or (log and low <= 0):
             raise _unreadable(text)
+        _fitting(known[key], [match["low"], match["high"]])
         return cls(key, low, high, log)
 
     def suggest(self, trial):
@@ -78,6 +79,13 @@ class Searched:
             number = trial.suggest_int(self.key, int(self.low), int(self.high), log=self.log)
             return str(number)
         return repr(trial.suggest_float(self.key, self.low, self.high, log=self.log))
+
+
+def _fitting(option, words):
+    """The words, each of which is a value of the option: a trial's runs would refuse any other."""
+    for word in words:
+        parse(option, [word], "--search")
+    return tuple(words)
 
 
 def _unreadable(text):
@@ -114,9 +122,12 @@ def search(logdir, searched, *, trials, objective, seed, at_once, plan, run, say
         for job in plan(pathlib.Path(logdir) / "trial", [])
     ]
     optuna, study = _open(logdir, searched, objective, seed, basis)
-    running = optuna.trial.TrialState.RUNNING
+    running, failed = optuna.trial.TrialState.RUNNING, optuna.trial.TrialState.FAIL
+    for trial in study.trials:
+        if trial.state is running and "words" not in trial.user_attrs:
+            study.tell(trial.number, state=failed)  # It was interrupted before it had its values.
     while True:
-        done = [t for t in study.trials if t.state.is_finished()]
+        done = [t for t in study.trials if t.state.is_finished() and "words" in t.user_attrs]
         begun = [t for t in study.trials if t.state is running]
         room = min(at_once, trials - len(done))
         if room <= 0:
@@ -132,8 +143,7 @@ def search(logdir, searched, *, trials, objective, seed, at_once, plan, run, say
         run([job for jobs in batch.values() for job in jobs if not job.is_finished])
         for number, jobs in batch.items():
             value = worth(jobs, objective)
-            state = optuna.trial.TrialState.FAIL if value is None else None
-            study.tell(number, value, state=state)
+            study.tell(number, value, state=failed if value is None else None)
             words = " ".join(study.trials[number].user_attrs["words"])
             say(f"trial {number}: {words}  {objective} {'failed' if value is None else value}")
     finished = [t for t in study.trials if t.value is not None]
@@ -151,6 +161,15 @@ def worth(jobs, objective):
             return None
         values.append(statistics.mean(found))
     return statistics.mean(values)
+
+
+def examples(searched):
+    """Words of the command line that a trial may have: every choice once, of a range its end."""
+    values = {one.key: one.choices or (repr(one.high),) for one in searched}
+    for key, choices in values.items():
+        for value in choices:
+            chosen = {other: words[-1] for other, words in values.items()} | {key: value}
+            yield [word for pair in chosen.items() for word in (f"--{pair[0]}", pair[1])]
 
 
 def _words(searched, trial):

@@ -1,5 +1,6 @@
 """The benchmark: the whole of it at a tiny preset, and the sections that compute something."""
 
+import errno
 import json
 import math
 import os
@@ -123,6 +124,30 @@ def test_an_agent_without_updates_is_refused():
     words = ["--configs", "dmc_proprio", "debug", "--agent", "random"]
     with pytest.raises(configs.ConfigError, match="'random' does not learn"):
         commands.run(configs.parse_args(words), updates=1, seconds=0)
+
+
+@pytest.mark.parametrize("out", [".", "/dev/null", "/proc/figures.json"])
+def test_a_place_where_figures_cannot_be_saved_is_refused_before_they_are_taken(
+    out, capsys, monkeypatch
+):
+    monkeypatch.setattr(commands, "run", lambda *_: pytest.fail("it was measured"))
+    monkeypatch.setattr(commands.suite, "run", lambda *_: pytest.fail("it was measured"))
+    for words in (["--configs", "debug"], ["--suite"]):
+        with pytest.raises(SystemExit) as stop:
+            commands.benchmark([*words, "--out", out])
+        assert stop.value.code == 2 and "--out " in capsys.readouterr().err
+
+
+def test_figures_that_cannot_be_saved_are_printed(tmp_path, capsys, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(commands, "run", lambda *_: {})
+    monkeypatch.setattr(commands, "render", lambda _: "the figures\n")
+    monkeypatch.setattr(commands, "write_json", fail)
+    with pytest.raises(SystemExit):
+        commands.benchmark(["--configs", "debug", "--out", str(tmp_path / "figures.json")])
+    assert capsys.readouterr().out == "the figures\n"
 
 
 def test_help_names_the_options_of_the_benchmark_and_of_the_config(capsys):

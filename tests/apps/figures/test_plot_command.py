@@ -1,9 +1,11 @@
 """The command ``plot``: files, messages and exit codes."""
 
+import errno
 import importlib.util
 import inspect
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -11,7 +13,8 @@ import imageio.v3 as imageio
 import pytest
 
 from dreamer_tf.apps.figures import commands
-from dreamer_tf.apps.figures.catalogue import KINDS, OPTIONS
+from dreamer_tf.apps.figures.catalogue import KINDS, OPTIONS, Kind
+from dreamer_tf.apps.figures.collection import gather
 from dreamer_tf.config import options
 from tests.apps.figures.runs import entry, prediction, run_folder, score_file
 
@@ -155,6 +158,44 @@ def test_what_cannot_be_meant_is_exit_code_2_and_says_what_could(capsys, words, 
 @needs_libraries
 def test_a_path_without_runs_is_an_error(capsys):
     assert "nothing at nowhere" in failure(capsys, "--figure", "bars", "--indir", "nowhere")
+
+
+@needs_libraries
+def test_a_folder_that_cannot_be_read_is_named(runs, capsys, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(pathlib.Path, "iterdir", refuse)
+    message = failure(capsys, "--figure", "bars", "--indir", runs / "runs")
+    assert f"Permission denied: '{runs / 'runs'}'" in message
+
+
+@needs_libraries
+def test_a_folder_of_somebody_who_does_not_share_it_is_left_out(runs, tmp_path, monkeypatch):
+    shared = tmp_path / "shared"
+    shutil.copytree(runs / "runs", shared / "ours")
+    (shared / "theirs").mkdir()
+    listed = pathlib.Path.iterdir
+
+    def refuse(path):
+        if path.name == "theirs":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(pathlib.Path, "iterdir", refuse)
+    collected = gather([shared], group_by="dreamer.imag_horizon")
+    assert len(collected.runs) == 8
+    assert [note for note in collected.notes if "left out" in note and "theirs" in note]
+
+
+def test_ctrl_c_is_exit_code_130(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Kind, "make", interrupted)
+    with pytest.raises(SystemExit) as raised:
+        commands.plot(["--figure", "bars", "--indir", "runs"])
+    assert raised.value.code == 130
 
 
 def test_help_lists_every_figure_and_option(capsys):

@@ -189,6 +189,16 @@ def test_what_makes_no_report_is_one_line_and_an_exit_code(
     assert stop.value.code == code and part in message and "Traceback" not in message
 
 
+def test_ctrl_c_is_exit_code_130(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "write_report", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        commands.report(["run"])
+    assert stop.value.code == 130
+
+
 def test_the_script_loads_no_tensorflow(folder, tmp_path):
     code = (
         "import runpy, sys\n"

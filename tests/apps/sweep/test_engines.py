@@ -249,6 +249,18 @@ def test_a_stopped_search_goes_on_where_it_was(tmp_path):
     assert len(tried) == 16 and len(set(tried.values())) == 8
 
 
+def test_a_search_that_was_interrupted_while_it_proposed_goes_on(tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    tried = {}
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(search, "_words", interrupted)
+        try_search(tmp_path, 2, tried)
+    assert try_search(tmp_path, 2, tried).value is not None
+    assert len(tried) == 4, "two trials of two seeds: the one without values does not count"
+
+
 def test_a_folder_holds_one_search(tmp_path):
     try_search(tmp_path, 1, {})
     with pytest.raises(config.ConfigError, match=r"objective: eval/return, not"):
@@ -279,6 +291,11 @@ def test_what_is_searched_is_read(text, expected):
         (f"{RATE}=1e-3", "low..high"),
         (f"{RATE}=0..1:log", "with low above 0"),
         (f"{RATE}=2..1", "low..high"),
+        ("dreamerv3.pyramid.multiples=1..4", "low..high"),
+        (f"{RATE}=0..1", r"\(--search\): expected more than 0, got 0.0"),
+        ("dreamerv3.imag_horizon=5..9.5", "expected int"),
+        ("dreamerv3.objective=r2|infonc", "'infonc'. Did you mean 'infonce'"),
+        ("jit=0..1", "expected bool"),
     ],
 )
 def test_what_cannot_be_searched_is_refused(text, part):

@@ -84,6 +84,7 @@ def test_presets_may_be_others():
         ({"overrides": ["--seed=3"]}, "--seeds"),
         ({"overrides": ["--logdir", "x"]}, "--logdir"),
         ({"overrides": ["loose"]}, "loose"),
+        ({"overrides": ["--dreamerv3.imag_horizon", "9"]}, "did you mean dreamer.imag_horizon?"),
         ({"tasks": ["dmc_walker_wlak"]}, "dmc_walker_walk"),
     ],
 )

@@ -19,6 +19,7 @@ TINY = [
     *("--tasks", "dmc_cartpole_swingup", "dmc_cartpole_balance", "--agent", "random"),
     *("--run.eval_every", "0", "--env.workers", "inline", "--steps", "200"),
 ]
+SEARCH = ["--benchmark", "dreamerv3_dmc20", "--dry_run", "--search"]
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,9 @@ def test_dry_run_prints_commands_that_train_accepts_and_starts_nothing(tmp_path,
         (["--benchmark", "dmc20", "--bogus", "1"], "bogus"),
         (["--benchmark", "dmc20", "--agent", "none"], "'none'"),
         (["--benchmark", "dmc20", "--tasks", "walker"], "no task of this benchmark"),
+        ([*SEARCH, "dreamer.imag_horizon=5..30"], "dreamerv3 does not read dreamer.imag_horizon"),
+        ([*SEARCH, "agent=planet|dreamer", "dreamer.imag_horizon=5..30"], "agent planet does not"),
+        ([*SEARCH, "seed=1..5"], "--seeds"),
         ([], "--benchmark"),
     ],
 )
