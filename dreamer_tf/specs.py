@@ -80,20 +80,19 @@ class Space:
           high: Largest value, inclusive, likewise.
 
         Raises:
-          ValueError: If the dtype is another one.
+          ValueError: If the dtype is another one, or does not hold a bound.
         """
         dtype = np.dtype(dtype)
         if dtype not in _LIMITS:
             known = ", ".join(str(d) for d in _LIMITS)
             raise ValueError(f"a space holds one of {known}; got {dtype}")
         smallest, largest = _LIMITS[dtype]
-        low = smallest if low is None else low
-        high = largest if high is None else high
         shape = tuple(int(size) for size in shape)
         object.__setattr__(self, "dtype", dtype)
         object.__setattr__(self, "shape", shape)
-        object.__setattr__(self, "low", np.broadcast_to(np.asarray(low, dtype), shape))
-        object.__setattr__(self, "high", np.broadcast_to(np.asarray(high, dtype), shape))
+        for name, bound, limit in (("low", low, smallest), ("high", high, largest)):
+            bound = _held(name, limit if bound is None else bound, dtype)
+            object.__setattr__(self, name, np.broadcast_to(bound, shape))
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -194,6 +193,22 @@ _LIMITS = {
     np.dtype(np.int32): (0, np.iinfo(np.int32).max),
     np.dtype(bool): (False, True),
 }
+
+
+def _held(name, bound, dtype):
+    """A bound in the dtype of its space.
+
+    Raises:
+      ValueError: If it would be another number there.
+    """
+    given = np.asarray(bound)
+    with np.errstate(all="ignore"):  # Of a float32 that is too large: it is unbounded.
+        held = given.astype(dtype, copy=False)
+    if dtype.kind != "f" and (held != given).any():
+        wrong = given[held != given].flat[0]
+        raise ValueError(f"{name}: expected a bound that {dtype} holds, got {wrong}")
+    return held
+
 
 STEP_SPACES = {
     "reward": Space(np.float32),

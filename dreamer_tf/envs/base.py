@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dreamer_tf.envs.errors import EnvError
+from dreamer_tf.envs.errors import EnvAbandoned, EnvDied, EnvError
 from dreamer_tf.specs import LOG_PREFIX, Row, Space
 
 
@@ -151,7 +151,7 @@ class FrameEnv(Env):
         try:
             reward, terminated, truncated = result
             return float(reward), bool(terminated), bool(truncated)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RuntimeError) as error:
             raise EnvError(
                 f"{type(self).__name__}._advance() must return reward, terminated and truncated, "
                 f"a number and two bools; got {describe(result)}"
@@ -216,7 +216,7 @@ def _float32(value):
     """A number as float32; what is none stays what it is, for the checks of the row."""
     try:
         return np.float32(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):
         return value
 
 
@@ -279,6 +279,13 @@ def to_array(key: str, value: Any, shape: tuple[int, ...] | None = None) -> np.n
         array = np.asarray(value)
     except ValueError:  # Entries of different shapes.
         array = None
+    except (EnvAbandoned, EnvDied):
+        raise
+    except Exception as error:  # Of a tensor on a GPU, say, or of one that requires a gradient.
+        raise EnvError(
+            f"{key!r}: expected an array, got an object of the class {type(value).__name__}, which "
+            f"NumPy makes none of ({type(error).__name__}: {error})"
+        ) from error
     if array is not None and array.dtype == object:
         array = _numbers(array)
     if array is None or array.dtype.kind not in "biufcSUmM":
@@ -321,10 +328,16 @@ def describe(value: Any) -> str:
             array = np.asarray(value)
         except ValueError:
             return f"a ragged {name}: its {len(value)} entries have different shapes"
+        except (TypeError, RuntimeError):  # Of tensors of which NumPy makes no array.
+            return f"a {name} of {_classes(value)}"
         if array.dtype == object:
-            kinds = ", ".join(sorted({type(entry).__name__ for entry in array.flat}))
+            kinds = _classes(array.flat)
             if isinstance(value, np.ndarray):
                 return f"an array of dtype object of shape {array.shape}, of {kinds or 'nothing'}"
             return f"a {name} of {kinds}"
         return f"a {name} of shape {array.shape}"
     return f"an object of the class {type(value).__name__}"
+
+
+def _classes(entries):
+    return ", ".join(sorted({type(entry).__name__ for entry in entries}))

@@ -11,6 +11,7 @@ import numpy as np
 from dreamer_tf.envs.base import FrameEnv, describe, get_entry, set_entry, to_array
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.envs.names import named_apart
+from dreamer_tf.envs.pictures import drawn
 from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
 from dreamer_tf.specs import LOG_PREFIX
 
@@ -18,10 +19,10 @@ logger = logging.getLogger(__name__)
 
 FINAL_KEYS = ("final_obs", "final_observation", "terminal_observation")
 """Where the info of one that resets itself keeps what an episode ended with."""
-# What Python says where a seed is handed to what takes none.
+# What Python says where a seed is handed to what takes none, and pybind11.
 _NO_SEED = re.compile(
     r"argument 'seed'|(reset|seed)\(\) takes (no|0 positional|1 positional argument but 2) "
-    r"|has no attribute 'seed'"
+    r"|has no attribute 'seed'|(reset|seed)\(\): incompatible function arguments"
 )
 _LARGEST_SEED = 2**31 - 1  # Many simulators keep theirs in a signed number of 32 bits.
 
@@ -64,9 +65,9 @@ class GymEnv(FrameEnv):
         if problems:
             raise EnvError(*problems)
         self._observations, self._actions = named_apart(*codecs)
-        self._reset_takes_seed = _takes_seed(env)
+        self._reset_takes_seed = _may_take_seed(env.reset)
         self._has_seed = callable(getattr(env, "seed", None))
-        self._began = False
+        self._began, self._is_told_of_done = False, False
         self._tell_if_unseeded()
 
     @property
@@ -87,13 +88,7 @@ class GymEnv(FrameEnv):
                 f"{type(self._env).__name__} draws no pictures; make it with "
                 "render_mode='rgb_array'"
             )
-        picture = to_array("render()", call(self._env.render))
-        if picture.ndim != 3 or picture.shape[2] not in (1, 3, 4):
-            raise EnvError(
-                f"render(): expected a picture [height, width, 3], got {describe(picture)}"
-            )
-        with np.errstate(all="ignore"):
-            return np.array(picture, np.uint8)
+        return drawn(call(self._env.render))
 
     def close(self):
         close = getattr(self._env, "close", None)
@@ -123,29 +118,29 @@ class GymEnv(FrameEnv):
         if self._reset_takes_seed:
             try:
                 return call(self._env.reset, seed=seed)
-            except TypeError as error:
+            except Exception as error:
                 # A wrapper with ``**kwargs`` may be around one without a seed.
-                if self._began or not _NO_SEED.search(str(error)):
+                if self._began or not refuses_seed(error):
                     raise
-            self._reset_takes_seed = False
-            self._tell_if_unseeded()
+                self._reset_takes_seed = False
+                self._tell_if_unseeded(error)
         if self._has_seed:
             try:
                 call(self._env.seed, seed)
-            except (NotImplementedError, TypeError, AttributeError) as error:
-                is_about_it = isinstance(error, NotImplementedError) or _NO_SEED.search(str(error))
+            except Exception as error:
+                is_about_it = isinstance(error, NotImplementedError) or refuses_seed(error)
                 if self._began or not is_about_it:
                     raise
                 self._has_seed = False
-                self._tell_if_unseeded()
+                self._tell_if_unseeded(error)
         return call(self._env.reset)
 
-    def _tell_if_unseeded(self):
+    def _tell_if_unseeded(self, error=None):
         if not (self._reset_takes_seed or self._has_seed):
             logger.warning(
                 "%s: reset() takes no seed and there is no seed(), so its episodes are not decided "
-                "by env seeds and cannot be repeated; write reset(self, seed=None, options=None)",
-                type(getattr(self._env, "unwrapped", self._env)).__name__,
+                "by env seeds and cannot be repeated; write reset(self, seed=None, options=None)%s",
+                *(_name_of(self._env), f". It raised {error!r}" if error else ""),
             )
 
     def _advance(self, action):
@@ -153,13 +148,12 @@ class GymEnv(FrameEnv):
         if not isinstance(result, tuple | list) or len(result) not in (4, 5):
             got = len(result) if isinstance(result, tuple | list) else describe(result)
             raise EnvError(f"step() must return 5 values (or 4 as in old gym), got {got}")
-        self._problems = []
         self._observation, reward, *ends, info = result
         self._info = self._checked(_check_info, "info", info, {})
         reward = self._checked(_check_number, "reward", reward, 0.0)
         names = ("terminated", "truncated") if len(ends) == 2 else ("done",)
         ends = [
-            value is not None and bool(self._checked(_check_number, name, value, False))
+            value is not None and self._checked(_check_flag, name, value, False)
             for name, value in zip(names, ends, strict=True)
         ]
         if len(ends) == 2:
@@ -167,14 +161,29 @@ class GymEnv(FrameEnv):
         else:
             truncated = ends[0] and bool(self._info.get("TimeLimit.truncated", False))
             terminated = ends[0] and not truncated
+            if ends[0]:
+                self._tell_of_done()
         if terminated or truncated:
             # One that has reset itself already keeps what the episode ended with here.
             finals = [self._info[key] for key in FINAL_KEYS if self._info.get(key) is not None]
             self._observation = finals[0] if finals else self._observation
-        return reward, terminated, truncated
+        # What is wrong is told with the observation, so no further frame comes before it.
+        return reward, terminated, truncated or bool(self._problems)
+
+    def _tell_of_done(self):
+        """Says once what an end is taken for of which nothing says whether it is a limit."""
+        if self._is_told_of_done or "TimeLimit.truncated" in self._info:
+            return
+        self._is_told_of_done = True
+        logger.warning(
+            "%s: done, of the four values of step(), is taken for the end of the task, after which "
+            "nothing could be earned; where it is a time limit set info['TimeLimit.truncated'], or "
+            "return terminated and truncated instead. Told once",
+            _name_of(self._env),
+        )
 
     def _observe(self):
-        problems, obs = self._problems, {}
+        problems, self._problems, obs = self._problems, [], {}
         for key, codec in self._observations.items():
             try:
                 obs[key] = codec.encode(get_entry(self._observation, codec.path))
@@ -244,16 +253,29 @@ def _declared(env, name):
     return space
 
 
-def _takes_seed(env):
-    """Whether `reset` takes a seed; wrappers with ``**kwargs`` pass on what is inside."""
-    return _accepts_seed(env.reset) and _accepts_seed(getattr(env, "unwrapped", env).reset)
+def refuses_seed(error):
+    """Whether an error says that no seed is taken."""
+    if isinstance(error, TypeError | AttributeError):
+        return bool(_NO_SEED.search(str(error)))
+    refusals = ValueError | NotImplementedError | AssertionError
+    return isinstance(error, refusals) and "seed" in str(error).lower()
 
 
-def _accepts_seed(method):
+def _name_of(env):
+    """The name of what wrappers are around; what is no wrapper may have any ``unwrapped``."""
+    try:
+        inner = env.unwrapped
+    except Exception:  # Of a simulator that is not started, say; nothing but a name is missing.
+        inner = None
+    return type(env if inner is None else inner).__name__
+
+
+def _may_take_seed(method):
+    """Whether a seed can be handed to a method; the first time shows whether it is taken."""
     try:
         parameters = inspect.signature(method).parameters
     except (TypeError, ValueError):  # Written in C, without a signature.
-        return False
+        return True
     return "seed" in parameters or any(
         parameter.kind == inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()
     )
@@ -265,6 +287,13 @@ def _check_info(key, info):
     if not isinstance(info, Mapping):
         raise EnvError(f"{key!r}: expected a dict (or None), got {describe(info)}")
     return info
+
+
+def _check_flag(key, value):
+    number = _check_number(key, value)
+    if number not in (0, 1):
+        raise EnvError(f"{key!r}: expected true or false (1 or 0), got {number}")
+    return bool(number)
 
 
 def _check_number(key, value):

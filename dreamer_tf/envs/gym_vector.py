@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 from dreamer_tf.envs.base import describe, get_entry, make_row, set_entry, to_array
 from dreamer_tf.envs.checks import check_keys, check_value
 from dreamer_tf.envs.errors import EnvError
-from dreamer_tf.envs.gym_api import FINAL_KEYS
+from dreamer_tf.envs.gym_api import FINAL_KEYS, refuses_seed
 from dreamer_tf.envs.names import named_apart
+from dreamer_tf.envs.pictures import drawn
 from dreamer_tf.envs.spaces import ALL_KEYS, action_codecs, observation_codecs
 from dreamer_tf.specs import STEP_SPACES, Row, Space
 
@@ -221,7 +222,7 @@ class GymVectorEnv:
             raise EnvError(f"the VectorEnv draws no pictures: {error!r}") from error
         if pictures is None or not isinstance(pictures[index], np.ndarray):
             raise EnvError("the VectorEnv draws no pictures; make it with render_mode='rgb_array'")
-        return np.array(pictures[index], np.uint8)
+        return drawn(pictures[index])
 
     def close(self) -> None:
         """Closes the environments; what goes wrong there is only told."""
@@ -250,7 +251,14 @@ class GymVectorEnv:
         self._running[:] = True
 
     def _reset(self, **given):
-        result = self._env.reset(**given)
+        try:
+            result = self._env.reset(**given)
+        except TypeError as error:
+            if not refuses_seed(error) and "argument 'options'" not in str(error):
+                raise
+            raise EnvError(
+                f"reset() of a VectorEnv must take seed and options, as gymnasium's does: {error}"
+            ) from error
         if not (isinstance(result, tuple | list) and len(result) == 2):
             raise EnvError(
                 f"reset() of a VectorEnv must return observations and info; got {describe(result)}"
@@ -265,7 +273,7 @@ class GymVectorEnv:
             raise EnvError(f"step() of a VectorEnv must return 5 values, got {got}")
         obs, rewards, terminated, truncated, info = result
         ends = [
-            self._one_each(name, value).astype(bool)
+            self._flags(name, value)
             for name, value in (("terminated", terminated), ("truncated", truncated))
         ]
         return self._split(obs), self._one_each("reward", rewards), *ends, info
@@ -279,6 +287,12 @@ class GymVectorEnv:
                 f"{describe(values)}"
             )
         return array.reshape(len(self))
+
+    def _flags(self, name, values):
+        flags = self._one_each(name, values)
+        if not np.isin(flags, (0, 1)).all():
+            raise EnvError(f"{name!r}: expected true or false (1 or 0), got {flags.tolist()}")
+        return flags.astype(bool)
 
     def _split(self, obs):
         """Dict of key to what all environments show of it."""
@@ -318,7 +332,13 @@ class GymVectorEnv:
         own = info[index] if is_list and len(info) == len(self) else info
         for key in FINAL_KEYS:
             values = own.get(key) if isinstance(own, Mapping) else None
-            last = values if is_list or values is None else _at(values, index)
+            try:
+                last = values if is_list or values is None else _at(values, index)
+            except (TypeError, IndexError) as error:  # There are none of each environment.
+                raise EnvError(
+                    f"{key!r} of the info: expected an observation for each of {len(self)} "
+                    f"environments, got {describe(values)} ({error})"
+                ) from error
             if last is not None:
                 return {
                     key: codec.encode(get_entry(last, codec.path))

@@ -28,6 +28,10 @@ _LIBRARIES = {"numpy", "PIL", *sys.stdlib_module_names}
 STOPPING_SECONDS = 10  # How long a reply is waited for when the run is to stop.
 CLOSING_SECONDS = 5
 LOOKING_SECONDS = 0.25  # How often an environment that does not answer is looked at.
+START = "start"  # What the building of an environment is called among the commands.
+_SLOW_SECONDS = 60  # How long one may be built until that is told.
+# Not of this room, where what is said while an environment is built waits until it is.
+_AT_ONCE = logging.getLogger(_ROOM.partition(".")[0])
 
 
 class Host:
@@ -50,7 +54,7 @@ class Host:
     def _build(self, constructor):
         try:
             env = constructor()
-        except (EnvError, EnvAbandoned):
+        except (EnvError, EnvDied, EnvAbandoned):
             raise
         except Exception as error:
             raise EnvError(_failed_constructor(error)) from error
@@ -175,17 +179,16 @@ class Waiting:
         """Begins to wait.
 
         Args:
-          command: Its name; None while the environment is built, which may take its time.
+          command: Its name; `START` while the environment is built.
           limit: Seconds after which the environment counts as dead; 0: none.
           stopped: Function without arguments: whether the run is to stop.
         """
-        self._command = command
-        self._limit = limit if command else 0
-        self._stopped = stopped
+        self._command, self._limit, self._stopped = command, limit, stopped
         self._began, self._stopping = time.monotonic(), None
+        self._is_slow = False
 
     def look(self):
-        """Looks at the time.
+        """Looks at the time; tells once of an environment that is built for long.
 
         Raises:
           EnvDied: If the limit is over.
@@ -200,9 +203,15 @@ class Waiting:
             self._stopping = self._stopping or now
             if now - self._stopping > STOPPING_SECONDS:
                 raise EnvAbandoned(
-                    f"an environment did not answer to a {self._command or 'start'} for "
+                    f"an environment did not answer to a {self._command} for "
                     f"{now - self._began:.0f} seconds"
                 )
+        if self._command == START and not self._is_slow and now - self._began > _SLOW_SECONDS:
+            self._is_slow = True
+            _AT_ONCE.warning(
+                "an environment is not built after %g seconds; its constructor is waited for",
+                _SLOW_SECONDS,
+            )
 
 
 class InlineHost:
@@ -221,9 +230,9 @@ class InlineHost:
         self._host = None
         self._pending = None
 
-    def wait_until_ready(self):
-        """Calls the constructor; returns the spaces and frames per step."""
-        with self._interrupted_in_time(None, self._limit):
+    def wait_until_ready(self, limit=None):
+        """Calls the constructor; see `RemoteHost.wait_until_ready`."""
+        with self._interrupted_in_time(START, limit or 0):
             self._host = Host(self._constructor, self._notices)
         return self._host.spaces
 

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from dreamer_tf.envs.base import to_array
+from dreamer_tf.envs.base import describe, to_array
 from dreamer_tf.envs.errors import EnvError
 from dreamer_tf.specs import Space
 
@@ -13,6 +13,8 @@ logger = logging.getLogger(__name__)
 SMALLEST_PICTURE = 16
 """Height and width below which bytes are taken for numbers, such as the codes of objects."""
 _SMALL_RANGE = 128  # Half of what bytes hold: darker pictures are still pictures.
+# So many pictures without a brighter byte are codes of objects, as MiniGrid's.
+_DARK, _DARK_PICTURES = 32, 100
 
 
 class ImageCodec:
@@ -39,6 +41,7 @@ class ImageCodec:
         self._own = height, width, channels
         self._size = tuple(size) if size is not None else (height, width)
         self._resizes = (height, width) != self._size
+        self._low, self._high, self._left = 255, 0, 0 if self._stretch else _DARK_PICTURES
         self.space = Space(np.uint8, (*self._size, channels))
         if taken or channels not in (1, 3):
             logger.warning(
@@ -54,10 +57,24 @@ class ImageCodec:
         value = to_array(self._key, value, self._shape)
         if self._stretch and value.dtype == np.uint8:
             value = self._stretch(value)
+        if self._left and value.dtype == np.uint8:
+            self._look(value)
         value = value.transpose(self._axes).reshape(self._own)
         if self._resizes and value.dtype == np.uint8:
             return resize(value, self._size)
         return np.array(value, order="C")  # A copy: the environment may reuse its array.
+
+    def _look(self, value):
+        """Says once where the first pictures hold codes rather than light."""
+        self._low, self._high = min(self._low, value.min()), max(self._high, value.max())
+        self._left = self._left - 1 if self._high <= _DARK else 0
+        if not self._left and self._low < self._high <= _DARK:
+            logger.warning(
+                "%r: bytes seen %d to %d: codes rather than a picture; they are %sdivided by 255; "
+                "declare another dtype (int16) to get a vector",
+                *(self._key, self._low, self._high),
+                "blended by resizing and " if self._resizes else "",
+            )
 
 
 class _Stretch:
@@ -136,8 +153,14 @@ def layout(shape):
     """
     if len(shape) == 2:
         return (0, 1), ""
+    if len(shape) == 4 and 2 * max(shape[2:]) <= min(shape[:2]):
+        channels, frames = (2, 3) if shape[2] in (1, 3) else (3, 2)
+        taken = f": {shape[frames]} frames of {shape[channels]} channels, stacked last"
+        return (0, 1, frames, channels), taken
     *frames, first, middle, last = range(len(shape))
-    is_first = shape[first] < shape[last] and 2 * shape[first] <= shape[middle]
+    is_first = shape[first] < shape[last] and (
+        2 * shape[first] <= shape[middle] or shape[middle] == shape[last]
+    )
     if is_first and shape[last] > 4:
         axes, taken = (middle, last, *frames, first), ", which come first"
     else:
@@ -145,6 +168,33 @@ def layout(shape):
     if frames:
         taken = f": {shape[0]} frames of {shape[axes[-1]]} channels{taken}"
     return axes, taken
+
+
+def drawn(value):
+    """What ``render`` returned, as bytes of ``[height, width, channels]``.
+
+    Raises:
+      EnvError: If it is no picture.
+    """
+    picture = to_array("render()", value)
+    if picture.ndim != 3 or picture.shape[2] not in (1, 3, 4):
+        raise EnvError(f"render(): expected a picture [height, width, 3], got {describe(picture)}")
+    if picture.dtype != np.uint8 and not _holds_bytes(picture):
+        raise EnvError(
+            f"render(): expected a picture of bytes from 0 to 255, got {picture.dtype}"
+            f"{_span(picture)}; multiply numbers from 0 to 1 by 255, and return uint8"
+        )
+    return picture.astype(np.uint8)  # A copy: the environment may reuse its array.
+
+
+def _holds_bytes(array):
+    return array.dtype.kind in "iu" and not ((array < 0) | (array > 255)).any()
+
+
+def _span(array):
+    if not array.size or array.dtype.kind not in "biuf":
+        return ""
+    return f" from {array.min()} to {array.max()}"
 
 
 def resize(image, size):

@@ -16,7 +16,7 @@ import cloudpickle
 
 from dreamer_tf.envs import guardian
 from dreamer_tf.envs.errors import EnvDied, EnvError, WorkerFault
-from dreamer_tf.envs.host import CLOSING_SECONDS, LOOKING_SECONDS, Waiting
+from dreamer_tf.envs.host import CLOSING_SECONDS, LOOKING_SECONDS, START, Waiting
 
 # The worker finds modules where its parent does, before it imports anything of this package.
 _BOOTSTRAP = (
@@ -42,18 +42,26 @@ class RemoteHost:
           stopped: Function without arguments: whether the run is to stop.
         """
         self._limit, self._stopped = limit, stopped
-        self._command = None
+        self._command, self._start_limit = START, 0
         self._notices = []
 
-    def wait_until_ready(self):
+    def wait_until_ready(self, limit=None):
         """Waits for the constructor; returns the spaces and frames per step.
+
+        Args:
+          limit: Of one that was built before: seconds after which it counts as dead; 0: none. None:
+            it was not, and may take as long as it likes.
 
         Raises:
           EnvError: If the environment cannot be built.
+          EnvDied: If it was before, and its process ends now, or does not answer in time.
         """
+        self._start_limit = limit or 0
         try:
             return self.receive()
         except EnvDied as error:
+            if limit is not None:
+                raise
             raise EnvError(f"while the environment was built, {error}") from error
 
     def take_notices(self):
@@ -63,7 +71,8 @@ class RemoteHost:
 
     def _wait(self):
         """Waits for a reply, and not longer than allowed."""
-        waiting = Waiting(self._command, self._limit, self._stopped)
+        limit = self._start_limit if self._command == START else self._limit
+        waiting = Waiting(self._command, limit, self._stopped)
         while not self._has_reply(LOOKING_SECONDS):
             try:
                 waiting.look()

@@ -96,11 +96,12 @@ class RayHost(RemoteHost):
         self._alive = self._actor.ping.remote()
         self._reply = self._actor.build.remote(pickled)
 
-    def wait_until_ready(self):
-        """Waits for the constructor; returns the spaces and frames per step.
+    def wait_until_ready(self, limit=None):
+        """Waits for the constructor; see `RemoteHost.wait_until_ready`.
 
         Raises:
           EnvError: If the environment cannot be built, or no node has room for it.
+          EnvDied: If it was built before, and cannot be now.
         """
         # Only for room: the environment itself may take its time.
         deadline = time.monotonic() + _PATIENCE
@@ -114,7 +115,7 @@ class RayHost(RemoteHost):
                 f"and of {self._ray.cluster_resources().get('CPU', 0):g} "
                 f"cores {free.get('CPU', 0):g} are free"
             )
-        return super().wait_until_ready()
+        return super().wait_until_ready(limit)
 
     def send(self, command, argument=None):
         """Sends a command; see `Host.call`."""

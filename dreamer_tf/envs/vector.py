@@ -2,6 +2,7 @@
 
 import functools
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -17,7 +18,9 @@ from dreamer_tf.specs import LOG_PREFIX, STEP_SPACES, Row, Space, are_alike
 logger = logging.getLogger(__name__)
 
 _HOSTS: dict[str, Callable[..., Any]] = {"process": ProcessHost, "inline": InlineHost}
-_MOST_DEATHS = 3
+_MOST_DEATHS = 3  # Without a completed step between them; the next one stops the run.
+_MOST_CUT = 20  # Deaths without an episode that ended between them; this one stops it.
+_LONG = 10_000  # Steps after which a death is of another time than those before it.
 
 
 class VectorEnv:
@@ -48,7 +51,8 @@ class VectorEnv:
             or a function that starts one elsewhere, such as `RayNodes`.
           told: Set of the notices that need not be told again; those told are added.
           step_timeout: Seconds after which an environment that does not answer to a reset, step or
-            render counts as dead; 0: never. See `InlineHost` for where ``inline`` cannot tell.
+            render counts as dead; 0: never. One that is built anew has twice the time of the first
+            start in addition. See `InlineHost` for where ``inline`` cannot tell.
           stopped: Function without arguments: whether the run is to stop. Then nobody waits for an
             environment for longer than some seconds.
 
@@ -63,18 +67,22 @@ class VectorEnv:
         self._constructors = list(constructors)
         make_host: Callable[..., Any] = workers if callable(workers) else _HOSTS[workers]
         self._make_host = functools.partial(make_host, limit=step_timeout, stopped=stopped)
-        self._seed, self._stopped = seed, stopped
+        self._seed, self._stopped, self._limit = seed, stopped, step_timeout
         count = len(self._constructors)
         self._episodes = np.zeros(count, np.int64)
         self._running = np.zeros(count, bool)
-        self._deaths = np.zeros(count, int)
+        self._steps = np.zeros(count, int)
+        # Steps of the episodes that deaths cut, since one that ended otherwise.
+        self._cut: list[list[int]] = [[] for _ in range(count)]
         self._died = np.zeros(count, bool)
         self._told: set[str] = set() if told is None else told
         self._last_obs: list[Row] = [{}] * count
         self._hosts: list[Any] = []
         try:
             self._hosts += [self._make_host(constructor) for constructor in self._constructors]
+            began = time.monotonic()
             spaces = [self._wait(index) for index in range(count)]
+            self._start_seconds = time.monotonic() - began
             common = _common(spaces)
             self._obs_space, self._act_space, self._native_act_space, self._frames_per_step = common
         except BaseException:
@@ -154,6 +162,7 @@ class VectorEnv:
         reset = np.asarray(reset, bool)
         self._check_call(actions, reset)
         self._episodes += reset
+        self._steps[reset] = 0
         self._died[:] = False
         for index, host in enumerate(self._hosts):
             if reset[index]:
@@ -230,6 +239,7 @@ class VectorEnv:
             if not np.array_equal(np.asarray(got[key], space.dtype), row[key]):
                 return f"{key!r} is not what it was"
         self._last_obs[index] = {key: np.array(row[key]) for key in self._obs_space}
+        self._count(index, got)
         return None
 
     def render(self, index: int = 0) -> np.ndarray:
@@ -262,8 +272,7 @@ class VectorEnv:
                     return make_row(self._last_obs[index], is_last=True)
                 self._hosts[index].send("reset", self._episode_seed(index))
                 continue
-            if not reset:
-                self._deaths[index] = 0
+            self._count(index, row)
             return row
 
     def _reply(self, index):
@@ -279,23 +288,50 @@ class VectorEnv:
                 self._told.add(identity)
                 logger.warning("%s", text)
 
+    def _count(self, index, row):
+        """Notes how far an episode has come; forgets deaths when it ends, or is long."""
+        self._steps[index] = 0 if row["is_first"] else self._steps[index] + 1
+        if row["is_last"] or self._steps[index] == _LONG:
+            self._cut[index] = []
+
     def _rebuild(self, index, error):
-        self._deaths[index] += 1
-        if self._deaths[index] > _MOST_DEATHS:
-            raise EnvError(
-                f"environment {index} died {self._deaths[index]} times without completing a step "
-                f"in between; the last time: {error}"
+        if self._stopped():  # Whoever ends a run may have signalled its simulators, too.
+            raise EnvAbandoned(
+                f"environment {index} died while the run was to stop: {error}"
             ) from error
+        self._check_deaths(index, error)
         logger.warning(
             "Environment %d died and is built anew; its episode is cut off here. %s", index, error
         )
         self._hosts[index].close()
         self._hosts[index] = self._make_host(self._constructors[index])
-        self._wait(index)
-
-    def _wait(self, index):
+        # Simulators may start for longer than they ever take for a step.
+        limit = self._limit and round(self._limit + 2 * self._start_seconds, 1)
         try:
-            return self._hosts[index].wait_until_ready()
+            self._wait(index, limit)
+        except EnvDied as another:
+            self._rebuild(index, another)
+
+    def _check_deaths(self, index, error):
+        """Counts a death; raises `EnvError` if there were too many."""
+        cut = self._cut[index]
+        cut.append(int(self._steps[index]))
+        self._steps[index] = 0
+        if len(cut) > _MOST_DEATHS and not any(cut[-_MOST_DEATHS:]):
+            raise EnvError(
+                f"environment {index} died {_MOST_DEATHS + 1} times without completing a step "
+                f"in between; the last time: {error}"
+            ) from error
+        if len(cut) >= _MOST_CUT:
+            raise EnvError(
+                f"environment {index} dies in every episode, {len(cut)} in a row, after "
+                f"{min(cut)} to {max(cut)} steps; if it raises at its time limit, set "
+                f"env.time_limit; illegal actions must not raise; the last time: {error}"
+            ) from error
+
+    def _wait(self, index, limit=None):
+        try:
+            return self._hosts[index].wait_until_ready(limit)
         except EnvError as error:
             raise _numbered(index, error) from error
         finally:

@@ -23,10 +23,9 @@ from dreamer_tf.envs.host import Host, Notices
 
 def main():
     """Serves one environment until the parent says ``close`` or ends."""
-    # The parent decides when to stop: it finishes its step and saves first.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    connection = Connection(int(sys.argv[1]))
+    _leave_signals_to_the_parent()
+    # Taken away: an environment may parse the arguments of its process.
+    connection = Connection(int(sys.argv.pop()))
     threading.Thread(target=_end_with_parent, args=[connection.fileno()], daemon=True).start()
     # The parent may end at any moment; without it there is nobody to tell.
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
@@ -34,6 +33,23 @@ def main():
         host = _build(connection, notices)
         if host is not None:
             _serve(host, connection, notices)
+
+
+def _leave_signals_to_the_parent():
+    """Ignores Ctrl-C and SIGTERM: the parent finishes its step and saves first.
+
+    By handlers that do nothing: simulators that an environment starts would inherit `SIG_IGN`, and
+    could be ended by neither.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    os.register_at_fork(after_in_child=_take_signals)
+
+
+def _take_signals():
+    """Lets a fork, which inherits the handlers, be ended as any process."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _end_with_parent(descriptor):

@@ -126,7 +126,7 @@ class Block:
         self._ask()
         return batch
 
-    def draw_anew(self):
+    def draw_anew(self) -> None:
         """Prepares once more what was not handed out. No batch drawn before may still be in use."""
         self._give_back()
         self._ask()

@@ -5,7 +5,15 @@ import functools
 import numpy as np
 import pytest
 
-from dreamer_tf.envs import CheckedEnv, EnvError, FrameEnv, VectorEnv, check_env, from_user
+from dreamer_tf.envs import (
+    CheckedEnv,
+    EnvError,
+    FrameEnv,
+    VectorEnv,
+    check_env,
+    from_user,
+    make_row,
+)
 from dreamer_tf.envs.checks import ACTIONS_CHECKED_STEPS
 from dreamer_tf.specs import Space
 from tests.counting import CountingEnv, FailingEnv
@@ -170,12 +178,20 @@ class Frames(FrameEnv):
         return self._returned[2]
 
 
+class Tensor:
+    """Of several entries, or with a gradient."""
+
+    def __float__(self):
+        raise RuntimeError("a Tensor with 2 elements cannot be converted to Scalar")
+
+
 OBS = {"count": np.zeros(1, np.float32)}
 
 
 @pytest.mark.parametrize(("returned", "message"), [
     (((1.0, False), OBS), r"Frames._advance\(\) must return reward, terminated.*shape \(2,\)"),
     (((None, False, False), OBS), r"Frames._advance\(\) must return.*a tuple of NoneType, bool"),
+    (((Tensor(), False, False), OBS), r"Frames._advance\(\) must return.*of Tensor, bool"),
     ((1.0, OBS), r"Frames._advance\(\) must return .*got 1.0"),
     (((1e39, False, False), OBS), "'reward': 1e[+]39 is too large for float32"),
     (((1.0, True, False), None), r"Frames._observe\(\) must return a dict of obs.*got None"),
@@ -187,6 +203,19 @@ def test_what_a_subclass_of_ours_returns_is_named(returned, message, workers):
         with pytest.raises(EnvError, match=message):
             for begins in (True, False):
                 env.step({"action": np.zeros((1, 2), np.float32)}, [begins])
+
+
+def test_a_reward_that_is_no_number_is_no_death():
+    class Odd(CountingEnv):
+        def step(self, action):
+            return make_row(super().step(action), Tensor())
+
+    with VectorEnv([Odd], seed=0, workers="inline") as env:
+        env.step({"action": np.zeros((1, 2), np.float32)}, [True])
+        with pytest.raises(
+            EnvError, match="'reward': expected .* got an object of the class Tensor"
+        ):
+            env.step({"action": np.zeros((1, 2), np.float32)}, [False])
 
 
 def test_what_a_subclass_of_ours_logs_may_be_anything(caplog):

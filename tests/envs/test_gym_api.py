@@ -279,6 +279,9 @@ def test_a_reward_may_be_an_array_of_one_object():
     ((np.zeros(1), None, False, False, {}), "'reward': expected a number, got object"),
     ((np.zeros(1), [1, 2], False, False, {}), r"'reward'.*shape \(2,\)"),
     ((np.zeros(1), np.nan, False, False, {}), "'reward'.*NaN"),
+    ((np.zeros(1), 1, np.nan, False, {}), "'terminated': expected true or false.*got nan"),
+    ((np.zeros(1), 1, False, 0.3, {}), "'truncated': expected true or false.*got 0.3"),
+    ((np.zeros(1), 1, 2, {}), "'done': expected true or false.*got 2"),
     ((np.zeros(2), 1, False, False, {}), r"'vector': expected shape \(1,\), got \(2,\)"),
     ((np.full(1, np.inf), 1, False, False, {}), "'vector'.*infinite"),
 ])  # fmt: skip
@@ -293,6 +296,64 @@ def test_wrong_steps_are_named(values, message):
         env.step({"action": np.int32(0)})
 
 
+@pytest.mark.parametrize(("wrong", "message"), [
+    ({1: None}, "'reward': expected a number"),
+    ({2: np.array([True, True])}, "'terminated': expected a number"),
+    ({4: [1]}, "'info': expected a dict"),
+])  # fmt: skip
+def test_wrong_values_of_a_frame_that_is_not_observed_are_named(wrong, message):
+    class Wrong(Walk):
+        def step(self, action):
+            values = dict(enumerate(super().step(action)))
+            return tuple((values | (wrong if self._steps == 1 else {})).values())
+
+    env = envs.from_user(Wrong(), action_repeat=2)
+    env.reset(0)
+    with pytest.raises(envs.EnvError, match=message) as raised:
+        env.step(go(0))
+    assert len(raised.value.problems) == 1
+    assert env.step(go(0))["reward"] == 4, "told once"
+
+
+class OfTensors(OldWalk):
+    """What NumPy makes no array of, in one of the places of a step."""
+
+    class Tensor:
+        def __array__(self, dtype=None, copy=None):
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def __init__(self, place):
+        super().__init__()
+        self._place = place
+
+    def step(self, action):
+        values = [np.zeros(1), 1.0, False, False, {}]
+        values[self._place] = self.Tensor()
+        return tuple(values)
+
+
+@pytest.mark.parametrize(("place", "key"), [(0, "vector"), (1, "reward"), (2, "terminated")])
+def test_what_is_no_array_is_no_death(place, key):
+    said = f"'{key}': expected an array, got an object of the class Tensor.*RuntimeError: Can't"
+    with envs.VectorEnv(
+        [lambda: envs.from_user(OfTensors(place))], seed=0, workers="inline"
+    ) as env:
+        env.step({"action": np.zeros(1, np.int32)}, [True])
+        with pytest.raises(envs.EnvError, match=said):
+            env.step({"action": np.zeros(1, np.int32)}, [False])
+
+
+def test_a_list_of_what_is_no_array_is_described():
+    class Lists(OldWalk):
+        observation_space = spaces.Dict(x=OldWalk.observation_space)
+
+        def reset(self):
+            return [OfTensors.Tensor()]
+
+    with pytest.raises(envs.EnvError, match="'x': expected a dict.*got a list of Tensor"):
+        envs.from_user(Lists()).reset(0)
+
+
 def test_a_missing_part_of_a_dict_is_named():
     class Partial(Walk):
         def _observe(self):
@@ -300,6 +361,41 @@ def test_a_missing_part_of_a_dict_is_named():
 
     with pytest.raises(envs.EnvError, match="'where/position'"):
         envs.from_user(Partial()).reset(0)
+
+
+@pytest.mark.parametrize(("info", "is_told"), [({}, True), ({"TimeLimit.truncated": False}, False)])
+def test_an_end_of_old_gym_that_may_be_a_limit_is_told_once(info, is_told, caplog):
+    env = envs.from_user(OldWalk(info))
+    for seed in range(2):
+        env.reset(seed)
+        for step in range(3):
+            assert not caplog.messages or seed or not step
+            env.step({"action": np.int32(0)})
+    assert len(caplog.messages) == is_told
+    assert ("OldWalk: done, of the four values of step()" in caplog.text) == is_told
+
+
+@pytest.mark.parametrize(("picture", "message"), [
+    (np.full((4, 4, 3), 0.9), "bytes from 0 to 255, got float64 from 0.9 to 0.9; multiply"),
+    (np.full((4, 4, 3), 300), "bytes from 0 to 255, got int64 from 300 to 300"),
+    (np.ones((4, 4, 3), bool), "bytes from 0 to 255, got bool"),
+    (np.zeros((3, 4, 5), np.uint8), r"a picture \[height, width, 3\]"),
+    (np.full((4, 4, 3), 200), None),
+    (np.full((4, 4, 3), 200, np.uint8), None),
+])  # fmt: skip
+def test_pictures_are_bytes(picture, message):
+    class Drawing(Walk):
+        render_mode = "rgb_array"
+
+        def render(self):
+            return picture
+
+    env = envs.from_user(Drawing())
+    if message is None:
+        assert env.render().dtype == np.uint8 and (env.render() == 200).all()
+        return
+    with pytest.raises(envs.EnvError, match=r"render\(\): expected.*" + message):
+        env.render()
 
 
 def test_pictures_of_environments_made_for_drawing():

@@ -224,6 +224,19 @@ def merged(obs, reward, terminated, truncated, info):
     return obs, reward, terminated, truncated, info
 
 
+class NoArray:
+    """A batch on a GPU."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return self
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy.")
+
+
 def columns(obs, *values):
     *numbers, info = values
     return (obs, *(np.asarray(number)[:, None] for number in numbers), info)
@@ -254,6 +267,15 @@ def test_the_last_observation_is_found_wherever_it_is_kept(simulator):
      r"2 environments, got an array of float64 of shape \(1,\)"),
     (lambda obs, reward, *rest: (obs, None, *rest), "'reward': expected.*got None"),
     (lambda obs, reward, ended, *rest: (obs, reward, np.zeros(3), *rest), "'terminated': expected"),
+    (lambda obs, reward, ended, *rest: (obs, reward, np.array([np.nan, 1]), *rest),
+     r"'terminated': expected true or false \(1 or 0\), got \[nan, 1.0\]"),
+    (lambda obs, reward, ended, cut, info: (obs, reward, ended, np.array([0.3, 0]), info),
+     "'truncated': expected true or false.*got .0.3"),
+    (lambda obs, reward, *rest: (obs, NoArray(), *rest), "'reward': .*class NoArray.*cuda:0"),
+    (lambda obs, *rest: (obs | {"count": NoArray()}, *rest), "'count': .*class NoArray.*cuda:0"),
+    (lambda *values: (*values[:4], {"final_observation": {"count": 1}}),
+     "'final_observation' of the info: expected an observation for each of 2.*keys 'count'"),
+    (lambda *values: (*values[:4], {"final_obs": 3}), "'final_obs' of the info: expected.*got 3"),
     (lambda obs, *rest: (obs | {"count": np.zeros((3, 1))}, *rest), "'count': expected an array"),
     (lambda obs, *rest: (obs | {"count": 3}, *rest), "'count': expected an array.*got 3"),
     (lambda obs, *rest: ({"which": obs["which"]}, *rest), "'count': the observation does not hold"),
@@ -266,6 +288,38 @@ def test_wrong_steps_of_a_vector_env_are_named(change, message):
     with pytest.raises(envs.EnvError, match=message):
         for _ in range(3):
             vector.step(IDLE, np.zeros(2, bool))
+
+
+@pytest.mark.parametrize("takes", ["nothing", "seed"])
+def test_a_reset_of_a_vector_env_that_takes_too_little_is_named(takes):
+    class Poor(SyncVectorEnv):
+        def reset(self, seed=None):
+            return super().reset(seed=seed)
+
+    class Poorer(Poor):
+        def reset(self):
+            return super().reset()
+
+    kind = Poor if takes == "seed" else Poorer
+    vector = envs.GymVectorEnv(
+        lambda: kind([lambda: Counting(0)], autoreset_mode=AutoresetMode.DISABLED), seed=0
+    )
+    idle = {key: value[:1] for key, value in IDLE.items()}
+    with pytest.raises(envs.EnvError, match=r"reset\(\) of a VectorEnv must take seed and options"):
+        vector.step({}, np.ones(1, bool))
+        for _ in range(3):
+            vector.step(idle, np.zeros(1, bool))
+
+
+@pytest.mark.parametrize("picture", [np.full((4, 4, 3), 0.9), np.full((4, 4, 3), 300)])
+def test_pictures_of_a_vector_env_are_bytes(picture):
+    class Drawing(SyncVectorEnv):
+        def render(self):
+            return [picture]
+
+    with envs.GymVectorEnv(lambda: Drawing([lambda: Counting(0)]), seed=0) as vector:  # noqa: SIM117
+        with pytest.raises(envs.EnvError, match=r"render\(\): expected a picture of bytes"):
+            vector.render()
 
 
 def test_a_wrong_reset_of_a_vector_env_is_named():

@@ -162,6 +162,11 @@ def test_check_env_as_a_command(capsys, folder):
     with pytest.raises(SystemExit) as raised:
         command.main(["my_robot:Robots.Arm"])
     assert raised.value.code == 2 and "1 problem:" in capsys.readouterr().err
+    for words, least in (["--steps", "0"], 1), (["--seed", "-1"], 0):
+        with pytest.raises(SystemExit) as raised:
+            command.main(["my_robot:make_arm", *words])
+        message = f"argument {words[0]}: expected a whole number from {least}, got {words[1]}"
+        assert raised.value.code == 2 and message in capsys.readouterr().err
 
 
 class Leftover(peculiar.Plain):

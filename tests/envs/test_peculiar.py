@@ -107,6 +107,12 @@ def test_another_structure_than_the_declared_one_is_named(space, returned, messa
     ((4, 84, 84, 3), (84, 84, 12), "84x84 with 12 channels: 4 frames of 3 channels"),
     ((4, 3, 84, 96), (84, 96, 12), "12 channels: 4 frames of 3 channels, which come first"),
     ((3, 64, 64), (64, 64, 3), "64x64 with 3 channels, which come first"),
+    ((17, 19, 19), (19, 19, 17), "19x19 with 17 channels, which come first"),
+    ((48, 64, 64), (64, 64, 48), "64x64 with 48 channels, which come first"),
+    ((64, 64, 64), (64, 64, 64), "64x64 with 64 channels"),
+    ((84, 84, 3, 4), (84, 84, 12), "84x84 with 12 channels: 4 frames of 3 channels, stacked last"),
+    ((84, 90, 4, 1), (84, 90, 4), "84x90 with 4 channels: 4 frames of 1 channels, stacked last"),
+    ((50, 24, 20, 3), (24, 20, 150), "24x20 with 150 channels: 50 frames of 3 channels"),
     ((64, 64, 3), (64, 64, 3), ""),
     ((20, 16, 3), (20, 16, 3), ""),
 ])  # fmt: skip
@@ -119,6 +125,8 @@ def test_channels_may_be_many_and_come_first(shape, seen, notice, caplog):
     frames = value if len(shape) == 4 else value[None]
     if "first" in notice:
         frames = np.moveaxis(frames, 1, -1)
+    if "stacked last" in notice:
+        frames = np.moveaxis(value, -1 if shape[2] == 3 else -2, 0)
     np.testing.assert_array_equal(image, np.concatenate(list(frames), -1))
 
 
@@ -140,6 +148,38 @@ def test_a_few_bytes_are_no_picture_and_keep_their_size(caplog):
     assert "numbers of shape 7x7x3 are used as a vector of 147" in caplog.text
     row = envs.from_user(peculiar.Returning(ids, np.full((7, 7, 3), 9, np.uint8))).reset(0)
     assert row["vector"].tolist() == [9.0] * 147
+
+
+class Dark(peculiar.Plain):
+    """A grid of codes, or a picture as dark but for a pixel of the last frame that is looked at."""
+
+    length = 1000
+
+    def __init__(self, low, high, brightest=0):
+        self.observation_space = spaces.Box(low, high, (19, 20, 3), np.uint8)
+        self._brightest = brightest
+
+    def look(self):
+        image = np.zeros((19, 20, 3), np.uint8)
+        image[::2] = 10
+        if self.t == 99:
+            image[0, 0, 0] = self._brightest
+        return image
+
+
+@pytest.mark.parametrize(("size", "said"), [
+    ((64, 64), "blended by resizing and divided by 255"), (None, "they are divided by 255"),
+])  # fmt: skip
+def test_grids_of_codes_are_told_from_pictures(size, said, caplog):
+    rows = play(lambda: Dark(0, 255), 100, image_size=size)
+    message = caplog.messages[-1]
+    assert message.startswith("'image': bytes seen 0 to 10: codes rather than") and said in message
+    assert "(int16)" in message and rows[0]["image"].max() == 10
+    caplog.clear()
+    assert "codes rather" in check_env(lambda: Dark(0, 255), image_size=size)
+    for other, steps in ((Dark(0, 255, 33), 150), (Dark(0, 20), 150), (Dark(0, 255), 99)):
+        play(other, steps, image_size=size)
+    assert "codes rather" not in caplog.text
 
 
 # ------------------------------------------------------------ nothing to learn

@@ -239,6 +239,69 @@ def test_action_values():
     assert action_codecs(spaces.Discrete(4))["action"].space == Space(np.int32, (), 0, 3)
 
 
+@pytest.mark.parametrize(("space", "total"), [
+    (spaces.Discrete(2**40), "1,099,511,627,776"),
+    (spaces.Discrete(2**32 + 5), "4,294,967,301"),
+    (spaces.MultiDiscrete([2**31 - 1] * 3), "6,442,450,941"),
+    (spaces.MultiDiscrete([50_001, 50_000]), "100,001"),
+])  # fmt: skip
+def test_very_many_categories_are_refused_by_their_key(space, total):
+    for codecs, key in (
+        (lambda s: observation_codecs(s, None), "vector"),
+        (action_codecs, "action"),
+    ):
+        with pytest.raises(
+            EnvError, match=f"'{key}': expected at most 100,000 .* got {total}: .*Box"
+        ):
+            codecs(space)
+    pair = spaces.Dict({"hash": space, "x": spaces.Discrete(3)})
+    with pytest.raises(EnvError, match="'hash': expected at most .*--env.keys x leaves it out"):
+        observation_codecs(pair, None)
+
+
+def test_many_categories_are_told(caplog):
+    assert action_codecs(spaces.Discrete(1000))["action"].space.classes == 1000
+    assert not caplog.text
+    assert encode(spaces.Discrete(1001), 1000)[2].argmax() == 1000
+    assert "'vector': 1001 categories, each of them a number in the networks" in caplog.text
+
+
+def test_bounds_that_a_dtype_does_not_hold_are_refused():
+    for dtype, low, high in [
+        (np.int32, 0, 2**33), (np.int32, 0, [2**32 + 4]), (np.uint8, -1, 255), (np.uint8, 0, 256),
+        (np.int32, 0, np.inf), (np.int32, 0, 1.5), (bool, 0, 2),
+    ]:  # fmt: skip
+        with pytest.raises(ValueError, match="(low|high): expected a bound that .* holds, got"):
+            Space(dtype, (1,), low, high)
+    assert Space(np.float32, (), 0, 1e300).high == np.inf
+    with pytest.raises(EnvError, match="'action': low: .* holds, got 10995.*start at 0"):
+        action_codecs(spaces.Discrete(3, start=2**40))
+
+
+def test_a_mask_of_actions_is_said_to_be_no_more_than_observed(caplog):
+    space = spaces.Dict(board=spaces.Discrete(3), action_mask=spaces.MultiBinary(2))
+    observation_codecs(space, None)
+    [message] = caplog.messages
+    assert message.startswith("'action_mask': a mask of actions is observed, and no more")
+
+
+def test_exchanged_bounds_of_an_action_are_refused():
+    with np.errstate(all="ignore"):
+        box = spaces.Box(-1, 1, (2,))
+    box.low, box.high = np.float32([1, -1]), np.float32([-1, 1])  # gym does not look.
+    with pytest.raises(
+        EnvError, match=r"'action': .*low to high, got \[1.0, -1.0\] to \[-1.0, 1.0\]"
+    ):
+        action_codecs(box)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])
+def test_an_action_without_axes_is_an_array(dtype):
+    box = spaces.Box(-3, 5, (), dtype)
+    decoded = decode(box, np.float32([1]))
+    assert isinstance(decoded, np.ndarray) and box.contains(decoded) and decoded == 5
+
+
 def test_actions_without_bounds_are_refused():
     with pytest.raises(EnvError, match="'action'.*finite bounds"):
         action_codecs(spaces.Box(-np.inf, 1, (2,)))

@@ -129,6 +129,33 @@ def test_dying_again_and_again_stops():
         run(env, 20)
 
 
+def test_dying_in_every_episode_stops(monkeypatch):
+    """As of what raises at its time limit, and not as of what dies now and then."""
+    steady = functools.partial(FailingEnv, "raise", at=4)
+    with VectorEnv([steady], seed=0, workers="inline") as env:  # noqa: SIM117
+        with pytest.raises(
+            EnvError, match="(?s)0 dies in every episode, 20 in a row, after 3 to 3 s"
+        ):
+            run(env, 200)
+        assert env.episodes.tolist() == [20]
+    monkeypatch.setattr("dreamer_tf.envs.vector._LONG", 3)  # As of what never ends.
+    with VectorEnv([steady], seed=0, workers="inline") as env:
+        run(env, 200)
+        assert env.episodes > 20
+
+    class Fitful(CountingEnv):
+        def step(self, action):
+            row = super().step(action)
+            if self._count == 3 and self._seed % 4:
+                raise RuntimeError("now and then")
+            return row
+
+    with VectorEnv([Fitful], seed=0, workers="inline") as env:
+        rows = run(env, 200)
+    cut = [bool(row["is_last"] & ~row["is_terminal"]) for row in rows]
+    assert sum(cut) > 20
+
+
 @both
 @pytest.mark.parametrize(("how", "text"), [("nan", "'count'.*NaN"), ("shape", r"shape \(3,\)")])
 def test_wrong_values_stop_at_once(workers, how, text):

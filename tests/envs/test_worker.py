@@ -1,6 +1,8 @@
 """Worker processes: what they load, when they start, and when they end."""
 
+import argparse
 import ctypes
+import multiprocessing
 import os
 import pathlib
 import signal
@@ -182,6 +184,61 @@ def test_signals_are_left_to_the_parent(host, number):
     assert worker.receive()["is_first"]
 
 
+class Restarting(CountingEnv):
+    """Begins each episode with a simulator of its own, as far as signals end the last one."""
+
+    def __init__(self, how):
+        super().__init__()
+        self._how, self._simulator = how, None
+
+    def reset(self, seed):
+        if self._simulator:
+            getattr(self, f"_{self._how}")()
+        if self._how == "fork":
+            fork = multiprocessing.get_context("fork")
+            self._simulator = fork.Process(target=time.sleep, args=[30], daemon=True)
+            self._simulator.start()
+        else:
+            self._simulator = subprocess.Popen(["sleep", "30"], start_new_session=True)
+        return super().reset(seed)
+
+    def _terminate(self):
+        self._simulator.terminate()
+        assert self._simulator.wait() == -signal.SIGTERM
+
+    def _interrupt(self):
+        os.killpg(self._simulator.pid, signal.SIGINT)
+        assert self._simulator.wait() == -signal.SIGINT
+
+    def _fork(self):
+        self._simulator.terminate()
+        self._simulator.join()
+        assert self._simulator.exitcode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("how", ["terminate", "interrupt", "fork"])
+def test_simulators_that_an_environment_starts_can_be_ended(how, caplog):
+    with VectorEnv([lambda: Restarting(how)], seed=0, step_timeout=5) as envs:
+        for _ in range(2):
+            assert envs.step(STEP, [True])["is_first"].all()
+    assert not caplog.messages, "no death"
+
+
+def test_a_death_while_the_run_is_to_stop_is_a_part_of_that():
+    with VectorEnv([lambda: FailingEnv("raise", at=1)], seed=0, stopped=lambda: True) as envs:
+        envs.step(STEP, [True])
+        with pytest.raises(EnvAbandoned, match="(?s)0 died while the run was to stop.*broke"):
+            envs.step(STEP, [False])
+
+
+def test_an_environment_may_parse_the_arguments_of_its_process(host):
+    def parses():
+        assert argparse.ArgumentParser().parse_args([]) == argparse.ArgumentParser().parse_args()
+        return CountingEnv()
+
+    host(parses).wait_until_ready()
+
+
 def test_errors_carry_the_worker_traceback(host):
     worker = host(lambda: FailingEnv("raise", at=1))
     worker.wait_until_ready()
@@ -270,6 +327,25 @@ def test_an_environment_that_hangs_counts_as_dead_and_is_named(how, command, wor
     shown = caplog.text + (str(raised.value) if command == "reset" else "")
     assert f"no answer to a {command} for 0.5 seconds (env.step_timeout)" in shown
     assert "Environment 1 died and is built anew" in shown
+
+
+@pytest.mark.parametrize("workers", ["process", "inline"])
+def test_one_that_hangs_while_it_is_built_anew_is_dead(workers, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr("dreamer_tf.envs.host._SLOW_SECONDS", 0.1)
+
+    def make():
+        if (tmp_path / "built").exists():
+            time.sleep(600)
+        time.sleep(0.6)  # Longer than the limit: the first start has none.
+        (tmp_path / "built").touch()
+        return FailingEnv("raise", at=1)
+
+    with VectorEnv([make], seed=0, step_timeout=0.5, workers=workers) as envs:
+        assert "an environment is not built after 0.1 seconds" in caplog.text
+        assert 0.6 < envs._start_seconds < 60
+        envs.step(STEP, [True])
+        with pytest.raises(EnvError, match="0 died 4 times.*no answer to a start for"):
+            envs.step(STEP, [False])
 
 
 def test_a_worker_that_died_while_a_child_holds_its_socket_is_dead(caplog):
