@@ -1,7 +1,6 @@
 """A headless Chromium for tests of pages."""
 
 import contextlib
-import os
 import shutil
 
 import pytest
@@ -22,7 +21,7 @@ PATIENCE = 120
 
 @contextlib.contextmanager
 def open_browser():
-    """Starts a Chromium; without one the test is skipped, or fails where ``CI`` is set.
+    """Starts a Chromium; without one the test is skipped, which fails where ``CI`` is set.
 
     Yields:
       A driver of selenium.
@@ -30,8 +29,7 @@ def open_browser():
     paths = [path for path in map(shutil.which, _BROWSERS) if path]
     driver_path = shutil.which("chromedriver")
     if not (paths and driver_path):
-        reason = "there is no Chromium with its chromedriver; make browser installs them"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+        pytest.skip("there is no Chromium with its chromedriver; make browser installs them")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()

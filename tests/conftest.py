@@ -6,6 +6,7 @@ import os
 import hypothesis
 import pytest
 
+from tests.skips import pytest_make_collect_report, pytest_runtest_makereport  # noqa: F401
 from tests.thorough import is_thorough
 
 # Before TensorFlow is imported anywhere: its start-up notices would bury a failure.

@@ -32,6 +32,7 @@ THOROUGH = {
         "test_signals_in_quick_succession",
     ],
     "tests/agents/test_jit.py": ["test_a_compiled_update_equals_one_that_is_not"],
+    "tests/agents/test_options.py": ["test_equal_options", "test_another_value"],
     "tests/agents/test_compiling.py": ["test_every_operation_has_a_kernel_on_a_gpu"],
     "tests/agents/test_dreamerv2_routing.py": [
         "test_every_variable_gets_a_gradient[layer",

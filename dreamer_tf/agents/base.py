@@ -93,7 +93,8 @@ class Agent(tf.Module, abc.ABC):
         self._spaces = (tuple(obs_space.items()), tuple(act_space.items()))
         self._native_act_space = self._spaces[1]
         self._config = config
-        self.rng = tf.random.Generator.from_seed(config.seed, alg="philox")
+        # As the key: seeds that only moved the counter would share all but a few numbers.
+        self.rng = tf.random.Generator.from_key_counter(config.seed, [0, 0], alg="philox")
         self._train = tf.function(self._draw_and_update, autograph=False, jit_compile=config.jit)
 
     @property
@@ -162,10 +163,8 @@ class Agent(tf.Module, abc.ABC):
         if len(state.action) not in (0, size):  # The random agent's is empty.
             raise ValueError(f"expected the state of {size} environments, got {len(state.action)}")
         actions, state = self._policies[mode](size, arrays, state, is_first)
-        actions = {key: action.numpy() for key, action in actions.items()}
-        if single:
-            actions = {key: action[0] for key, action in actions.items()}
-        return actions, state
+        arrays = {key: action.numpy() for key, action in actions.items()}
+        return {key: a[0] if single else a for key, a in arrays.items()}, state
 
     @functools.cached_property
     def _policies(self):

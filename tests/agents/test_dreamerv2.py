@@ -37,13 +37,21 @@ def test_the_memory_after_a_batch_continues_it():
 SPLIT = (slice(0, 3), slice(3, 6))
 
 
-def test_train_step_returns_the_memory_after_each_row():
+def test_an_update_begins_with_its_carry_and_returns_the_memory_after_each_row():
     agent = make_agent(carry_state=True)
     batch, carry = make_batch(), agent.initial_carry(3)
-    _, memory = agent.train_step(batch, carry)
+    noise = agent.update_noise(*batch["reward"].shape)
+    later = {key: value + 1.0 for key, value in carry.items()}
+    (_, forgetful, _), (_, expected, _) = (
+        agent.model_loss(agent.prepare(batch), noise["post"], start) for start in (carry, later)
+    )
+    _, memory = agent.update(batch, noise, later)
     assert memory.keys() == carry.keys()
     for key, value in carry.items():
         assert memory[key].shape == (3, 6, *value.shape[1:])
+        np.testing.assert_array_equal(memory[key], getattr(expected, key))
+    assert np.abs(memory["deter"] - forgetful.deter).max() > 1e-3
+    agent.train_step(batch, carry)
     last = {key: value[:, -1] for key, value in memory.items()}
     agent.train_step(batch, last)
     assert agent._train.experimental_get_tracing_count() == 1
@@ -268,6 +276,7 @@ def test_bfloat16_agrees_roughly_with_float32():
     theirs, _ = mixed.train_step(make_batch(), ())
     for name in ("model_loss", "critic_loss"):
         np.testing.assert_allclose(theirs[name], ours[name], rtol=0.1, atol=0.05)
+        assert theirs[name] != ours[name]
     assert theirs["nonfinite"] == 0
 
 

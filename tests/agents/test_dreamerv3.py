@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from dreamer_tf import agents, config
 from dreamer_tf.specs import Space, row_spaces
+from dreamer_tf.world_model import get_feat
 from tests.acting import uncompiled
 
 OBS_SPACE = {
@@ -195,6 +196,19 @@ def test_training_predicts_observations_rewards_and_ends():
     for key in ("image_loss", "position_loss", "gear_loss", "lamps_loss", "reward_loss"):
         assert last[key] < 0.6 * first[key], key
     assert last["nonfinite"] == 0
+    noise, start = agent.update_noise(4, 7), agent._from_carry(carry)
+    _, post, _ = agent.model_losses(agent.prepare(batch), noise["post"], start)
+    goes_on = tf.sigmoid(agent.world_model.heads["cont"](get_feat(post))).numpy()
+    assert goes_on[ends].max() < 0.5 < goes_on[~ends].min()
+
+
+def test_imagined_actions_are_drawn_from_the_actor_and_kept_as_they_are(agent):
+    batch, noise = agent.prepare(make_batch()), agent.update_noise(3, 7)
+    _, post, _ = agent.model_losses(batch, noise["post"], agent._from_carry(agent.initial_carry(3)))
+    trajectory, _, _ = agent.imagine(post, noise)
+    expected = agent.behavior.actor.dist(trajectory.feat).sample(noise["action"])
+    np.testing.assert_allclose(trajectory.action, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(trajectory.action).max() > 1, "beyond the limits, too"
 
 
 def test_nonfinite_batches_change_nothing_and_are_counted(agent):
@@ -279,6 +293,7 @@ def test_bfloat16_agrees_roughly_with_float32():
     theirs, _ = mixed.train_step(batch, first_carry(full, batch))
     for name in ("image_loss", "reward_loss", "kl", "value_loss"):
         np.testing.assert_allclose(theirs[name], ours[name], rtol=0.1, atol=0.05)
+    assert theirs["image_loss"] != ours["image_loss"] and theirs["kl"] != ours["kl"]
     assert theirs["nonfinite"] == 0
 
 

@@ -32,6 +32,12 @@ def train(name, length, jit, noise=None):
     return agent, metrics, noise
 
 
+def is_for_xla(agent):
+    """Whether XLA has to compile the update that was made."""
+    [function] = agent._train._list_all_concrete_functions()
+    return function.function_def.attr["_XlaMustCompile"].b
+
+
 def make_batch(*leading):
     rng = np.random.default_rng(0)
     batch = {
@@ -49,6 +55,7 @@ def make_batch(*leading):
 def test_a_compiled_update_equals_one_that_is_not(name, length):
     plain, expected, noise = train(name, length, jit=False)
     compiled, metrics, _ = train(name, length, jit=True, noise=noise)
+    assert (is_for_xla(compiled), is_for_xla(plain)) == (True, False)
     assert metrics.keys() == expected.keys()
     for key, value in expected.items():
         # Near the bounds of actions the inverse tanh of this estimate amplifies the last bit.

@@ -123,13 +123,6 @@ def test_recorded_gradient_straight_through_a_one_hot_sample(one_hot, golden):
     assert_close(gradient, golden["grad/onehot/out/kernel"], tolerance=1e-4)
 
 
-def test_one_hot_noise_draws_actions_as_often_as_they_are_likely(one_hot, golden):
-    feat = tf.constant(golden["in/feat"])
-    noise = one_hot.draws(tf.random.Generator.from_seed(0), [20000, len(feat)])
-    frequencies = np.mean(one_hot.dist(feat).sample(noise), axis=0)
-    np.testing.assert_allclose(frequencies, golden["onehot/probs"], atol=0.015)
-
-
 def test_log_prob_and_its_gradient_are_finite_at_the_bounds():
     mean = tf.Variable([[0.0, 3.0]])
     with tf.GradientTape() as tape:

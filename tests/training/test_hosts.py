@@ -1,7 +1,9 @@
 """Two processes on this machine that learn together, over the loopback."""
 
 import contextlib
+import itertools
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -18,16 +20,20 @@ from tests.training.replica_agents import assert_agree
 PROGRAM = [sys.executable, "-m", "tests.training.host_process"]
 
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
+# Below 32768, from where on Linux hands ports out, and others for each worker and each start.
+PORTS = itertools.cycle(range(20_000 + 1000 * WORKER, 21_000 + 1000 * WORKER, 2))
+for _ in range(os.getpid() % 500):
+    next(PORTS)
+
+
 def free_port():
-    """The first of two ports that nobody listens at."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("localhost", 0))
-        port = one.getsockname()[1]
-        try:
+    """The first of two ports that nobody listens at, nor will before the test does."""
+    for port in PORTS:
+        with socket.socket() as one, socket.socket() as other, contextlib.suppress(OSError):
+            one.bind(("localhost", port))
             other.bind(("localhost", port + 1))
-        except OSError:
-            return free_port()
-        return port
+            return port
 
 
 def test_whoever_follows_is_ended_by_a_signal_while_it_waits():
