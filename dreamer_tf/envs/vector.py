@@ -131,6 +131,8 @@ class VectorEnv:
     def restore(self, episodes: ArrayLike) -> None:
         """Continues the sequence of episodes of an earlier run; the next step must reset all.
 
+        Deaths are counted anew.
+
         Args:
           episodes: What `episodes` was then, ``[N]``.
         """
@@ -139,6 +141,7 @@ class VectorEnv:
             raise ValueError(f"expected {len(self)} counts of episodes, got {episodes.tolist()}")
         self._episodes = episodes.copy()
         self._running[:] = False
+        self._cut = [[] for _ in range(len(self))]
 
     def step(self, actions: Mapping[str, np.ndarray], reset: ArrayLike) -> dict[str, np.ndarray]:
         """Steps or resets every environment; all of them work at the same time.

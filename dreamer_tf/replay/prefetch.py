@@ -94,7 +94,14 @@ class Prefetch:
 class Block:
     """The batches of one training phase."""
 
-    def __init__(self, draw, executor, replay, count, depth):
+    def __init__(
+        self,
+        draw: Callable[[], tuple[Any, Any]],
+        executor: concurrent.futures.Executor,
+        replay: Any,
+        count: int,
+        depth: int,
+    ) -> None:
         """Begins to prepare them.
 
         Args:
@@ -131,7 +138,7 @@ class Block:
         self._give_back()
         self._ask()
 
-    def stop(self):
+    def stop(self) -> None:
         """Gives back what was not handed out; there are no further batches."""
         self._left = 0
         self._give_back()

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dreamer_tf import config as configs
-from dreamer_tf.behaviors import SlowCopy
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.errors import RunFolderError
 from dreamer_tf.training import session
@@ -95,6 +94,8 @@ def load_components(
 
 def _begin_copies(agent, loaded):
     """Lets slow copies that are no component themselves begin with what they follow."""
+    from dreamer_tf.behaviors import SlowCopy
+
     components = list(agent.networks.values())
     weights = {id(weight) for network in loaded for weight in network.variables}
     copies = [module for module in agent.submodules if isinstance(module, SlowCopy)]

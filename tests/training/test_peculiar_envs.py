@@ -141,7 +141,8 @@ def test_an_evaluation_without_a_whole_episode_has_no_return(run, tmp_path, caps
                 raise RuntimeError("the simulator is gone")
             return row
 
-    run(env=lambda: Dying(6), **{"run.eval_episodes": 2})
+    # Few enough frames that no more deaths in a row are counted in training, which end a run.
+    run(env=lambda: Dying(6), steps=36, **{"run.eval_episodes": 2, "run.eval_every": 18})
     assert values(tmp_path / "run", "eval/crashed") == [13, 13]
     assert values(tmp_path / "run", "eval/return") == []
     assert "none was whole, so there is no return" in capsys.readouterr().out
