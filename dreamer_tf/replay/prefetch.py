@@ -117,7 +117,7 @@ class Block:
         self._state = replay.state()  # After the last batch that was handed out.
         self._left = count  # Not handed out yet.
         self._depth = depth
-        self._futures = collections.deque()
+        self._futures: collections.deque[concurrent.futures.Future] = collections.deque()
         self._ask()
 
     def __iter__(self):
