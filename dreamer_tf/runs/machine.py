@@ -1,14 +1,18 @@
-"""The computer that a program runs on: what it is, and how its memory is kept."""
+"""The computer and the process that a program runs in: what they are, and how they are kept."""
 
+import contextlib
 import ctypes
 import logging
 import os
 import pathlib
 import platform
+import random
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import numpy as np
 import psutil
 
 _LOGGER = logging.getLogger(__name__)
@@ -145,3 +149,14 @@ def keep_freed_memory():
         return False
     settings = {_MMAP_MAX: 0, _TRIM_THRESHOLD: _NEVER_TRIM, _TOP_PAD: _GROW_BY}
     return all([mallopt(key, value) == 1 for key, value in settings.items()])
+
+
+@contextlib.contextmanager
+def generators_kept() -> Iterator[None]:
+    """Afterwards Python's and NumPy's generators go on as if nothing had been drawn inside."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from dreamer_tf.config import Resolved
 from dreamer_tf.training import session
-from dreamer_tf.training.seeds import seed_libraries
 
 AUTO = "auto"
 WORTH = 0.85
@@ -37,7 +36,7 @@ def make_settled_agent(resolved, obs_space, act_space, tell, kind=None):
 
     def make(precision):
         chosen = dataclasses.replace(config, precision=precision)
-        seed_libraries(config.seed)  # Weights begin as they do without a measurement.
+        session.seed_libraries(config.seed)  # Weights begin as they do without a measurement.
         return chosen, session.make_agent(chosen, obs_space, act_space, kind)
 
     chosen, agent = make("float32")

@@ -24,9 +24,9 @@ from dreamer_tf.ops import (
     replica_count,
     replica_index,
 )
+from dreamer_tf.runs.machine import generators_kept
 from dreamer_tf.training import stopping
 from dreamer_tf.training.hosts import ReplicaLostError, count_replicas, meet
-from dreamer_tf.training.seeds import generators_kept
 
 _LOGGER = logging.getLogger(__name__)
 

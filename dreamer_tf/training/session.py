@@ -8,12 +8,16 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import logging
 import os
 import pathlib
+import random
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from dreamer_tf import config as configs
 from dreamer_tf import envs, specs
@@ -26,7 +30,7 @@ from dreamer_tf.replay import (
     UniformWindows,
 )
 from dreamer_tf.runs import loggers, run_folder
-from dreamer_tf.runs.machine import keep_freed_memory, start_tensorflow
+from dreamer_tf.runs.machine import generators_kept, keep_freed_memory, start_tensorflow
 from dreamer_tf.runs.terminal import open_terminal
 from dreamer_tf.runs.writers import Writer
 from dreamer_tf.specs import Space
@@ -35,7 +39,6 @@ from dreamer_tf.training.callbacks import Callback, Own, Run
 from dreamer_tf.training.introduction import introduce
 from dreamer_tf.training.no_envs import NoEnvs
 from dreamer_tf.training.pace import Counters
-from dreamer_tf.training.seeds import derive_seed, generators_kept, seed_libraries
 from dreamer_tf.training.sizes import choose_size_for
 from dreamer_tf.training.stopping import StopSignals
 
@@ -415,3 +418,31 @@ def _make_sampler(options):
     if options.consecutive > 1:
         sampler = Consecutive(sampler, options.consecutive)
     return sampler
+
+
+# ---- Where random numbers begin.
+
+
+def derive_seed(seed: int, *names: str) -> int:
+    """A seed for one named part of a run, an int in [0, 2**31).
+
+    Parts with different names get unrelated seeds, and the same name always gets the same one, so
+    that adding a part does not change the numbers that another part draws.
+
+    Args:
+      seed: The run's seed.
+      *names: What the seed is for, for example ``"replay"``.
+    """
+    text = "/".join(str(part) for part in (seed, *names))
+    digest = hashlib.sha256(text.encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def seed_libraries(seed: int, op_threads: int | None = None) -> None:
+    """Starts TensorFlow (`start_tensorflow`), seeds it (so Keras, too), Python and NumPy."""
+    start_tensorflow(op_threads)
+    import tensorflow as tf
+
+    random.seed(derive_seed(seed, "python"))
+    np.random.seed(derive_seed(seed, "numpy"))
+    tf.random.set_seed(derive_seed(seed, "tensorflow"))

@@ -14,7 +14,7 @@ from dreamer_tf.export import saved_model
 from dreamer_tf.export.errors import ExportError
 from dreamer_tf.runs import run_folder
 from dreamer_tf.runs.checkpoint import Checkpoints
-from dreamer_tf.training.seeds import seed_libraries
+from dreamer_tf.training.session import seed_libraries
 from tests.counting import CountingEnv
 
 CONFIG = configs.load(["debug"], {"agent": "dreamer"}).config

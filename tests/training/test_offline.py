@@ -350,7 +350,7 @@ def folder_of(path, agent, config):
 
 
 def made(config, seed=1):
-    from dreamer_tf.training.seeds import seed_libraries
+    from dreamer_tf.training.session import seed_libraries
 
     env = CountingEnv()
     seed_libraries(seed)

@@ -10,7 +10,7 @@ import dreamer_tf
 from dreamer_tf import config
 from dreamer_tf.specs import Space
 from dreamer_tf.training import session, sizes
-from dreamer_tf.training.seeds import derive_seed, seed_libraries
+from dreamer_tf.training.session import derive_seed, seed_libraries
 from tests.training.conftest import SMALL
 from tests.training.counting_agent import RememberingAgent, SeededEnv
 

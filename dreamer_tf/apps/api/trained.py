@@ -17,7 +17,6 @@ from dreamer_tf.runs.machine import quiet_tensorflow, start_tensorflow
 from dreamer_tf.specs import are_alike
 from dreamer_tf.training import session
 from dreamer_tf.training.loading import load_saved
-from dreamer_tf.training.seeds import derive_seed
 
 if TYPE_CHECKING:  # At run time this module does without TensorFlow.
     from dreamer_tf.agents import Agent
@@ -178,7 +177,7 @@ def evaluate(
         check_format(video)
     config = run_folder.read_config(logdir)
     config = dataclasses.replace(config, task=task or config.task)
-    seed = derive_seed(config.seed if seed is None else seed, "evaluate")
+    seed = session.derive_seed(config.seed if seed is None else seed, "evaluate")
     make_policy = _load_policy(logdir, acting, checkpoint=checkpoint, agent=agent)
     with session.make_vector_env(
         config,
